@@ -1,0 +1,32 @@
+# Two promises: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NODES ?= 3
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.run-ready
+	$(BIN)/python examples/demo.py --nodes $(NODES)
+
+test: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Style, types and layers.
+check: $(VENV)/.dev-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.run-ready
+	$(BIN)/python -m bench
+
+$(VENV)/.run-ready: requirements/run.txt pyproject.toml
+	PYTHON=$(PYTHON) requirements/setup.sh run
+
+$(VENV)/.dev-ready: requirements/dev.txt pyproject.toml
+	PYTHON=$(PYTHON) requirements/setup.sh dev
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,289 @@
+"""The commands that ask the running daemon."""
+
+from __future__ import annotations
+
+import base64
+import sys
+import time
+from argparse import Namespace
+from typing import Any
+
+from starling.daemon.cli import output
+from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, EXIT_TIMEOUT, Client
+from starling.daemon.errors import DaemonError
+
+_MAX_BODY = 512 * 1024
+_MAX_TICKET = 16 * 1024
+
+
+def universe_create(client: Client, args: Namespace) -> int:
+    made = client.call("universe.create", {"name": args.name, "cipher_suite": args.suite})
+    return _show(args, made, f"created {args.name}: {made['universe_id']}")
+
+
+def universe_list(client: Client, args: Namespace) -> int:
+    universes = client.call("universe.list", {})["universes"]
+    if args.json:
+        output.as_json(universes)
+    else:
+        columns = ("universe_id", "name", "state", "members", "epoch", "converged")
+        output.table(
+            universes, columns, "no universes yet; 'starling universe create NAME' or 'starling join TICKET'"
+        )
+    return EXIT_OK
+
+
+def universe_show(client: Client, args: Namespace) -> int:
+    shown = client.call("universe.get", {"universe": args.universe})
+    if args.json:
+        output.as_json(shown)
+    else:
+        output.pairs({name: value for name, value in shown.items() if not isinstance(value, list)})
+        output.line("")
+        _member_table(shown["members"])
+    return EXIT_OK
+
+
+def invite_create(client: Client, args: Namespace) -> int:
+    params = {"universe": args.universe, "uses": args.uses, "expires_in": args.expires}
+    made = client.call("invite.create", params)
+    return _show(args, made, made["ticket"])
+
+
+def invite_inspect(client: Client, args: Namespace) -> int:
+    shown = client.call("invite.inspect", {"ticket": _ticket(args.ticket)})
+    if args.json:
+        output.as_json(shown)
+    else:
+        output.pairs(shown)
+    return EXIT_OK
+
+
+def invite_list(client: Client, args: Namespace) -> int:
+    invites = client.call("invite.list", {"universe": args.universe})["invites"]
+    if args.json:
+        output.as_json(invites)
+    else:
+        output.table(invites, ("invite_id", "uses", "spent", "expires_at", "revoked"), "no invites")
+    return EXIT_OK
+
+
+def invite_revoke(client: Client, args: Namespace) -> int:
+    done = client.call("invite.revoke", {"universe": args.universe, "invite_id": args.invite_id})
+    return _show(args, done, f"revoked {done['revoked']}; who joined with it stays")
+
+
+def join(client: Client, args: Namespace) -> int:
+    params = {"ticket": _ticket(args.ticket), "timeout": args.timeout, "cipher_suite": args.suite}
+    done = client.call("universe.join", params, wait=args.timeout)
+    if done["state"] == "joined":
+        return _show(args, done, f"joined {done.get('name', '')}: {done['universe_id']}")
+    _show(
+        args,
+        done,
+        f"still joining {done['universe_id']}: nobody of the ticket has answered yet, the daemon goes on",
+    )
+    return EXIT_TIMEOUT
+
+
+def _ticket(text: str) -> str:
+    """A ticket, from standard input where it is `-`; mail programs like to break its long line."""
+    if text == "-":
+        text = sys.stdin.buffer.read(_MAX_TICKET).decode("utf-8", "replace")
+    return "".join(text.split())
+
+
+def send(client: Client, args: Namespace) -> int:
+    body = _body(args)
+    if not body:
+        raise DaemonError("the message is empty", "empty")
+    params: dict[str, Any] = {"universe": args.universe, "wait": not args.no_wait}
+    try:
+        params |= {"body": body.decode("utf-8"), "encoding": "utf8", "type": args.type or "text"}
+    except UnicodeDecodeError:
+        params |= {
+            "body": base64.b64encode(body).decode(),
+            "encoding": "base64",
+            "type": args.type or "binary",
+        }
+    if args.id:
+        params["id"] = args.id
+    done = client.call("message.send", params, wait=15)
+    if done["state"] != "sent":
+        return _show(args, done, f"queued {done['id']}")
+    recipients = done["recipients"]
+    count = len(recipients) if isinstance(recipients, list) else recipients
+    return _show(args, done, f"sent {done['id']} to {count} in epoch {done['epoch']}")
+
+
+def _body(args: Namespace) -> bytes:
+    if args.file is not None:
+        try:
+            with open(args.file, "rb") as file:
+                return _bounded(file.read(_MAX_BODY + 1))
+        except OSError as error:
+            raise DaemonError(f"cannot read {args.file}: {error.strerror}") from None
+    if args.text == ["-"]:
+        return _bounded(sys.stdin.buffer.read(_MAX_BODY + 1))
+    return " ".join(args.text).encode("utf-8", "surrogateescape")
+
+
+def _bounded(body: bytes) -> bytes:
+    """Refuse here what would otherwise be sent in part."""
+    if len(body) > _MAX_BODY:
+        raise DaemonError(f"a message has at most {_MAX_BODY} bytes; send less, or in parts", "too_long")
+    return body
+
+
+def listen(client: Client, args: Namespace) -> int:
+    """Print events as they come; with a cursor each is acknowledged once it is printed."""
+    params: dict[str, Any] = {}
+    if args.cursor is not None:
+        params["cursor"] = args.cursor
+    if args.start is not None:
+        params["from"] = args.start if args.start == "now" else int(args.start)
+    if args.universe is not None:
+        params["universe"] = args.universe
+    if "all" not in args.type:
+        params["kinds"] = args.type or ["message.received"]
+    subscription = client.call("events.subscribe", params)["subscription"]
+    deadline = None if args.timeout is None else time.monotonic() + args.timeout
+    printed = 0
+    done = 0
+    acknowledged = 0
+    while args.count is None or printed < args.count:
+        if done > acknowledged and args.cursor is not None and not client.has_more:
+            client.call("events.ack", {"cursor": args.cursor, "seq": done})
+            acknowledged = done
+        left = None if deadline is None else deadline - time.monotonic()
+        told = None if left is not None and left <= 0 else client.next_notification(left)
+        if told is None:
+            return EXIT_OK if args.count is None else EXIT_TIMEOUT
+        if told.get("params", {}).get("subscription") != subscription:
+            continue
+        if told.get("method") == "events.event":
+            event = told["params"]["event"]
+            _show_event(args, event)
+            printed += 1
+            done = event["seq"]
+        elif told.get("method") == "events.lost":
+            lost = told["params"]
+            sys.stderr.write(
+                f"starling: events {lost['from']} to {lost['to']} are no longer kept; see 'history'\n"
+            )
+        elif told.get("method") == "events.lagged":
+            # A slow reader is not waited for; it goes on after what it was sent last.
+            rest = {name: value for name, value in params.items() if name not in ("cursor", "from")}
+            again = {**rest, "from": told["params"]["seq"]}
+            subscription = client.call("events.subscribe", again)["subscription"]
+    if done > acknowledged and args.cursor is not None:
+        client.call("events.ack", {"cursor": args.cursor, "seq": done})
+    return EXIT_OK
+
+
+def _show_event(args: Namespace, event: dict[str, Any]) -> None:
+    if args.json:
+        return output.as_json(event)
+    body = event["body"]
+    head = f"{output.when(event['time'])} {event['universe_id'][:8]}"
+    if event["kind"] == "message.received":
+        return output.line(f"{head} {_name(body)}: {_body_text(body)}")
+    shown = {key: value for key, value in body.items() if key not in ("body", "encoding")}
+    return output.line(
+        f"{head} {event['kind']} " + " ".join(f"{key}={output.block(value)}" for key, value in shown.items())
+    )
+
+
+def _name(message: dict[str, Any]) -> str:
+    return output.clean(message.get("sender_name") or message["sender"][:8]).replace("\n", " ")
+
+
+def _body_text(message: dict[str, Any]) -> str:
+    if message["encoding"] == "utf8":
+        return output.block(message["body"])
+    return f"({len(message['body']) * 3 // 4} bytes of {message.get('type')})"
+
+
+def history(client: Client, args: Namespace) -> int:
+    page = client.call(
+        "message.history", {"universe": args.universe, "limit": args.limit, "before": args.before}
+    )
+    for message in page["messages"]:
+        if args.json:
+            output.as_json(message)
+        else:
+            mark = " (queued)" if message.get("state") == "queued" else ""
+            head = f"{message['number']:>6} {output.when(message['time'])} {_name(message)}"
+            output.line(f"{head}: {_body_text(message)}{mark}")
+    return EXIT_OK
+
+
+def members(client: Client, args: Namespace) -> int:
+    shown = client.call("member.list", {"universe": args.universe})["members"]
+    if args.json:
+        output.as_json(shown)
+    else:
+        _member_table(shown)
+    return EXIT_OK
+
+
+def _member_table(shown: list[dict[str, Any]]) -> None:
+    rows = [{**member, "identity": member["identity"][:16]} for member in shown]
+    output.table(
+        rows,
+        ("name", "identity", "role", "connected", "epoch", "imports", "in_groups", "last_update"),
+        "nobody: this node is not a member (any more, or yet); 'starling universe show' tells",
+    )
+
+
+def update(client: Client, args: Namespace) -> int:
+    done = client.call("security.update", {"universe": args.universe})
+    return _show(args, done, f"fresh keys; now in epoch {done['epoch']}")
+
+
+def remove(client: Client, args: Namespace) -> int:
+    shown = client.call("member.list", {"universe": args.universe})["members"]
+    found = [m["identity"] for m in shown if m["name"] == args.member]
+    found = found or [
+        m["identity"] for m in shown if len(args.member) >= 4 and m["identity"].startswith(args.member)
+    ]
+    if len(found) != 1:
+        what = "nobody" if not found else f"{len(found)} members"
+        sys.stderr.write(
+            f"starling: {what} in this universe called {output.clean(args.member)}; "
+            "'starling members' shows all\n"
+        )
+        return EXIT_REFUSED
+    done = client.call("member.remove", {"universe": args.universe, "identity": found[0]})
+    return _show(args, done, f"removed {done['removed']}")
+
+
+def status(client: Client, args: Namespace) -> int:
+    shown = client.call("daemon.status", {})
+    if args.json:
+        output.as_json(shown)
+    else:
+        output.pairs(shown)
+    return EXIT_OK
+
+
+def peers(client: Client, args: Namespace) -> int:
+    shown = client.call("peer.list", {})
+    if args.json:
+        output.as_json(shown)
+    else:
+        columns = ("peer_id", "address", "outbound", "standing")
+        output.table(shown["connected"], columns, "no peers are connected")
+    return EXIT_OK
+
+
+def stop(client: Client, args: Namespace) -> int:
+    return _show(args, client.call("daemon.shutdown", {}), "the daemon is stopping")
+
+
+def _show(args: Namespace, result: dict[str, Any], text: str) -> int:
+    if args.json:
+        output.as_json(result)
+    else:
+        output.line(text)
+    return EXIT_OK

@@ -1,0 +1,257 @@
+"""The entry point: arguments, one command, one exit code, one line for an error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starling.daemon.cli import commands
+from starling.daemon.cli.client import (
+    EXIT_ERROR,
+    EXIT_NOT_RUNNING,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    CallError,
+    Client,
+)
+from starling.daemon.errors import DaemonError, NotRunning
+from starling.daemon.paths import Paths
+
+_EXIT_CODES = """exit codes:
+  0  done
+  1  an error; one line on standard error says what to do
+  2  wrong usage
+  3  no daemon is running
+  4  refused or not found (unknown universe, bad ticket, not a member, ...)
+  5  it did not happen in time
+"""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Command = Callable[[Client, argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    args, further = parser.parse_known_args(argv)
+    is_send = getattr(args, "run", None) is commands.send
+    if further and (not is_send or any(word.startswith("-") for word in further)):
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    if further:
+        # Options may stand between universe and text too, which argparse cannot do by itself.
+        args.text = [*args.text, *further]
+    if is_send and bool(args.text) == (args.file is not None):
+        parser.error("send takes either TEXT, '-' for standard input, or --file FILE")
+    start = getattr(args, "start", None)
+    if start is not None and start != "now" and not start.isdecimal():
+        parser.error("--from takes an event number or 'now'")
+    try:
+        paths = Paths.find(args.home)
+        if args.node is not None:
+            return _run_node(args, paths)
+        client = Client(paths)
+        try:
+            code: int = args.run(client, args)
+            return code
+        finally:
+            client.close()
+    except CallError as error:
+        return _fail(str(error), error.exit_code, args, error.code)
+    except NotRunning as error:
+        return _fail(str(error), EXIT_NOT_RUNNING, args, error.code)
+    except DaemonError as error:
+        code = EXIT_USAGE if error.code in ("config", "too_long", "empty") else EXIT_ERROR
+        return _fail(str(error), code, args, error.code)
+    except TimeoutError:
+        return _fail("the daemon does not answer; look at its log", EXIT_ERROR, args, "timeout")
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `starling listen | head`; nothing is to be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run_node(args: argparse.Namespace, paths: Paths) -> int:
+    # Heavy: libraries of the node itself, which no client command needs.
+    from starling.daemon.cli import node
+    from starling.protocol.errors import UsageError
+
+    try:
+        run: Callable[[Paths, argparse.Namespace], int] = getattr(node, args.node)
+        return run(paths, args)
+    except UsageError as error:
+        return _fail(str(error), EXIT_USAGE, args, error.code)
+
+
+def _fail(message: str, code: int, args: argparse.Namespace, word: str) -> int:
+    from starling.daemon.cli import output
+
+    line = output.clean(message).replace("\n", " ")
+    sys.stderr.write(f"starling: {line}\n")
+    if args.json and code == EXIT_REFUSED:
+        output.as_json({"error": {"code": word, "message": line}})
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--home", metavar="DIR", default=argparse.SUPPRESS, help="directory of this node")
+    common.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON for programs"
+    )
+    parser = argparse.ArgumentParser(
+        prog="starling",
+        description="Messages between people without a server.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--home", metavar="DIR", default=None, help="directory of this node (else STARLING_HOME, XDG)"
+    )
+    parser.add_argument("--json", action="store_true", default=False, help="print JSON for programs")
+    parser.set_defaults(node=None)
+    top = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(group: Any, name: str, text: str, run: Command | None) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = group.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=_EXIT_CODES,
+            parents=[common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        return command
+
+    def group(name: str, text: str) -> Any:
+        return add(top, name, text, None).add_subparsers(metavar="ACTION", required=True)
+
+    init = add(top, "init", "make an identity and its data directory", None)
+    init.add_argument("--name", help="your name for others (default: the login name)")
+    init.set_defaults(node="init")
+    daemon = add(top, "daemon", "run the node in the foreground", None)
+    daemon.add_argument(
+        "--config", metavar="FILE", help="configuration (default: starling.toml, see configs/)"
+    )
+    daemon.set_defaults(node="daemon")
+    add(top, "stop", "end the running daemon", commands.stop)
+
+    universe = group("universe", "found and look at universes")
+    create = add(universe, "create", "found a universe", commands.universe_create)
+    create.add_argument("name", metavar="NAME")
+    _suite(create)
+    add(universe, "list", "all universes of this node", commands.universe_list)
+    _universe(add(universe, "show", "one universe and its members", commands.universe_show))
+
+    invite = group("invite", "tickets for others to join with")
+    create = add(invite, "create", "make a ticket", commands.invite_create)
+    _universe(create)
+    create.add_argument(
+        "--uses", type=int, default=1, metavar="N", help="how many may join with it (default 1)"
+    )
+    create.add_argument(
+        "--expires",
+        type=_duration,
+        default="24h",
+        metavar="TIME",
+        help="it holds for 30m, 24h, 7d (default 24h)",
+    )
+    add(invite, "inspect", "what a ticket says", commands.invite_inspect).add_argument(
+        "ticket", metavar="TICKET"
+    )
+    _universe(add(invite, "list", "tickets of a universe", commands.invite_list))
+    revoke = add(invite, "revoke", "take a ticket back", commands.invite_revoke)
+    _universe(revoke)
+    revoke.add_argument("invite_id", metavar="INVITE_ID")
+
+    join = add(top, "join", "join a universe by a ticket", commands.join)
+    join.add_argument("ticket", metavar="TICKET", help="the ticket's text; '-' reads standard input")
+    join.add_argument(
+        "--timeout", type=float, default=30, metavar="S", help="seconds to wait (default 30, at most 60)"
+    )
+    _suite(join)
+
+    send = add(top, "send", "send a message to everyone in a universe", commands.send)
+    _universe(send)
+    send.add_argument(
+        "text",
+        metavar="TEXT",
+        nargs="*",
+        help="the message; '-' reads standard input, after '--' it may begin with '-'",
+    )
+    send.add_argument("--file", metavar="FILE", help="send what is in a file")
+    send.add_argument(
+        "--id", type=_message_id, metavar="HEX", help="16 bytes; a repeat with the same id is sent once"
+    )
+    send.add_argument("--type", metavar="TYPE", help="of the message (default: text, or binary)")
+    send.add_argument("--no-wait", action="store_true", help="do not wait until it is encrypted")
+
+    listen = add(top, "listen", "print messages (or other events) as they come", commands.listen)
+    listen.add_argument("universe", metavar="UNIVERSE", nargs="?", help="only of this one")
+    listen.add_argument("--cursor", metavar="NAME", help="go on where this name stopped, and keep its place")
+    listen.add_argument(
+        "--from", dest="start", metavar="SEQ", help="where a new cursor begins: a number, or 'now'"
+    )
+    listen.add_argument("--count", type=int, metavar="N", help="end after that many")
+    listen.add_argument("--timeout", type=float, metavar="S", help="end after that many seconds")
+    listen.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        metavar="KIND",
+        help="event kind, or 'all' (default message.received)",
+    )
+
+    history = add(top, "history", "messages of a universe, own ones too", commands.history)
+    _universe(history)
+    history.add_argument("--limit", type=int, default=50, metavar="N", help="how many (default 50)")
+    history.add_argument("--before", type=int, metavar="NUMBER", help="only older than this one")
+    _universe(add(top, "members", "who is in a universe", commands.members))
+    _universe(add(top, "update", "renew one's own keys now", commands.update))
+    remove = add(top, "remove", "remove a member (founder only)", commands.remove)
+    _universe(remove)
+    remove.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+    add(top, "status", "how the node is", commands.status)
+    add(top, "peers", "who is connected", commands.peers)
+    return parser
+
+
+def _duration(text: str) -> float:
+    """Seconds from 90s, 30m, 24h or 7d; a bare number is in hours."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "h")
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 30m, 24h or 7d")
+    return seconds
+
+
+def _message_id(text: str) -> str:
+    try:
+        if len(text) == 32 and len(bytes.fromhex(text)) == 16:
+            return text.lower()
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError("a message id is 32 hex digits (16 bytes)")
+
+
+def _universe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("universe", metavar="UNIVERSE", help="name, id, or beginning of the id")
+
+
+def _suite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--suite", type=int, default=1, metavar="N", help="MLS cipher suite of the own group (default 1)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""The commands that are the node themselves, `init` and `daemon`: imported only when one is called."""
+
+from __future__ import annotations
+
+import gc
+import getpass
+import os
+import sys
+from argparse import Namespace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from starling.daemon import app
+from starling.daemon.cli import output
+from starling.daemon.cli.client import EXIT_OK
+from starling.daemon.config import read_config
+from starling.daemon.errors import ConfigError
+from starling.daemon.paths import Paths
+from starling.p2p.interface import peer_id_text
+
+
+def init(paths: Paths, args: Namespace) -> int:
+    identity = app.init(paths, args.name if args.name is not None else getpass.getuser())
+    made = {
+        "name": identity.name,
+        "identity": identity.identity_public_key.hex(),
+        "peer_id": peer_id_text(identity.peer_id),
+        "data": str(paths.data),
+    }
+    if args.json:
+        output.as_json(made)
+    else:
+        output.line(f"{identity.name} is ready in {paths.data}; next: starling daemon")
+    return EXIT_OK
+
+
+def daemon(paths: Paths, args: Namespace) -> int:
+    if args.config is not None and not os.path.exists(args.config):
+        raise ConfigError(f"there is no configuration file {args.config}; check the path given with --config")
+    config = read_config(paths.config if args.config is None else Path(args.config))
+    app.configure_logging(config.log_level)
+    # Loaded here, a second or two, so that the time told in the ready line is that of the node's own start.
+    import_module("starling.p2p.network")
+    import_module("starling.protocol.engine.engine")
+
+    def ready(said: dict[str, Any]) -> None:
+        # What is loaded by now stays: the collector need not look at half a million objects again and again.
+        gc.collect()
+        gc.freeze()
+        if args.json:
+            output.as_json(said)
+        else:
+            sys.stdout.write(
+                f"ready socket={said['socket']} addresses={','.join(said['addresses']) or '-'}\n"
+            )
+            sys.stdout.flush()
+
+    async def main() -> None:
+        await app.run(paths, config, ready=ready)
+
+    trio.run(main)
+    return EXIT_OK

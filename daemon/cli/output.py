@@ -1,0 +1,72 @@
+"""What people read: tables, times, lines without control characters of others."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def clean(text: object) -> str:
+    """A text of someone else, safe for a terminal: control characters are shown as escapes."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in str(text))
+
+
+def block(text: object) -> str:
+    """A text of someone else with its further lines set in, so that none can pass for a line of ours."""
+    return clean(text).replace("\n", "\n    ")
+
+
+def line(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(clean(text) + "\n")
+    sys.stdout.flush()
+
+
+def as_json(value: Any) -> None:
+    """Print one JSON value on a line, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:
+    """Print rows under their column names; `nothing` where there are none."""
+    cells = [[_cell(row.get(column), column) for column in columns] for row in rows]
+    if not cells:
+        return line(nothing)
+    heads = [column.replace("_", " ") for column in columns]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    for row in [heads, *cells]:
+        line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return None
+
+
+def pairs(values: Mapping[str, Any]) -> None:
+    """Print name and value, one a line."""
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
+        line(f"{name.replace('_', ' ').ljust(width)}  {_cell(value, name)}")
+
+
+def when(milliseconds: int) -> str:
+    """A moment in local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(milliseconds / 1000))
+
+
+_MOMENTS = ("time", "expires_at", "last_update")
+
+
+def _cell(value: Any, name: str) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in _MOMENTS and isinstance(value, int):
+        return when(value)
+    if isinstance(value, list):
+        return ", ".join(_cell(item, "") for item in value) or "-"
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_cell(item, key)}" for key, item in value.items()) or "-"
+    return clean(value).replace("\n", " ")

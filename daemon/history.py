@@ -1,0 +1,115 @@
+"""The messages of a universe for people: received and own ones, sealed with a key of their own.
+
+History keeps text that the protocol has long forgotten the keys of; it promises no forward secrecy.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from starling.daemon.sealing import Sealer
+from starling.protocol.engine.step import Event
+
+_SENT = ("recipients", "epoch", "dmls_epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMessage:
+    """A message that this node sends: `outcome` is what the engine answered, its body as it was given."""
+
+    universe_id: bytes
+    sender: bytes
+    sender_name: str
+    message_id: bytes
+    content_type: str
+    refs: tuple[bytes, ...]
+    body: bytes = field(repr=False)
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+class History:
+    """The table `history` behind one connection."""
+
+    def __init__(self, database: sqlite3.Connection, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    def add_own(self, message: OwnMessage, now: int) -> None:
+        """Keep an own message, once; with what is known of its sending. In the caller's transaction."""
+        row = {
+            "sender_name": message.sender_name,
+            "type": message.content_type,
+            "refs": list(message.refs),
+            "body": message.body,
+        }
+        self._insert(message.universe_id, message.sender, message.message_id, now, row, own=True)
+        if message.outcome.get("state") == "sent":
+            self._mark_sent(message.universe_id, message.message_id, message.outcome)
+
+    def note(self, event: Event, now: int) -> None:
+        """Keep what an event says about messages; other events are none of its business."""
+        body = event.body
+        if event.kind == "message.received":
+            row = {name: value for name, value in body.items() if name not in ("sender", "id")}
+            self._insert(event.universe_id, body["sender"], body["id"], now, row, own=False)
+        elif event.kind == "message.sent":
+            self._mark_sent(event.universe_id, body["id"], body)
+
+    def _insert(
+        self, universe: bytes, sender: bytes, message_id: bytes, now: int, row: dict[str, Any], *, own: bool
+    ) -> None:
+        sealed = self._sealer.seal(_pack(row), b"history", universe, sender, message_id)
+        self._database.execute(
+            "INSERT OR IGNORE INTO history (universe, sender, id, own, time, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (universe, sender, message_id, own, now, sealed),
+        )
+
+    def _mark_sent(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any]) -> None:
+        sent = _pack({name: outcome.get(name) for name in _SENT})
+        sealed = self._sealer.seal(sent, b"sent", universe, message_id)
+        self._database.execute(
+            "UPDATE history SET sent = ? WHERE universe = ? AND id = ? AND own",
+            (sealed, universe, message_id),
+        )
+
+    def own(self, universe: bytes, sender: bytes, message_id: bytes) -> dict[str, Any] | None:
+        """An own message, with `sent` (recipients, epoch, dmls_epoch) or None while it is queued."""
+        rows = self._read("universe = ? AND sender = ? AND id = ?", (universe, sender, message_id), 1)
+        return rows[0] if rows else None
+
+    def page(self, universe: bytes, before: int | None, limit: int) -> list[dict[str, Any]]:
+        """The newest `limit` messages with a number below `before`, oldest first."""
+        if before is None:
+            return self._read("universe = ?", (universe,), limit)[::-1]
+        return self._read("universe = ? AND number < ?", (universe, before), limit)[::-1]
+
+    def _read(self, where: str, values: tuple[Any, ...], limit: int) -> list[dict[str, Any]]:
+        rows = self._database.execute(
+            f"SELECT number, universe, sender, id, own, time, body, sent FROM history WHERE {where} "
+            "ORDER BY number DESC LIMIT ?",
+            (*values, limit),
+        )
+        messages = []
+        for number, universe, sender, message_id, own, time, body, sent in rows:
+            message = _unpack(self._sealer.unseal(body, b"history", universe, sender, message_id))
+            message |= {"number": number, "sender": sender, "id": message_id, "time": time}
+            message |= {"own": bool(own), "sent": None}
+            if sent is not None:
+                message["sent"] = _unpack(self._sealer.unseal(sent, b"sent", universe, message_id))
+            messages.append(message)
+        return messages
+
+
+def _pack(row: dict[str, Any]) -> bytes:
+    packed: bytes = msgpack.packb(row, use_bin_type=True)
+    return packed
+
+
+def _unpack(data: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = msgpack.unpackb(data, raw=False)
+    return row

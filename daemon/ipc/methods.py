@@ -1,0 +1,355 @@
+"""What each method of the schema does."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from starling.daemon import render
+from starling.daemon.event_log import StoredEvent
+from starling.daemon.history import OwnMessage
+from starling.daemon.ipc.connection import Connection, Handler
+from starling.daemon.ipc.errors import refused
+from starling.daemon.ipc.schema import API_VERSION, MAX_LINE, METHODS
+from starling.daemon.loop import Loop
+from starling.p2p.interface import Network
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.ticket import Ticket
+from starling.protocol.engine import inputs
+from starling.protocol.errors import DecodeError
+
+_JOIN_REFUSALS = {
+    "ticket.revoked": "the ticket was taken back",
+    "ticket.expired": "the ticket has expired",
+    "ticket.used": "the ticket was used up",
+    "ticket.unknown": "the ticket is not known there",
+    "ticket.removed": "whoever used this ticket was removed from the universe",
+}
+_PAGE_BYTES = MAX_LINE - 64 * 1024
+MAX_CURSORS = 1024
+
+
+class Methods:
+    """The methods of one daemon. `stop` ends it."""
+
+    def __init__(
+        self, loop: Loop, network: Network, identity: Identity, socket: str, stop: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._network = network
+        self._identity = identity
+        self._socket = socket
+        self._stop = stop
+        self._started = time.monotonic()
+        self.handlers: dict[str, Handler] = {name: getattr(self, name.replace(".", "_")) for name in METHODS}
+
+    async def hello(self, _: Connection, params: dict[str, Any]) -> Any:
+        wanted = (params["want"] or "1").split(".")[0]
+        if wanted != str(API_VERSION["major"]):
+            raise refused(
+                f"this daemon speaks version {API_VERSION['major']}.x of the interface", "api_version"
+            )
+        return {
+            "server": "starling",
+            "version": version("starling"),
+            "api": API_VERSION,
+            "features": ["cursors", "batch"],
+            "profile": self._profile(),
+        }
+
+    async def ping(self, _: Connection, params: dict[str, Any]) -> Any:
+        return {"pong": True}
+
+    async def daemon_status(self, _: Connection, params: dict[str, Any]) -> Any:
+        status = await self._loop.view(lambda engine: engine.status())
+        return render.plain(dict(status)) | {
+            "version": version("starling"),
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._started, 3),
+            "socket": self._socket,
+            "addresses": list(self._loop.addresses),
+            "connected": len(self._network.connected()),
+            "last_event": self._loop.hub.last_seq,
+            "commits": self._loop.commits,
+            "network": dict(self._network.counters()),
+        }
+
+    async def daemon_shutdown(self, connection: Connection, params: dict[str, Any]) -> Any:
+        connection.after_answer = self._stop
+        return {"stopping": True}
+
+    async def profile_get(self, _: Connection, params: dict[str, Any]) -> Any:
+        return self._profile()
+
+    def _profile(self) -> dict[str, Any]:
+        identity = self._identity
+        shown = {"name": identity.name, "identity": identity.identity_public_key, "peer_id": identity.peer_id}
+        return {**render.plain(shown), "addresses": list(self._loop.addresses)}
+
+    async def universe_create(self, _: Connection, params: dict[str, Any]) -> Any:
+        reply = await self._loop.submit(inputs.CreateUniverse(params["name"], params["cipher_suite"]))
+
+        async def later() -> Any:
+            return {"universe_id": (await reply.wait()).hex(), "name": params["name"]}
+
+        return later
+
+    async def universe_list(self, _: Connection, params: dict[str, Any]) -> Any:
+        return {"universes": render.plain(await self._loop.view(lambda engine: engine.universes()))}
+
+    async def universe_get(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+
+        def look(engine: Any) -> dict[str, Any]:
+            converged = engine.converged(universe)
+            return {**engine.universe(universe), "converged": converged, "members": engine.members(universe)}
+
+        return render.plain(await self._loop.view(look))
+
+    async def universe_join(self, _: Connection, params: dict[str, Any]) -> Any:
+        seq = self._loop.hub.last_seq
+        reply = await self._loop.submit(inputs.JoinUniverse(params["ticket"].strip(), params["cipher_suite"]))
+
+        async def later() -> Any:
+            universe = await reply.wait()
+            told = None
+            if params["wait"]:
+                kinds = ("universe.joined", "join.failed")
+                told = await self._loop.hub.outcome(seq, kinds, universe, params["timeout"])
+            if told is None:
+                return {"universe_id": universe.hex(), "state": "joining"}
+            if told.kind == "join.failed":
+                reason = str(told.body.get("reason", "refused"))
+                why = _JOIN_REFUSALS.get(reason, f"the universe refused ({reason[:64]})")
+                raise refused(f"cannot join: {why}; ask for a new ticket", "join.failed", reason=reason)
+            return {"universe_id": universe.hex(), "state": "joined", **render.plain(dict(told.body))}
+
+        return later
+
+    async def invite_create(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        expires_in = int(params["expires_in"] * 1000)
+        return await self._do(inputs.CreateInvite(universe, params["uses"], expires_in))
+
+    async def invite_inspect(self, _: Connection, params: dict[str, Any]) -> Any:
+        try:
+            return render.plain(Ticket.parse(params["ticket"].strip()).inspect())
+        except DecodeError as error:
+            raise refused(
+                f"{error} Copy the whole text that 'invite create' printed.", "ticket.bad"
+            ) from None
+
+    async def invite_list(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        return {"invites": render.plain(await self._loop.view(lambda engine: engine.invites(universe)))}
+
+    async def invite_revoke(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        reply = await self._loop.submit(inputs.RevokeInvite(universe, params["invite_id"]))
+        return _when_done(reply.wait, {"revoked": params["invite_id"].hex()})
+
+    async def member_list(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        return {"members": render.plain(await self._loop.view(lambda engine: engine.members(universe)))}
+
+    async def member_remove(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        reply = await self._loop.submit(inputs.RemoveMember(universe, params["identity"]))
+        return _when_done(reply.wait, {"removed": params["identity"].hex()})
+
+    async def message_send(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        message_id: bytes = params["id"] or os.urandom(16)
+        body = _body(params["body"], params["encoding"])
+        known = self._loop.store.history.own(universe, self._identity.identity_public_key, message_id)
+        if known is not None and (known["body"], known["type"]) != (body, params["type"]):
+            raise refused("another message was sent with this id; draw a new one", "id_used")
+        if known is not None and known["sent"] is not None:
+            return _sent(message_id, known["sent"])
+        expecting = self._loop.hub.expect_sent(universe, message_id)
+        expectation = expecting.__enter__()
+        try:
+            command = inputs.SendMessage(universe, message_id, body, params["type"], params["refs"] or ())
+            reply = await self._loop.submit(command, lambda outcome: self._own_message(command, outcome))
+        except BaseException:
+            expecting.__exit__(None, None, None)
+            raise
+
+        async def later() -> Any:
+            try:
+                outcome = await reply.wait()
+                if outcome["state"] != "sent" and params["wait"]:
+                    outcome = await expectation.wait(params["timeout"])
+                    return (
+                        _sent(message_id, outcome) if outcome else {"id": message_id.hex(), "state": "queued"}
+                    )
+            finally:
+                expecting.__exit__(None, None, None)
+            if outcome["state"] == "sent":
+                return _sent(message_id, outcome)
+            return {"id": message_id.hex(), "state": "queued"}
+
+        return later
+
+    def _own_message(self, command: inputs.SendMessage, outcome: Any) -> OwnMessage:
+        return OwnMessage(
+            command.universe_id,
+            self._identity.identity_public_key,
+            self._identity.name,
+            command.message_id,
+            command.content_type,
+            command.refs,
+            command.body,
+            outcome,
+        )
+
+    async def message_history(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        page = self._loop.store.history.page(universe, params["before"], params["limit"] + 1)
+        more = len(page) > params["limit"]
+        messages: list[dict[str, Any]] = []
+        size = 0
+        for entry in reversed(page[-params["limit"] :]):
+            shown = render.message(entry)
+            size += len(render.encode_json(shown)) + 1
+            if size > _PAGE_BYTES and messages:
+                more = True
+                break
+            messages.append(shown)
+        return {"messages": messages[::-1], "more": more}
+
+    async def events_subscribe(self, connection: Connection, params: dict[str, Any]) -> Any:
+        hub, store = self._loop.hub, self._loop.store
+        universe = None if params["universe"] is None else self._universe(params["universe"])
+        start = hub.last_seq if params["from"] == "now" else min(params["from"] or 0, hub.last_seq)
+        if params["cursor"] is None:
+            if params["from"] is None:
+                start = hub.last_seq
+        else:
+            kept = store.cursor(params["cursor"])
+            if kept is not None:
+                start = kept
+            else:
+                if store.cursor_count() >= MAX_CURSORS:
+                    raise refused(f"there are {MAX_CURSORS} cursors already; use one of them", "too_many")
+                # The place of a new cursor is kept from the beginning, so that nothing is lost to it.
+                await self._loop.acknowledge(params["cursor"], start)
+        kinds = params["kinds"]
+
+        def wanted(event: StoredEvent) -> bool:
+            return (kinds is None or event.kind in kinds) and universe in (None, event.universe_id)
+
+        return {"subscription": connection.subscribe(start, wanted), "from": start, "last": hub.last_seq}
+
+    async def events_unsubscribe(self, connection: Connection, params: dict[str, Any]) -> Any:
+        connection.unsubscribe(params["subscription"])
+        return {"ended": params["subscription"]}
+
+    async def events_ack(self, _: Connection, params: dict[str, Any]) -> Any:
+        name, seq = params["cursor"], params["seq"]
+        store = self._loop.store
+        if seq > self._loop.hub.last_seq:
+            raise refused(
+                f"there is no event {seq} yet; the last is {self._loop.hub.last_seq}", "unknown_event"
+            )
+        if store.cursor(name) is None and store.cursor_count() >= MAX_CURSORS:
+            raise refused(f"there are {MAX_CURSORS} cursors already; use one of them", "too_many")
+
+        async def later() -> Any:
+            await self._loop.acknowledge(name, seq)
+            return {"cursor": name, "seq": store.cursor(name)}
+
+        return later
+
+    async def events_list(self, _: Connection, params: dict[str, Any]) -> Any:
+        seq = params["after"]
+        shown: list[Any] = []
+        size = 0
+        for event in self._loop.store.events.after(seq, params["limit"]):
+            size += len(event.json) + 1
+            if size > _PAGE_BYTES and shown:
+                break
+            seq = event.seq
+            if params["kinds"] is None or event.kind in params["kinds"]:
+                shown.append(render.plain({"seq": event.seq, "time": event.time, "kind": event.kind}))
+                shown[-1] |= {"universe_id": event.universe_id.hex(), "body": render.event_body(event.body)}
+        return {"events": shown, "next": seq, "last": self._loop.hub.last_seq}
+
+    async def security_update(self, _: Connection, params: dict[str, Any]) -> Any:
+        reply = await self._loop.submit(inputs.UpdateKeys(self._universe(params["universe"])))
+
+        async def later() -> Any:
+            return {"epoch": render.plain(await reply.wait())}
+
+        return later
+
+    async def peer_list(self, _: Connection, params: dict[str, Any]) -> Any:
+        connected = [
+            {
+                "peer_id": peer.peer_id,
+                "address": peer.address,
+                "outbound": peer.outbound,
+                "standing": peer.standing,
+                "since": int(peer.since),
+            }
+            for peer in self._network.connected()
+        ]
+        known = await self._loop.view(lambda engine: engine.peers())
+        return render.plain({"connected": connected, "known": known})
+
+    async def _do(self, command: inputs.Command) -> Any:
+        """Give a command to the loop now; its result, made plain, is the answer."""
+        reply = await self._loop.submit(command)
+
+        async def later() -> Any:
+            return render.plain(await reply.wait())
+
+        return later
+
+    def _universe(self, text: str) -> bytes:
+        """The id of the universe that a text names: its id, a beginning of it, or its name.
+
+        A whole id is not looked up: the engine refuses it where it must, and looking costs with each message.
+        """
+        if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
+            return bytes.fromhex(text)
+        engine: Any = self._loop.engine
+        universes: list[Mapping[str, Any]] = engine.universes()
+        ids = [bytes(universe["universe_id"]) for universe in universes]
+        found = [i for i, u in zip(ids, universes, strict=True) if u.get("name") == text]
+        if not found and len(text) >= 4:
+            found = [i for i in ids if i.hex().startswith(text.lower())]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise refused(f"{len(found)} universes are called {text!r}; give more of the id", "ambiguous")
+        raise refused(
+            f"there is no universe {text[:80]!r} here; 'starling universe list' shows all", "universe.unknown"
+        )
+
+
+def _when_done(wait: Callable[[], Any], answer: dict[str, Any]) -> Callable[[], Any]:
+    async def later() -> Any:
+        await wait()
+        return answer
+
+    return later
+
+
+def _sent(message_id: bytes, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: outcome.get(name) for name in ("recipients", "epoch", "dmls_epoch")}
+    return {"id": message_id.hex(), "state": "sent", **render.plain(told)}
+
+
+def _body(text: str, encoding: str) -> bytes:
+    if encoding == "utf8":
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise refused("the body is not base64", "bad_body") from None

@@ -1,0 +1,106 @@
+"""What was sent against what the apps received: lost, repeated, and wrong messages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+ACKNOWLEDGED = 3.0
+"""`starling listen` acknowledges what it printed at once: certainly within these seconds."""
+
+
+@dataclass
+class Received:
+    """What one app was given through its socket."""
+
+    run: int = 0
+    cut_at: float = 0.0
+    ids: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    """By message id: the event's number, in which run of the app it last came, and when it first came."""
+    duplicates: int = 0
+    wrong: int = 0
+
+
+class Tally:
+    """Counts for all nodes; called from the threads of senders and apps.
+
+    A message given again after the app was cut off before it could acknowledge it is no duplicate: that is
+    what a cursor promises. One given again although its event was acknowledged, or as another event, is.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._lock = threading.Lock()
+        self._bodies: dict[str, tuple[str, str]] = {}
+        self._recipients: dict[str, int] = {}
+        self._received = {name: Received() for name in names}
+
+    def will_send(self, sender: str, message_id: str, body: str) -> None:
+        """To be told before the message is sent, since it may arrive before the sender's answer."""
+        with self._lock:
+            self._bodies[message_id] = (sender, body)
+
+    def sent(self, message_id: str, recipients: int) -> None:
+        """The sender's daemon reported to how many others the message went."""
+        with self._lock:
+            self._recipients[message_id] = recipients
+
+    def app_started(self, name: str) -> None:
+        """The app begins, or goes on under its cursor."""
+        with self._lock:
+            self._received[name].run += 1
+
+    def app_cut(self, name: str) -> None:
+        """The app's daemon was killed just now."""
+        with self._lock:
+            self._received[name].cut_at = time.monotonic()
+
+    def received(self, name: str, seq: int, message_id: str, sender: str, body: str) -> bool:
+        """The app was given a message; whether for the first time."""
+        with self._lock:
+            app = self._received[name]
+            if sender == name or self._bodies.get(message_id) != (sender, body):
+                app.wrong += 1
+                return False
+            before = app.ids.get(message_id)
+            if before is None:
+                app.ids[message_id] = (seq, app.run, time.monotonic())
+                return True
+            its_seq, its_run, its_time = before
+            acknowledged = its_time < app.cut_at - ACKNOWLEDGED
+            if its_seq != seq or its_run == app.run or acknowledged:
+                app.duplicates += 1
+            app.ids[message_id] = (seq, app.run, its_time)
+            return False
+
+    @property
+    def sent_count(self) -> int:
+        return len(self._recipients)
+
+    @property
+    def expected(self) -> int:
+        return sum(self._recipients.values())
+
+    @property
+    def delivered(self) -> int:
+        with self._lock:
+            return sum(len(app.ids.keys() & self._recipients.keys()) for app in self._received.values())
+
+    @property
+    def lost(self) -> int:
+        return self.expected - self.delivered
+
+    @property
+    def duplicates(self) -> int:
+        return sum(app.duplicates for app in self._received.values())
+
+    @property
+    def wrong(self) -> int:
+        """Messages that nobody sent so, or that came back to their sender."""
+        return sum(app.wrong for app in self._received.values())
+
+    def missing(self, name: str) -> int:
+        """How many messages of others, reported as sent, one app has not received."""
+        with self._lock:
+            ids = self._received[name].ids
+            return sum(self._bodies[m][0] != name and m not in ids for m in self._recipients)

@@ -1,0 +1,107 @@
+"""Signature schemes of the cipher suites: Ed25519 and ECDSA, with raw keys (RFC 9420 §5.1.1, §5.1.2)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from starling.protocol.errors import UsageError, VerificationFailed
+
+
+class SignatureScheme(Protocol):
+    """Sign and verify with raw keys; `verify` raises `VerificationFailed`, also for a bad public key."""
+
+    is_eddsa: bool
+
+    def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]: ...
+    def public_key(self, private_key: bytes) -> bytes: ...
+    def sign(self, private_key: bytes, content: bytes) -> bytes: ...
+    def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None: ...
+
+
+class Ed25519:
+    """Ed25519: a private key is the 32-byte seed."""
+
+    is_eddsa = True
+
+    def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]:
+        seed = random(32)
+        return seed, self.public_key(seed)
+
+    def public_key(self, private_key: bytes) -> bytes:
+        return _ed25519_private(private_key).public_key().public_bytes_raw()
+
+    def sign(self, private_key: bytes, content: bytes) -> bytes:
+        return _ed25519_private(private_key).sign(content)
+
+    def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None:
+        try:
+            _ed25519_public(public_key).verify(signature, content)
+        except (InvalidSignature, ValueError):
+            raise VerificationFailed from None
+
+
+def _ed25519_private(private_key: bytes) -> ed25519.Ed25519PrivateKey:
+    try:
+        return ed25519.Ed25519PrivateKey.from_private_bytes(private_key)
+    except ValueError:
+        raise UsageError("not an Ed25519 private key") from None
+
+
+@functools.lru_cache(maxsize=4096)
+def _ed25519_public(public_key: bytes) -> ed25519.Ed25519PublicKey:
+    return ed25519.Ed25519PublicKey.from_public_bytes(public_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Ecdsa:
+    """ECDSA over a NIST curve: a private key is the field element, a signature is DER."""
+
+    curve: ec.EllipticCurve
+    hash: hashes.HashAlgorithm
+    is_eddsa = False
+
+    def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]:
+        order = self.curve.group_order
+        size = (order.bit_length() + 7) // 8
+        number = int.from_bytes(random(size + 8)) % (order - 1) + 1
+        private_key = number.to_bytes(size)
+        return private_key, self.public_key(private_key)
+
+    def public_key(self, private_key: bytes) -> bytes:
+        public = self._private(private_key).public_key()
+        return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+    def sign(self, private_key: bytes, content: bytes) -> bytes:
+        return self._private(private_key).sign(content, ec.ECDSA(self.hash))
+
+    def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None:
+        try:
+            key = _ecdsa_public(self.curve.name, public_key)
+            key.verify(signature, content, ec.ECDSA(self.hash))
+        except (InvalidSignature, ValueError):
+            raise VerificationFailed from None
+
+    def _private(self, private_key: bytes) -> ec.EllipticCurvePrivateKey:
+        try:
+            return ec.derive_private_key(int.from_bytes(private_key), self.curve)
+        except ValueError:
+            raise UsageError("not an ECDSA private key of the curve") from None
+
+
+_CURVES = {curve.name: curve for curve in (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())}
+
+
+@functools.lru_cache(maxsize=4096)
+def _ecdsa_public(curve_name: str, public_key: bytes) -> ec.EllipticCurvePublicKey:
+    """An uncompressed point, the only form allowed (RFC 9420 §5.1.1); raises ValueError."""
+    if public_key[:1] != b"\x04":
+        raise ValueError("not an uncompressed point")
+    return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[curve_name], public_key)

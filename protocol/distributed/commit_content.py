@@ -1,0 +1,87 @@
+"""What a commit of a send group says, read from its proposals and checked (PROTOCOL X-4 to X-13, K-14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starling.protocol.distributed import component_ids
+from starling.protocol.distributed.dependency import Dependency, parse_dependencies
+from starling.protocol.distributed.epoch_end import parse_epoch_end
+from starling.protocol.distributed.export_psk import parse_psk_id
+from starling.protocol.distributed.key_packages import parse_key_packages
+from starling.protocol.distributed.leaf_replace import LeafReplace
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.errors import Invalid
+from starling.protocol.mls.key_package import KeyPackage
+from starling.protocol.mls.proposal import Add, AppDataUpdate, AppEphemeral, PreSharedKey, Proposal, Remove
+from starling.protocol.mls.psk import PSKType
+
+_EPHEMERALS = frozenset({component_ids.DMLS_DEPS, component_ids.EPOCH_END, component_ids.KEY_PACKAGES})
+
+
+@dataclass(frozen=True, slots=True)
+class CommitContent:
+    """One commit of a send group.
+
+    `application_count` is what the ended epoch's owner sent in it; `key_packages` are the owner's fresh ones,
+    there exactly where the commit has a path.
+    """
+
+    adds: tuple[KeyPackage, ...]
+    removes: tuple[int, ...]
+    replaces: tuple[LeafReplace, ...]
+    dependencies: tuple[Dependency, ...]
+    application_count: int
+    key_packages: tuple[KeyPackage, ...]
+    has_path: bool
+
+
+def read_commit_content(proposals: Sequence[Proposal], *, has_path: bool) -> CommitContent:
+    """Sort the proposals of a commit by kind; raises `Invalid` with the clause that they break."""
+    ephemerals: dict[int, bytes] = {}
+    adds: list[KeyPackage] = []
+    removes: list[int] = []
+    replaces: list[LeafReplace] = []
+    psk_ids: list[bytes] = []
+    for proposal in proposals:
+        if isinstance(proposal, Add):
+            adds.append(proposal.key_package)
+        elif isinstance(proposal, Remove):
+            removes.append(proposal.removed)
+        elif isinstance(proposal, LeafReplace):
+            replaces.append(proposal)
+        elif isinstance(proposal, PreSharedKey):
+            if proposal.psk.psktype != PSKType.EXTERNAL or proposal.psk.psk_id is None:
+                raise Invalid(Rule.PSK_TYPE)
+            parse_psk_id(proposal.psk.psk_id)
+            psk_ids.append(proposal.psk.psk_id)
+        elif isinstance(proposal, AppEphemeral):
+            if proposal.component_id not in _EPHEMERALS or proposal.component_id in ephemerals:
+                raise Invalid(Rule.COMMIT_COMPONENTS)
+            ephemerals[proposal.component_id] = proposal.data
+        elif not isinstance(proposal, AppDataUpdate):
+            raise Invalid(Rule.COMMIT_PROPOSALS)
+    dependencies = parse_dependencies(ephemerals.get(component_ids.DMLS_DEPS, b"\x00"))
+    if [dependency.psk_id for dependency in dependencies] != psk_ids:
+        raise Invalid(Rule.DEPENDENCY_PSKS)
+    if adds and psk_ids:
+        raise Invalid(Rule.ADD_WITH_IMPORT)
+    if (adds or replaces or removes) and not has_path:
+        raise Invalid(Rule.ADD_WITHOUT_PATH)
+    if component_ids.EPOCH_END not in ephemerals:
+        raise Invalid(Rule.COMMIT_COMPONENTS)
+    packages: tuple[KeyPackage, ...] = ()
+    if component_ids.KEY_PACKAGES in ephemerals:
+        packages = parse_key_packages(ephemerals[component_ids.KEY_PACKAGES])
+    if bool(packages) != has_path:
+        raise Invalid(Rule.KEY_PACKAGES_WITH_PATH)
+    return CommitContent(
+        tuple(adds),
+        tuple(removes),
+        tuple(replaces),
+        dependencies,
+        parse_epoch_end(ephemerals[component_ids.EPOCH_END]),
+        packages,
+        has_path,
+    )

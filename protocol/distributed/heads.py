@@ -1,0 +1,44 @@
+"""The control message `heads`: how far its sender has come in every send group (PROTOCOL R1, K-14)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
+
+MAX_GROUPS = 1024
+_DIGEST = Blob.of(32)
+_EPOCH = Blob(64)
+_SHAPE = (_DIGEST, Many((Blob(64, 1), _EPOCH, _EPOCH, Uint(2**32 - 1)), MAX_GROUPS))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a member has come on one branch of one send group.
+
+    `head` is the `dmls_epoch` of the newest processed epoch; `past` the newest epoch up to which the
+    member is past all (empty where it is past none); `count` the contiguous application generations
+    that it holds in `head`: the acknowledgement.
+    """
+
+    head: bytes
+    past: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsReport:
+    """One member's report: `roster_digest` (32 bytes) and the heads by group id."""
+
+    roster_digest: bytes
+    heads: Mapping[bytes, Head]
+
+    def encode(self) -> bytes:
+        rows = [[group_id, head.head, head.past, head.count] for group_id, head in sorted(self.heads.items())]
+        return pack([self.roster_digest, rows])
+
+    @classmethod
+    def decode(cls, data: bytes) -> HeadsReport:
+        roster_digest, rows = shape(unpack(data, max_bytes=MAX_GROUPS * 256), _SHAPE)
+        return cls(roster_digest, {row[0]: Head(row[1], row[2], row[3]) for row in rows})

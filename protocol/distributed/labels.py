@@ -1,0 +1,36 @@
+"""Labels of everything that is signed, authenticated or derived outside MLS (PROTOCOL 5).
+
+All are used with the labelled functions of RFC 9420 (§5.1.2, §8), which put "MLS 1.0 " in front.
+One label has one use, so that a signature made for one purpose never serves another.
+"""
+
+from __future__ import annotations
+
+MEMBER_IDENTITY = "Starling member identity"
+"""The identity key over a leaf's `dmls_member` (X-1)."""
+MEMBER_PEER = "Starling member peer"
+"""The libp2p key over a leaf's `dmls_member` (X-1)."""
+HEAD = "Starling head"
+"""An owner over one of its commits (5.1 R4)."""
+ROSTER = "Starling roster"
+"""The author over a roster entry (6)."""
+TICKET_PROOF = "Starling ticket"
+"""The ticket's key over the joiner's keys (6, joining)."""
+TICKET_ISSUE = "Starling ticket issue"
+"""The inviter over the text of a ticket."""
+ADDRESS = "Starling address"
+"""The libp2p key over the addresses of its node."""
+
+TICKET_KEY = "Starling ticket key"
+"""Derives the ticket's Ed25519 seed from its secret."""
+TICKET_MAC_KEY = "Starling ticket mac"
+"""Derives the ticket's MAC key from its secret."""
+
+SPONSOR_MAC = "Starling sponsor"
+"""First field of what a sponsor authenticates with the ticket's MAC key."""
+UNIVERSE_ID = "Starling universe"
+"""First field of what a universe id is the hash of."""
+TOPIC = "Starling topic"
+"""First field of what a gossip topic is the hash of."""
+ROSTER_DIGEST = "Starling roster digest"
+"""First field of what a roster's digest is the hash of."""

@@ -1,0 +1,62 @@
+"""What makes an MLS group a send group: the hooks that the group asks (PROTOCOL X-2, X-9, X-10, X-17)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
+from starling.protocol.distributed.leaf_replace import LeafReplace, check_leaf_replace
+from starling.protocol.distributed.member import verify_member
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.universe_component import update_component
+from starling.protocol.errors import Invalid
+from starling.protocol.mls.framing import Sender
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.group_rules import GroupRules
+from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.proposal import Proposal
+from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.wire_format import SenderType
+
+OWNER_LEAF = 0
+
+
+class SendGroupRules(GroupRules):
+    """The rules of the send groups of one universe."""
+
+    retain_sender = OWNER_LEAF
+    custom_proposals = MappingProxyType({LeafReplace.proposal_type: LeafReplace})
+
+    def __init__(self, universe_id: bytes) -> None:
+        self.universe_id = universe_id
+
+    def check_sender(self, sender: Sender, content_type: int) -> None:
+        if sender.sender_type != SenderType.MEMBER or sender.leaf_index != OWNER_LEAF:
+            raise Invalid(Rule.SENDER_NOT_OWNER)
+
+    def check_proposals(
+        self,
+        group_context: GroupContext,
+        tree: RatchetTree,
+        committer_leaf_index: int,
+        proposals: Sequence[Proposal],
+        has_path: bool,
+    ) -> None:
+        if committer_leaf_index != OWNER_LEAF:
+            raise Invalid(Rule.SENDER_NOT_OWNER)
+        content = read_commit_content(proposals, has_path=has_path)
+        self.check_replaces(tree, content)
+
+    def check_replaces(self, tree: RatchetTree, content: CommitContent) -> None:
+        for replace in content.replaces:
+            old = tree.leaf(replace.leaf_index)
+            if old is None:
+                raise Invalid(Rule.REPLACE_MEMBER)
+            check_leaf_replace(replace, old, universe_id=self.universe_id, removed=content.removes)
+
+    def validate_leaf(self, leaf_node: LeafNode, group_context: GroupContext) -> None:
+        verify_member(leaf_node, universe_id=self.universe_id)
+
+    def app_data_update(self, component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
+        return update_component(component_id, current, updates)

@@ -1,0 +1,24 @@
+"""The boot commit: after a start nothing is encrypted in an epoch that an earlier run entered (B2, B3, K-23)."""
+
+from __future__ import annotations
+
+from starling.protocol.engine import imports, membership, own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.universe import Universe
+
+
+def is_due(universe: Universe, now: int) -> bool:
+    """B3: a peer has told how far it knows our group, all first dials have failed, nobody is there, or time is
+    up."""
+    boot = universe.boot
+    peers = {info.peer_id for info in universe.others()}
+    return boot.answered or now >= boot.deadline or peers <= boot.failed
+
+
+def boot_commit(ctx: Context, universe: Universe) -> None:
+    """A path commit with all known removals, then the imports of all newest peer epochs."""
+    removes = membership.removed_leaves(universe)
+    own_group.commit(ctx, universe, path=True, removes=removes, replace_leaves=True, boot=True)
+    universe.boot.done = True
+    imports.import_now(ctx, universe)
+    membership.align(ctx, universe)

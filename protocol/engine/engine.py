@@ -1,0 +1,363 @@
+"""The whole node without IO: `handle(input, now) -> Step` (DESIGN, One way in, one way out).
+
+The engine owns all state. It never blocks, reads a clock, or sends: the loop gives it what happened, saves what
+comes out, and only then sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from starling.protocol.crypto.cipher_suite import cipher_suite
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.roster import found
+from starling.protocol.engine import (
+    imports,
+    joining,
+    membership,
+    own_group,
+    sending,
+    sponsoring,
+    timers,
+    views,
+)
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.exchanging import greet, profiles_of
+from starling.protocol.engine.inputs import (
+    CreateInvite,
+    CreateUniverse,
+    DialFailed,
+    FrameReceived,
+    Input,
+    JoinUniverse,
+    MessageFromPeer,
+    OwnAddresses,
+    PeerConnected,
+    PeerDisconnected,
+    RemoveMember,
+    RevokeInvite,
+    SendMessage,
+    UpdateKeys,
+    Wake,
+)
+from starling.protocol.engine.loading import load_universes
+from starling.protocol.engine.peer_messages import handle_message
+from starling.protocol.engine.receiving import group_of_frame, receive
+from starling.protocol.engine.step import Disconnect, KnownPeers, Step, Topics
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError, Pending, ProtocolError, Unsupported, UsageError
+from starling.protocol.exchange.messages import decode_message
+
+MAX_UNIVERSES = 256
+MAX_BAD_INPUTS = 16
+
+TRY_AGAIN = 1000
+"""After how long what failed by itself is tried again, in milliseconds."""
+
+
+class Engine:
+    """One node. `records` are all stored rows `(table, key, value)` but those of the table `frame`."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        records: Iterable[tuple[str, bytes, bytes]],
+        *,
+        now: int,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self.identity = identity
+        self._random = random
+        self._universes = load_universes(identity, records, now)
+        self._connected: set[bytes] = set()
+        self._bad_inputs: dict[bytes, int] = {}
+        self._addresses: tuple[str, ...] = ()
+        self._topics: frozenset[str] | None = None
+        self._known: KnownPeers | None = None
+        for universe in self._universes.values():
+            universe.connected = self._connected
+
+    # the one way in
+
+    def handle(self, item: Input, now: int) -> Step:
+        """Take one input; raises `UsageError` for a command that cannot be done, before anything changes."""
+        ctx = Context(now, self._random)
+        result = self._dispatch(ctx, item)
+        wakes = [self._tick(ctx, universe) for universe in list(self._universes.values())]
+        self._tell_network(ctx)
+        wake_at = min((wake for wake in wakes if wake is not None), default=None)
+        return ctx.step(wake_at, result)
+
+    def _tick(self, ctx: Context, universe: Universe) -> int | None:
+        """Do what is due in one universe; when it wants to be woken is given back."""
+        try:
+            if not timers.tick(ctx, universe):
+                del self._universes[universe.universe_id]
+                return None
+        except (ProtocolError, Unsupported) as refusal:
+            # What was done before stays done, in memory and on disk alike; the rest is tried again.
+            universe.refuse(type(refusal).__name__)
+            return max(timers.next_wake(universe) or 0, ctx.now + TRY_AGAIN)
+        return timers.next_wake(universe)
+
+    def _dispatch(self, ctx: Context, item: Input) -> Any:
+        match item:
+            case FrameReceived(peer_id, frame):
+                self._frame(ctx, peer_id, frame)
+            case MessageFromPeer(peer_id, data):
+                self._message(ctx, peer_id, data)
+            case PeerConnected(peer_id):
+                self._connected_peer(ctx, peer_id)
+            case PeerDisconnected(peer_id):
+                self._disconnected_peer(peer_id)
+            case DialFailed(peer_id):
+                for universe in self._universes.values():
+                    universe.boot.failed.add(peer_id)
+            case OwnAddresses(addresses):
+                self._own_addresses(ctx, addresses)
+            case Wake():
+                pass
+            case _:
+                return self._command(ctx, item)
+        return None
+
+    # commands
+
+    def _command(self, ctx: Context, item: Input) -> Any:
+        match item:
+            case CreateUniverse(name, suite_id):
+                return self._create(ctx, name, suite_id)
+            case JoinUniverse(ticket, suite_id):
+                return self._join(ctx, ticket, suite_id)
+            case SendMessage(universe_id):
+                return sending.send(ctx, self._active(universe_id), item)
+            case CreateInvite(universe_id, uses, expires_in):
+                return sponsoring.create_invite(ctx, self._active(universe_id), uses, expires_in)
+            case RevokeInvite(universe_id, invite_id):
+                return sponsoring.revoke_invite(ctx, self._active(universe_id), invite_id)
+            case RemoveMember(universe_id, identity):
+                return sponsoring.remove_member(ctx, self._active(universe_id), identity)
+            case UpdateKeys(universe_id):
+                return self._update(ctx, self._active(universe_id))
+        raise UsageError(f"{type(item).__name__} is no input of the engine")
+
+    def _create(self, ctx: Context, name: str, suite_id: int) -> bytes:
+        self._check_room()
+        joining.check_suite(suite_id)
+        suite = cipher_suite(suite_id)
+        signature_private_key, signature_key = suite.signature_generate(ctx.random)
+        group_id = ctx.random(32)
+        universe_id, roster = found(
+            self.identity,
+            universe_name=name,
+            send_group_id=group_id,
+            signature_key=signature_key,
+            cipher_suite=suite_id,
+            incarnation=0,
+            random=ctx.random,
+        )
+        universe = Universe(
+            self.identity,
+            universe_id,
+            group_id=group_id,
+            cipher_suite=suite_id,
+            incarnation=0,
+            signature_private_key=signature_private_key,
+            now=ctx.now,
+        )
+        universe.roster = roster
+        self._adopt(ctx, universe)
+        universe.save(ctx)
+        membership.store_roster(ctx, universe)
+        own_group.make_bundles(ctx, universe)
+        own_group.found_group(ctx, universe)
+        ctx.event("universe.created", universe_id, {"name": name})
+        return universe_id
+
+    def _join(self, ctx: Context, text: str, suite_id: int) -> bytes:
+        ticket = joining.read_ticket(text, ctx.now)
+        held = self._universes.get(ticket.universe_id)
+        if held is not None and held.joining is not None:
+            return ticket.universe_id
+        if held is not None and not held.removed:
+            raise UsageError("this node is a member of that universe already", "universe.joined")
+        if held is not None:
+            raise UsageError("this node was removed from that universe", "universe.removed")
+        self._check_room()
+        universe = joining.begin(ctx, self.identity, ticket, suite_id)
+        self._adopt(ctx, universe)
+        for member in ticket.members:
+            if member.peer_id in self._connected:
+                joining.knock(ctx, universe, member.peer_id)
+        return ticket.universe_id
+
+    def _update(self, ctx: Context, universe: Universe) -> int:
+        if not universe.boot.done:
+            raise UsageError("this node has just started; its keys are renewed in a moment anyway", "busy")
+        imports.import_now(ctx, universe, with_path=True)
+        return universe.own.chain.head_info.number
+
+    def _check_room(self) -> None:
+        if len(self._universes) >= MAX_UNIVERSES:
+            raise UsageError(f"a node is in at most {MAX_UNIVERSES} universes")
+
+    def _adopt(self, ctx: Context, universe: Universe) -> None:
+        universe.connected = self._connected
+        self._universes[universe.universe_id] = universe
+        self._sign_address(ctx, universe)
+
+    def _active(self, universe_id: bytes) -> Universe:
+        universe = self._universe(universe_id)
+        if universe.joining is not None:
+            raise UsageError("the join is still under way", "universe.joining")
+        if universe.removed:
+            raise UsageError("this node was removed from the universe", "universe.removed")
+        return universe
+
+    def _universe(self, universe_id: bytes) -> Universe:
+        universe = self._universes.get(universe_id)
+        if universe is None:
+            raise UsageError("no such universe on this node", "universe.unknown")
+        return universe
+
+    # the network
+
+    def _connected_peer(self, ctx: Context, peer_id: bytes) -> None:
+        self._connected.add(peer_id)
+        for universe in self._universes.values():
+            universe.boot.failed.discard(peer_id)
+            if universe.joining is not None:
+                joining.knock(ctx, universe, peer_id)
+            elif universe.is_active and universe.member_of_peer(peer_id) is not None:
+                greet(ctx, universe, peer_id)
+
+    def _disconnected_peer(self, peer_id: bytes) -> None:
+        self._connected.discard(peer_id)
+        self._bad_inputs.pop(peer_id, None)
+        for universe in self._universes.values():
+            universe.links.pop(peer_id, None)
+            if universe.joining is not None:
+                universe.joining.nonces.pop(peer_id, None)
+
+    def _frame(self, ctx: Context, peer_id: bytes, frame: bytes) -> None:
+        """A gossiped frame belongs to the universe that knows its group, else to one that its forwarder is in."""
+        shared = [
+            universe
+            for universe in self._universes.values()
+            if universe.is_active and universe.member_of_peer(peer_id) is not None
+        ]
+        if len(shared) > 1:
+            group_id = group_of_frame(frame)
+            shared.sort(key=lambda universe: group_id is None or not universe.knows_group(group_id))
+        if shared and not receive(ctx, shared[0], peer_id, frame):
+            self._bad_input(ctx, peer_id)
+
+    def _message(self, ctx: Context, peer_id: bytes, data: bytes) -> None:
+        try:
+            message, frames = decode_message(data)
+        except DecodeError:
+            self._bad_input(ctx, peer_id)
+            return
+        universe = self._universes.get(getattr(message, "universe_id", b""))
+        if universe is None or universe.removed:
+            return
+        try:
+            decodable = handle_message(ctx, universe, peer_id, message, frames)
+        except (ProtocolError, Unsupported, Pending) as refusal:
+            universe.refuse(type(refusal).__name__)
+            decodable = not isinstance(refusal, DecodeError)
+        if not decodable:
+            self._bad_input(ctx, peer_id)
+        gone = universe.joining is None and not universe.removed and not universe.groups
+        if gone and universe.universe_id in self._universes:
+            del self._universes[universe.universe_id]
+
+    def _bad_input(self, ctx: Context, peer_id: bytes) -> None:
+        """Only what does not decode counts against its forwarder (I7)."""
+        count = self._bad_inputs.get(peer_id, 0) + 1
+        if len(self._bad_inputs) < 4096 or peer_id in self._bad_inputs:
+            self._bad_inputs[peer_id] = count
+        if count >= MAX_BAD_INPUTS:
+            self._bad_inputs.pop(peer_id, None)
+            ctx.add_send(Disconnect(peer_id, "undecodable"))
+
+    def _own_addresses(self, ctx: Context, addresses: tuple[str, ...]) -> None:
+        self._addresses = addresses[:8]
+        for universe in self._universes.values():
+            self._sign_address(ctx, universe)
+            for peer_id in universe.links:
+                ctx.send(peer_id, profiles_of(universe, [universe.me]))
+
+    def _sign_address(self, ctx: Context, universe: Universe) -> None:
+        held = universe.own_address
+        serial = max(ctx.now, held.serial + 1 if held is not None else 0)
+        universe.own_address = PeerAddress.sign(
+            self.identity, universe_id=universe.universe_id, serial=serial, addresses=self._addresses
+        )
+
+    def _tell_network(self, ctx: Context) -> None:
+        """Topics and peers, where they changed."""
+        topics: set[str] = set()
+        members: dict[bytes, tuple[str, ...]] = {}
+        guests: dict[bytes, tuple[str, ...]] = {}
+        for universe in self._universes.values():
+            if universe.joining is not None:
+                for member in universe.joining.ticket.members:
+                    guests[member.peer_id] = tuple(member.addresses)
+            elif universe.is_active:
+                topics.update(universe.roster.topics)
+                for info in universe.others():
+                    held = members.get(info.peer_id, ())
+                    members[info.peer_id] = held or universe.profiles.addresses(info.identity)
+        heard = frozenset(topics)
+        if heard != self._topics:
+            self._topics = heard
+            ctx.add_send(Topics(heard))
+        known = KnownPeers(members, {peer: found for peer, found in guests.items() if peer not in members})
+        if known != self._known:
+            self._known = known
+            ctx.add_send(known)
+
+    # views
+
+    def universes(self) -> list[Mapping[str, Any]]:
+        """All universes of this node, in short."""
+        return [views.universe_view(universe) for universe in self._universes.values()]
+
+    def universe(self, universe_id: bytes) -> Mapping[str, Any]:
+        return views.universe_view(self._universe(universe_id))
+
+    def members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return list(views.members_view(self._universe(universe_id)))
+
+    def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return list(views.invites_view(self._universe(universe_id)))
+
+    def converged(self, universe_id: bytes) -> bool:
+        """Whether all members of a universe report the same heads and roster, and nothing is missing."""
+        return bool(views.universe_view(self._universe(universe_id))["converged"])
+
+    def peers(self) -> list[Mapping[str, Any]]:
+        """The connected peers, and the members that they are."""
+        rows: list[Mapping[str, Any]] = []
+        for peer_id in sorted(self._connected):
+            names = [
+                (universe.universe_id, info.identity, info.name)
+                for universe in self._universes.values()
+                if (info := universe.member_of_peer(peer_id)) is not None
+            ]
+            rows.append({"peer_id": peer_id, "members": names})
+        return rows
+
+    def status(self) -> Mapping[str, Any]:
+        """The node in short."""
+        return {
+            "identity": self.identity.identity_public_key,
+            "name": self.identity.name,
+            "peer_id": self.identity.peer_id,
+            "addresses": list(self._addresses),
+            "universes": len(self._universes),
+            "connected": len(self._connected),
+        }

@@ -1,0 +1,145 @@
+"""Entering an epoch of a send group: what is stored, exported and noted, for own and received commits alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starling.protocol.decentralized.epoch_chain import EpochInfo
+from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
+from starling.protocol.distributed import policy
+from starling.protocol.distributed.dependency import Dependency
+from starling.protocol.distributed.export_psk import export_psk
+from starling.protocol.distributed.member import MemberId, leaf_identity, member_id
+from starling.protocol.distributed.psk_ledger import ExportedPsk, LastImport
+from starling.protocol.distributed.universe_component import read_universe
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.group_state import GroupState, psk_scope
+from starling.protocol.engine.universe import Universe
+from starling.protocol.mls.group import Group
+from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
+
+_PSK = (Blob.of(32), Uint(), Many((Blob.of(32), Uint(2**32 - 1)), 4096), Uint(), Blob(64, 16))
+_IMPORT = (Uint(), Blob(64), Blob(64))
+
+
+def enter_epoch(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    group: Group,
+    parent: EpochInfo | None,
+    *,
+    has_path: bool,
+    application_count: int = 0,
+    commit_hash: bytes = b"",
+) -> EpochInfo:
+    """Store a new epoch of a group and supersede its parent.
+
+    `commit_hash` is that of the commit's head statement. An epoch that a path commit started is exported at
+    once (X-6), before its exporter secret can go.
+    """
+    info = EpochInfo(
+        dmls_epoch=group.secrets.extra[DMLS_EPOCH],
+        number=group.epoch,
+        parent=parent.dmls_epoch if parent is not None else None,
+        entered_at=ctx.now,
+        members=frozenset(leaf_identity(leaf) for _, leaf in group.tree.leaves()),
+        with_path=has_path,
+    )
+    if has_path:
+        _export(ctx, universe, group, info)
+    # It would give the PSK again after the ledger's copy is wiped, for as long as the epoch is the head.
+    group.secrets.take("exporter_secret")
+    state.enter(ctx, info, group)
+    if parent is not None:
+        parent.application_count = max(parent.application_count or 0, application_count)
+        parent.superseded_at = parent.superseded_at or ctx.now
+        parent.ended_by = parent.ended_by or commit_hash
+        state.save_info(ctx, parent)
+        _supersede(ctx, state, parent)
+    note_change(ctx, universe)
+    universe.timers.retention = min(universe.timers.retention or ctx.now + 1000, ctx.now + 1000)
+    return info
+
+
+def _export(ctx: Context, universe: Universe, group: Group, info: EpochInfo) -> None:
+    length = read_universe(group.context.extensions).export_length
+    exported = ExportedPsk(
+        group.group_id,
+        info.number,
+        info.dmls_epoch,
+        frozenset(member_id(leaf) for _, leaf in group.tree.leaves()),
+        ctx.now,
+        export_psk(group.export, length),
+    )
+    universe.ledger.add(exported)
+    members = [[member.identity, member.incarnation] for member in sorted(exported.members)]
+    row = [universe.universe_id, info.number, members, ctx.now, exported.psk]
+    scope = psk_scope(group.group_id, info.dmls_epoch)
+    ctx.put("psk", group.group_id + info.dmls_epoch, pack(row), scope)
+
+
+def _supersede(ctx: Context, state: GroupState, parent: EpochInfo) -> None:
+    """K-15: the owner needs nothing of its own superseded epochs; a receiver keeps what late messages need."""
+    if state.is_own:
+        state.drop_state(ctx, parent.dmls_epoch)
+        return
+    group = state.state(parent.dmls_epoch)
+    if group is not None:
+        group.supersede()
+        state.save_state(ctx, parent.dmls_epoch)
+
+
+def note_change(ctx: Context, universe: Universe) -> None:
+    """Something happened that the next `heads` report tells (R1)."""
+    timers = universe.timers
+    universe.converged = False
+    timers.report_first = timers.report_first or ctx.now
+    quiet = max(ctx.now + policy.REPORT_QUIET, timers.reported_at + policy.REPORT_MIN_GAP)
+    timers.report = min(quiet, timers.report_first + policy.REPORT_UNDER_LOAD)
+
+
+def note_imports(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    parent: EpochInfo,
+    dependencies: Iterable[Dependency],
+) -> None:
+    """Remember what a member has imported last (X-7, X-18)."""
+    for dependency in dependencies:
+        last = LastImport(dependency.epoch, state.group_id, parent.dmls_epoch)
+        universe.ledger.last_imports[state.owner, dependency.group_id] = last
+        key = universe.universe_id + state.owner + dependency.group_id
+        ctx.put("import", key, pack([last.epoch, last.importer_group_id, last.parent]))
+
+
+def forget_imports(ctx: Context, universe: Universe, owner: bytes, group_id: bytes) -> None:
+    """What a former member imported, and what was imported from its group."""
+    for importer, source in list(universe.ledger.last_imports):
+        if importer == owner or source == group_id:
+            del universe.ledger.last_imports[importer, source]
+            ctx.delete("import", universe.universe_id + importer + source)
+
+
+def forget_psk(ctx: Context, universe: Universe, exported: ExportedPsk) -> None:
+    """Wipe a ledger copy (X-18)."""
+    universe.ledger.remove(exported)
+    ctx.delete("psk", exported.group_id + exported.dmls_epoch)
+    ctx.erase(psk_scope(exported.group_id, exported.dmls_epoch))
+
+
+def psk_universe(row: bytes) -> bytes:
+    """The universe id of a `psk` row."""
+    return bytes(shape(unpack(row, max_bytes=2**20), _PSK)[0])
+
+
+def load_psk(universe: Universe, group_id: bytes, dmls_epoch: bytes, row: bytes) -> None:
+    _, epoch, members, entered_at, psk = shape(unpack(row, max_bytes=2**20), _PSK)
+    known = frozenset(MemberId(identity, incarnation) for identity, incarnation in members)
+    universe.ledger.add(ExportedPsk(group_id, epoch, dmls_epoch, known, entered_at, psk))
+
+
+def load_import(universe: Universe, key: bytes, row: bytes) -> None:
+    last = LastImport(*shape(unpack(row, max_bytes=4096), _IMPORT))
+    universe.ledger.last_imports[key[32:64], key[64:]] = last

@@ -1,0 +1,276 @@
+"""The exchange with connected members: comparing places, asking, answering (PROTOCOL section 7).
+
+Gossip is the quick way; this is what delivers. Each send group is one writer's log, so a place in it, an epoch
+and a count, names all frames before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from starling.protocol.distributed import policy
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.universe import Behind, Link, Universe
+from starling.protocol.exchange.answer import take_in_turn
+from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.exchange.messages import Frames, Hello, Profiles, Pulse, Summary, Want
+from starling.protocol.exchange.waiting import Need
+from starling.protocol.packed import pack
+
+Position = tuple[bytes, bytes, int, int, bool]
+
+MAX_BEHIND = 1024
+MAX_WANTED_EPOCHS = 16
+MAX_RETRY = 30_000
+MAX_HELLO_BYTES = 48 * 1024
+MAX_PROFILES_BYTES = 2 * 1024 * 1024
+
+
+# opening
+
+
+def greet(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """Open the exchange with a connected member: the roster entries that prove us, then our places."""
+    universe.links[peer_id] = Link(pulse_at=ctx.now + ctx.jittered(policy.PULSE_INTERVAL))
+    entries = universe.roster.entries()
+    size = 0
+    for count, entry in enumerate(entries):
+        size += len(entry)
+        if size > MAX_HELLO_BYTES:
+            entries = entries[:count]
+            break
+    ctx.send(peer_id, Hello(universe.universe_id, entries))
+    send_summary(ctx, universe, peer_id, answer=False)
+
+
+def send_summary(ctx: Context, universe: Universe, peer_id: bytes, *, answer: bool) -> None:
+    places = positions(universe, peer_id)
+    ctx.send(peer_id, Summary(universe.universe_id, universe.roster.digest, places, answer))
+
+
+def positions(universe: Universe, peer_id: bytes) -> tuple[Position, ...]:
+    """How far this node is in the send groups that the peer's member is in too."""
+    member = universe.member_of_peer(peer_id)
+    if member is None:
+        return ()
+    places: list[Position] = []
+    for group_id, state in sorted(universe.groups.items()):
+        if not universe.shares(state, member.identity):
+            continue
+        head = state.chain.head_info
+        whole = not state.chain.incomplete()[1:]
+        places.append((group_id, head.dmls_epoch, head.number, head.contiguous, whole))
+    return tuple(places)
+
+
+def positions_digest(universe: Universe, peer_id: bytes) -> bytes:
+    return hashlib.sha256(pack([list(place) for place in positions(universe, peer_id)])).digest()
+
+
+def pulse(ctx: Context, universe: Universe, peer_id: bytes, link: Link) -> None:
+    link.pulse_at = ctx.now + ctx.jittered(policy.PULSE_INTERVAL)
+    digest = positions_digest(universe, peer_id)
+    ctx.send(peer_id, Pulse(universe.universe_id, universe.roster.digest, digest))
+
+
+# comparing
+
+
+def take_pulse(ctx: Context, universe: Universe, peer_id: bytes, message: Pulse) -> None:
+    """Unequal places are told in full, and the peer's asked for."""
+    if message.positions_digest != positions_digest(universe, peer_id):
+        send_summary(ctx, universe, peer_id, answer=True)
+
+
+def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summary) -> None:
+    """Note where the peer holds more than this node."""
+    for group_id, head, number, count, whole in message.positions:
+        state = universe.groups.get(group_id)
+        if state is not None and state.is_own:
+            _check_own(ctx, universe, state, head, number, peer_id)
+        elif state is None:
+            if any(info.send_group_id == group_id for info in universe.others()):
+                note_behind(ctx, universe, peer_id, group_id, head, 0)
+        elif head not in state.chain:
+            if number > state.chain.head_info.number:
+                note_behind(ctx, universe, peer_id, group_id, head, count)
+        elif whole and state.chain.incomplete()[1:]:
+            note_behind(ctx, universe, peer_id, group_id, state.chain.head, count)
+        elif not _has_reached(state, head, count):
+            note_behind(ctx, universe, peer_id, group_id, head, count)
+    universe.boot.answered = True
+    if message.answer:
+        send_summary(ctx, universe, peer_id, answer=False)
+
+
+def _check_own(
+    ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, peer_id: bytes
+) -> None:
+    """Somebody knows an epoch of our own group that we do not: perhaps we were restored (5.3, B3)."""
+    if head in state.chain or peer_id in universe.suspected or number < state.chain.head_info.number:
+        return
+    # A bare claim: it is told once for each peer that makes it, and only the universe's members can.
+    if universe.member_of_peer(peer_id) is not None:
+        universe.suspected.add(peer_id)
+        ctx.event(
+            "rollback.suspected", universe.universe_id, {"peer_id": peer_id, "epoch": number, "head": head}
+        )
+
+
+def _has_reached(state: GroupState, head: bytes, count: int) -> bool:
+    info = state.chain.get(head)
+    return info is not None and (info.is_past or info.contiguous >= count)
+
+
+def note_behind(
+    ctx: Context,
+    universe: Universe,
+    peer_id: bytes,
+    group_id: bytes,
+    head: bytes,
+    count: int,
+    *,
+    grace: int = policy.BEHIND_GRACE,
+) -> None:
+    """A peer holds more of a group; gossip may still bring it, else it is asked for after `grace`."""
+    held = universe.behind.get(group_id)
+    if held is not None and held.peer_id == peer_id:
+        held.head, held.count = head, count
+        return
+    if held is not None and held.peer_id in universe.links and held.attempts < 1:
+        return
+    if held is None and len(universe.behind) >= MAX_BEHIND:
+        return
+    if peer_id in universe.links:
+        universe.behind[group_id] = Behind(peer_id, head, count, ctx.now + grace)
+
+
+def note_lack(ctx: Context, universe: Universe, peer_id: bytes, need: Need) -> None:
+    """A frame waits for something: ask for it soon, the one who forwarded the frame or any member."""
+    asked = peer_id if peer_id in universe.links else next(iter(universe.links), None)
+    if asked is None:
+        return
+    state = universe.groups.get(need.group_id)
+    head, count = need.dmls_epoch, 0
+    if state is not None and need.kind != "epoch":
+        head = need.dmls_epoch or state.chain.head
+        info = state.chain.get(head)
+        count = info.contiguous + 1 if info is not None else 0
+    note_behind(ctx, universe, asked, need.group_id, head, count)
+
+
+# asking
+
+
+def ask(ctx: Context, universe: Universe) -> None:
+    """Ask for what is due: one message to each peer."""
+    wanted: dict[bytes, list[tuple[bytes, tuple[tuple[bytes, int, tuple[int, ...], bool], ...]]]] = {}
+    for group_id, behind in list(universe.behind.items()):
+        if behind.peer_id not in universe.links or _is_satisfied(universe, group_id, behind):
+            del universe.behind[group_id]
+            continue
+        if behind.due > ctx.now:
+            continue
+        blocked = universe.waiting.blocked(group_id)
+        if blocked is not None and blocked.group_id not in universe.behind:
+            note_behind(ctx, universe, behind.peer_id, blocked.group_id, blocked.dmls_epoch, 0, grace=0)
+        want = _want(universe, group_id)
+        behind.attempts = behind.attempts + 1 if want == behind.asked else 0
+        behind.asked = want
+        behind.due = ctx.now + ctx.jittered(min(policy.ASK_AGAIN << min(behind.attempts, 6), MAX_RETRY))
+        if behind.attempts > 8:
+            del universe.behind[group_id]
+            continue
+        wanted.setdefault(behind.peer_id, []).append(want)
+    for peer_id, groups in wanted.items():
+        ctx.send(peer_id, Want(universe.universe_id, tuple(groups)))
+
+
+def _want(
+    universe: Universe, group_id: bytes
+) -> tuple[bytes, tuple[tuple[bytes, int, tuple[int, ...], bool], ...]]:
+    state = universe.groups.get(group_id)
+    if state is None:
+        return (group_id, ())
+    epochs = [
+        (info.dmls_epoch, info.contiguous, (), bool(info.children))
+        for info in state.chain.incomplete()[:MAX_WANTED_EPOCHS]
+    ]
+    return (group_id, tuple(epochs))
+
+
+def _is_satisfied(universe: Universe, group_id: bytes, behind: Behind) -> bool:
+    state = universe.groups.get(group_id)
+    if state is None:
+        return not any(info.send_group_id == group_id for info in universe.others())
+    return _has_reached(state, behind.head, behind.count) and not state.chain.incomplete()[1:]
+
+
+# answering
+
+
+def answer_want(ctx: Context, universe: Universe, peer_id: bytes, message: Want) -> None:
+    """Send what a member lacks, as far as it may have it, in fair shares."""
+    member = universe.member_of_peer(peer_id)
+    if member is None:
+        return
+    queues: list[Iterator[LoggedFrame]] = []
+    # Each group and each epoch once, however often it is named: an answer costs what it holds.
+    for group_id, epochs in dict(message.groups).items():
+        state = universe.groups.get(group_id)
+        if state is None or not universe.shares(state, member.identity):
+            continue
+        if not epochs:
+            adding = state.log.adding(member.identity)
+            if adding is not None:
+                queues.append(iter((adding,)))
+            continue
+        queues.append(_following(state, epochs))
+    frame_ids, more = take_in_turn(queues)
+    if frame_ids:
+        ctx.send(peer_id, Frames(universe.universe_id, more), frame_ids)
+
+
+def _following(
+    state: GroupState, epochs: tuple[tuple[bytes, int, tuple[int, ...], bool], ...]
+) -> Iterator[LoggedFrame]:
+    listed = {epoch[0]: epoch for epoch in epochs}
+    for dmls_epoch, contiguous, held, has_child in listed.values():
+        for frame in state.log.after(dmls_epoch, contiguous, frozenset(held), has_child):
+            if frame.dmls_epoch == dmls_epoch or frame.dmls_epoch not in listed:
+                yield frame
+
+
+def take_answer(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """After the frames of an answer were handled: go on asking the same peer at once."""
+    for behind in universe.behind.values():
+        if behind.peer_id == peer_id:
+            behind.due = ctx.now
+
+
+# profiles
+
+
+def profiles_of(universe: Universe, identities: list[bytes]) -> Profiles:
+    """The newest KeyPackages and addresses of these members, this node's own from its bundles.
+
+    Each once, and as many as one message can hold: for the others one asks again.
+    """
+    found = []
+    size = 0
+    for identity in dict.fromkeys(identities):
+        if identity == universe.me:
+            packages = tuple(package.encode() for package in universe.bundles.newest())
+            own = universe.own_address
+            address = own.encode() if own is not None else b""
+        elif (profile := universe.profiles.get(identity)) is not None:
+            packages, address = profile.wire()
+        else:
+            continue
+        size += sum(map(len, packages)) + len(address)
+        if size > MAX_PROFILES_BYTES:
+            break
+        found.append((packages, address))
+    return Profiles(universe.universe_id, tuple(found))

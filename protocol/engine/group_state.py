@@ -1,0 +1,227 @@
+"""One send group as this node holds it: its epochs, their states, its verified frames, and their rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from starling.protocol.decentralized.epoch_chain import EpochChain, EpochInfo
+from starling.protocol.distributed.member import leaf_identity
+from starling.protocol.engine.context import Context
+from starling.protocol.exchange.frame_log import FrameLog, LoggedFrame
+from starling.protocol.mls.group import Group
+from starling.protocol.packed import Blob, Either, Many, Uint, pack, shape, unpack
+
+_ID = Blob(64)
+_INFO = (
+    Uint(), _ID, Uint(), Many(Blob.of(32), 4096), bool, Many(_ID, 8), Either(None, Uint(2**32 - 1)),
+    Either(None, Uint()), bool, Uint(2**32 - 1), Many(Uint(2**32 - 1), 2**16), Blob(32),
+)  # fmt: skip
+_LOGGED = (
+    Blob(64, 1), _ID, Either(None, Uint(2**32 - 1)), Uint(2**32), bool, Many(Blob.of(32), 4096), _ID, Uint(),
+)  # fmt: skip
+_GROUP = (Blob.of(32), Blob.of(32), _ID, Uint(), bool, bool, Uint())
+_MAX_ROW = 64 * 1024 * 1024
+
+GroupLoader = Callable[[bytes, bytes], Group]
+
+
+@dataclass(slots=True)
+class SavedState:
+    """The rows of an epoch that was not needed since the start: decoded on first use."""
+
+    record: bytes = field(repr=False)
+    ratchets: bytes = field(default=b"", repr=False)
+
+
+def epoch_scope(group_id: bytes, dmls_epoch: bytes) -> bytes:
+    """The sealing scope of one epoch's secrets: erased when the epoch is settled (I6)."""
+    return b"epoch:" + hashlib.sha256(group_id + dmls_epoch).digest()
+
+
+def psk_scope(group_id: bytes, dmls_epoch: bytes) -> bytes:
+    return b"psk:" + hashlib.sha256(group_id + dmls_epoch).digest()
+
+
+class GroupState:
+    """A send group. `owner` is the identity key of leaf 0; `is_own` where that is this node."""
+
+    def __init__(
+        self, universe_id: bytes, group_id: bytes, owner: bytes, *, is_own: bool, load: GroupLoader
+    ) -> None:
+        self.universe_id = universe_id
+        self.group_id = group_id
+        self.owner = owner
+        self.is_own = is_own
+        self.chain = EpochChain()
+        self.log = FrameLog()
+        self.pinned_epoch = 0
+        self.forked = False
+        self.last_update = 0
+        """When the newest path commit was processed, in milliseconds."""
+        self.updated = False
+        """Whether a path commit that adds nobody came from the owner: its joining is over."""
+        self._states: dict[bytes, Group | SavedState] = {}
+        self._load = load
+
+    # states
+
+    def state(self, dmls_epoch: bytes) -> Group | None:
+        """The key material of an epoch, None where it has none (any more)."""
+        held = self._states.get(dmls_epoch)
+        if isinstance(held, SavedState):
+            held = self._load(held.record, held.ratchets)
+            self._states[dmls_epoch] = held
+        return held
+
+    @property
+    def head(self) -> Group:
+        """The state of the head epoch."""
+        group = self.state(self.chain.head)
+        assert group is not None, "the head always has a state"
+        return group
+
+    def retained(self) -> Iterator[bytes]:
+        """The epochs that still have a state."""
+        return iter(tuple(self._states))
+
+    def members(self) -> dict[bytes, int]:
+        """The leaves of the head epoch: identity to leaf index."""
+        return {leaf_identity(leaf): index for index, leaf in self.head.tree.leaves()}
+
+    # changes, each with its row
+
+    def save(self, ctx: Context) -> None:
+        row = [
+            self.universe_id, self.owner, self.chain.head, self.pinned_epoch, self.forked, self.updated,
+            self.last_update,
+        ]  # fmt: skip
+        ctx.put("group", self.group_id, pack(row))
+
+    def enter(self, ctx: Context, info: EpochInfo, group: Group) -> None:
+        """Store a new epoch with its state; it becomes the head where it descends from it."""
+        self.chain.enter(info)
+        self._states[info.dmls_epoch] = group
+        if info.with_path:
+            self.last_update = info.entered_at
+        scope = epoch_scope(self.group_id, info.dmls_epoch)
+        key = self.group_id + info.dmls_epoch
+        ctx.put("epoch", key, group.save(), scope)
+        ctx.put("ratchet", key, group.save_ratchets(), scope)
+        self.save_info(ctx, info)
+        self.save(ctx)
+
+    def save_info(self, ctx: Context, info: EpochInfo) -> None:
+        row = [
+            info.number, info.parent or b"", info.entered_at, sorted(info.members), info.with_path,
+            list(info.children), info.application_count, info.superseded_at, info.given_up,
+            info.next_generation, sorted(info.missing), info.ended_by,
+        ]  # fmt: skip
+        ctx.put("epoch_info", self.group_id + info.dmls_epoch, pack(row))
+
+    def save_state(self, ctx: Context, dmls_epoch: bytes) -> None:
+        """Write an epoch's state again, after it was trimmed at supersede."""
+        group = self.state(dmls_epoch)
+        assert group is not None
+        scope = epoch_scope(self.group_id, dmls_epoch)
+        ctx.put("epoch", self.group_id + dmls_epoch, group.save(), scope)
+        ctx.put("ratchet", self.group_id + dmls_epoch, group.save_ratchets(), scope)
+
+    def save_ratchets(self, ctx: Context, dmls_epoch: bytes) -> None:
+        group = self.state(dmls_epoch)
+        assert group is not None
+        scope = epoch_scope(self.group_id, dmls_epoch)
+        ctx.put("ratchet", self.group_id + dmls_epoch, group.save_ratchets(), scope)
+
+    def drop_state(self, ctx: Context, dmls_epoch: bytes) -> None:
+        """Wipe an epoch's secrets, in memory and in the store."""
+        held = self._states.pop(dmls_epoch, None)
+        if held is None:
+            return
+        if isinstance(held, Group):
+            held.wipe()
+        ctx.delete("epoch", self.group_id + dmls_epoch)
+        ctx.delete("ratchet", self.group_id + dmls_epoch)
+        ctx.erase(epoch_scope(self.group_id, dmls_epoch))
+
+    def drop_info(self, ctx: Context, dmls_epoch: bytes) -> None:
+        self.chain.drop(dmls_epoch)
+        ctx.delete("epoch_info", self.group_id + dmls_epoch)
+
+    def log_frame(self, ctx: Context, logged: LoggedFrame, frame: bytes) -> None:
+        """Keep a verified frame, to be served until all have acknowledged it."""
+        self.log.add(logged)
+        row = [
+            logged.group_id, logged.dmls_epoch, logged.generation, logged.size, logged.is_user,
+            list(logged.adds), logged.child, logged.stored_at,
+        ]  # fmt: skip
+        ctx.put("log", logged.frame_id, pack(row))
+        ctx.put("frame", logged.frame_id, frame)
+
+    def drop_frame(self, ctx: Context, logged: LoggedFrame) -> None:
+        self.log.remove(logged)
+        ctx.delete("log", logged.frame_id)
+        ctx.delete("frame", logged.frame_id)
+
+    def delete(self, ctx: Context) -> None:
+        """Forget the group whole: its owner or this node is no member any more."""
+        for dmls_epoch in tuple(self._states):
+            self.drop_state(ctx, dmls_epoch)
+        for dmls_epoch in tuple(self.chain.epochs):
+            self.drop_info(ctx, dmls_epoch)
+        for logged in tuple(self.log.ids.values()):
+            self.drop_frame(ctx, logged)
+        ctx.delete("group", self.group_id)
+
+    # loading
+
+    def load_row(self, row: bytes) -> bytes:
+        """Take the fields of a `group` row but the first two; the head's `dmls_epoch` is given back."""
+        _, _, head, self.pinned_epoch, self.forked, self.updated, self.last_update = shape(
+            unpack(row, max_bytes=_MAX_ROW), _GROUP
+        )
+        return bytes(head)
+
+    def load_info(self, dmls_epoch: bytes, row: bytes) -> None:
+        (
+            number, parent, entered_at, members, with_path, children, count, superseded_at, given_up,
+            next_generation, missing, ended_by,
+        ) = shape(unpack(row, max_bytes=_MAX_ROW), _INFO)  # fmt: skip
+        self.chain.epochs[dmls_epoch] = EpochInfo(
+            dmls_epoch, number, parent or None, entered_at, frozenset(members), with_path,
+            tuple(children), count, superseded_at, given_up, next_generation, set(missing),
+            ended_by=ended_by,
+        )  # fmt: skip
+
+    def load_state(self, dmls_epoch: bytes, record: bytes, ratchets: bytes) -> None:
+        self._states[dmls_epoch] = SavedState(record, ratchets)
+
+    def finish_loading(self, head: bytes) -> None:
+        """After all rows: set the head, and take the progress of unfinished epochs from their ratchets."""
+        self.chain.head = head
+        for info in self.chain.epochs.values():
+            if not info.children or not info.is_whole:
+                group = self.state(info.dmls_epoch)
+                if group is not None:
+                    info.next_generation, missing = group.application_progress(0)
+                    info.missing = set(missing)
+        for logged in self.log.ids.values():
+            epoch = self.chain.get(logged.dmls_epoch)
+            if epoch is not None and logged.is_user and logged.generation is not None:
+                epoch.user_count = max(epoch.user_count, logged.generation + 1)
+
+
+def load_group_row(row: bytes) -> tuple[bytes, bytes]:
+    """The universe id and the owner of a `group` row."""
+    universe_id, owner, *_ = shape(unpack(row, max_bytes=_MAX_ROW), _GROUP)
+    return universe_id, owner
+
+
+def load_logged(frame_id: bytes, row: bytes) -> LoggedFrame:
+    group_id, dmls_epoch, generation, size, is_user, adds, child, stored_at = shape(
+        unpack(row, max_bytes=_MAX_ROW), _LOGGED
+    )
+    return LoggedFrame(
+        frame_id, group_id, dmls_epoch, generation, size, is_user, tuple(adds), child, stored_at
+    )

@@ -1,0 +1,139 @@
+"""What the engine is given: things that happened on the network, the timer, and commands of actors.
+
+Times are integers, milliseconds since the Unix epoch. Ids and keys are raw bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """A libp2p peer is connected, whoever dialled; `address` is where it was reached, for the log."""
+
+    peer_id: bytes
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDisconnected:
+    """The last connection to a peer is gone."""
+
+    peer_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """One dial of a peer failed; the network layer goes on trying by itself."""
+
+    peer_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """One frame came by gossip; `peer_id` is who forwarded it, not who wrote it."""
+
+    peer_id: bytes
+    frame: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFromPeer:
+    """One message came on a stream from a connected peer."""
+
+    peer_id: bytes
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """The time of `Step.wake_at` has come (or any other moment: it does no harm)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddresses:
+    """Where this node listens now, as multiaddr texts without the peer id."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUniverse:
+    """Found a universe. `name` is for people (1 to 64 characters); result: the universe id (32 bytes)."""
+
+    name: str
+    cipher_suite: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CreateInvite:
+    """Make a ticket. Result: dict with `ticket` (text), `invite_id` and `expires_at`.
+
+    `uses` is how many may join with it, 1 to 1,000; `expires_in` is in milliseconds.
+    """
+
+    universe_id: bytes
+    uses: int = 1
+    expires_in: int = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeInvite:
+    """Take an invite back; those who already joined stay."""
+
+    universe_id: bytes
+    invite_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JoinUniverse:
+    """Begin to join by a ticket; result: the universe id. `universe.joined` or `join.failed` tells the end."""
+
+    ticket: str = field(repr=False)
+    cipher_suite: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send to the whole universe. Idempotent by `message_id` (16 bytes).
+
+    Result: dict with `state`, `queued` or `sent`, and for `sent` the `recipients` (the other leaves of its
+    epoch), `epoch` and `dmls_epoch`; for `queued` the event `message.sent` tells them.
+    """
+
+    universe_id: bytes
+    message_id: bytes
+    body: bytes = field(repr=False)
+    content_type: str = "text"
+    refs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateKeys:
+    """Commit with a path now, whatever the timer says. Result: the new epoch."""
+
+    universe_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """Remove a member from the universe (founder only); `identity` is its 32-byte identity key."""
+
+    universe_id: bytes
+    identity: bytes
+
+
+Command = (
+    CreateUniverse | CreateInvite | RevokeInvite | JoinUniverse | SendMessage | UpdateKeys | RemoveMember
+)
+Input = (
+    PeerConnected
+    | PeerDisconnected
+    | DialFailed
+    | FrameReceived
+    | MessageFromPeer
+    | Wake
+    | OwnAddresses
+    | Command
+)

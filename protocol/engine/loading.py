@@ -1,0 +1,98 @@
+"""From stored rows back to universes: the inverse of what the engine writes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from starling.protocol.distributed.heads import HeadsReport
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.policy import BOOT_WAIT
+from starling.protocol.distributed.roster import Roster
+from starling.protocol.engine import joining
+from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
+from starling.protocol.engine.group_state import load_group_row, load_logged
+from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.universe import Boot, Universe
+
+Row = tuple[bytes, bytes]
+
+
+def load_universes(
+    identity: Identity, records: Iterable[tuple[str, bytes, bytes]], now: int
+) -> dict[bytes, Universe]:
+    """All universes of a store, each waiting for its boot commit."""
+    tables: defaultdict[str, list[Row]] = defaultdict(list)
+    for table, key, value in records:
+        tables[table].append((key, value))
+    universes = {key: Universe.load(identity, key, row, now) for key, row in tables["universe"]}
+    _load_rosters(universes, tables["roster"])
+    for table in ("profile", "bundle", "sent", "delivered", "report", "import"):
+        for key, row in tables[table]:
+            universe = universes.get(key[:32])
+            if universe is not None:
+                _load_row(universe, table, key, row)
+    for key, row in tables["psk"]:
+        universe = universes.get(psk_universe(row))
+        if universe is not None:
+            load_psk(universe, key[:32], key[32:], row)
+    _load_groups(universes, tables)
+    for universe in universes.values():
+        universe.outbox.finish_loading()
+        universe.delivered.finish_loading()
+        universe.boot = Boot(deadline=now + BOOT_WAIT)
+        # Whatever was due when the last run ended is looked at once the boot commit is made.
+        universe.timers.retention = now + BOOT_WAIT
+    for key, row in tables["joining"]:
+        if key in universes:
+            joining.resume(universes[key], row, now)
+    return universes
+
+
+def _load_rosters(universes: dict[bytes, Universe], rows: list[Row]) -> None:
+    entries: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    for key, entry in rows:
+        entries[key[:32]].append(entry)
+    for universe_id, universe in universes.items():
+        universe.roster = Roster.load(universe_id, entries[universe_id])
+
+
+def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
+    if table == "profile":
+        universe.profiles.load(key, row)
+    elif table == "bundle":
+        universe.bundles.load(key, row)
+    elif table == "sent":
+        universe.outbox.load(key, row)
+    elif table == "delivered":
+        universe.delivered.load(key, row)
+    elif table == "import":
+        load_import(universe, key, row)
+    else:
+        universe.reports[key[32:]] = HeadsReport.decode(row)
+
+
+def _load_groups(universes: dict[bytes, Universe], tables: dict[str, list[Row]]) -> None:
+    heads: dict[bytes, bytes] = {}
+    groups = {}
+    for group_id, row in tables["group"]:
+        universe_id, owner = load_group_row(row)
+        universe = universes.get(universe_id)
+        if universe is None:
+            continue
+        state = new_group_state(universe, group_id, owner)
+        heads[group_id] = state.load_row(row)
+        groups[group_id] = universe.groups[group_id] = state
+    ratchets = dict(tables["ratchet"])
+    for key, row in tables["epoch_info"]:
+        if key[:32] in groups:
+            groups[key[:32]].load_info(key[32:], row)
+    for key, row in tables["epoch"]:
+        if key[:32] in groups:
+            groups[key[:32]].load_state(key[32:], row, ratchets[key])
+    for key, row in tables["log"]:
+        logged = load_logged(key, row)
+        if logged.group_id in groups:
+            groups[logged.group_id].log.add(logged)
+    for group_id, state in groups.items():
+        state.finish_loading(heads[group_id])

@@ -1,0 +1,200 @@
+"""Keeping the own send group in step with the roster: adding and removing, and telling others (X-13, X-15)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from starling.protocol.crypto.cipher_suite import cipher_suite
+from starling.protocol.distributed import policy
+from starling.protocol.distributed.key_packages import check_key_package
+from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_entry import entry_id
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import forget_psk, note_change
+from starling.protocol.engine.exchanging import greet, profiles_of
+from starling.protocol.engine.imports import import_now
+from starling.protocol.engine.receiving import receive
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import Pending, ProtocolError, Unsupported
+from starling.protocol.exchange.messages import Profiles, RosterEntries, WantProfiles, WantRoster
+from starling.protocol.exchange.waiting import Need
+from starling.protocol.mls.key_package import KeyPackage
+
+
+def add_entries(
+    ctx: Context, universe: Universe, entries: Iterable[bytes], source: bytes | None = None
+) -> bool:
+    """Merge roster entries; what is new is stored, acted on, and passed on to connected members."""
+    before = set(universe.roster.members)
+    new: list[bytes] = []
+    incomplete = False
+    for entry in entries:
+        try:
+            new.extend(universe.roster.add(entry))
+        except Pending:
+            incomplete = True
+        except (ProtocolError, Unsupported) as refusal:
+            universe.refuse(type(refusal).__name__)
+    if incomplete and source is not None and source in universe.links:
+        ctx.send(source, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+    if not new:
+        return False
+    for entry in new:
+        key = universe.universe_id + entry_id(entry)
+        ctx.put("roster", key, entry)
+    _pass_on(ctx, universe, tuple(new), source)
+    _note_members(ctx, universe, before)
+    universe.timers.align = ctx.now
+    note_change(ctx, universe)
+    return True
+
+
+def entry_ids(entries: Iterable[bytes]) -> list[bytes]:
+    """The ids of the entries that decode."""
+    ids = []
+    for entry in entries:
+        with contextlib.suppress(ProtocolError, Unsupported):
+            ids.append(entry_id(entry))
+    return ids
+
+
+def store_roster(ctx: Context, universe: Universe) -> None:
+    """Store the whole roster, as a joiner got it."""
+    for entry in universe.roster.entries():
+        ctx.put("roster", universe.universe_id + entry_id(entry), entry)
+
+
+def _pass_on(ctx: Context, universe: Universe, new: tuple[bytes, ...], source: bytes | None) -> None:
+    for peer_id in universe.links:
+        if peer_id != source:
+            ctx.send(peer_id, RosterEntries(universe.universe_id, new))
+
+
+def _note_members(ctx: Context, universe: Universe, before: set[bytes]) -> None:
+    members = universe.roster.members
+    for identity in members.keys() - before:
+        info = members[identity]
+        if identity != universe.me:
+            ctx.event(
+                "member.joined",
+                universe.universe_id,
+                {"identity": identity, "name": info.name, "sponsor": info.sponsor},
+            )
+        for waiting in universe.waiting.release(Need("roster", info.send_group_id, b"")):
+            receive(ctx, universe, waiting.forwarder, waiting.frame)
+        if info.peer_id in universe.connected and info.peer_id not in universe.links:
+            greet(ctx, universe, info.peer_id)
+    for identity in before - members.keys():
+        ctx.event("member.removed", universe.universe_id, {"identity": identity})
+        universe.profiles.forget(ctx, identity)
+        if identity == universe.me:
+            universe.removed = True
+            universe.save(ctx)
+            _forget_keys(ctx, universe)
+    for peer_id in [peer_id for peer_id in universe.links if universe.member_of_peer(peer_id) is None]:
+        del universe.links[peer_id]
+
+
+def _forget_keys(ctx: Context, universe: Universe) -> None:
+    """K-20: who is no member any more opens nothing any more, and keeps no secret of the others' either."""
+    for state in universe.groups.values():
+        universe.waiting.forget_group(state.group_id)
+        state.delete(ctx)
+    universe.groups.clear()
+    for exported in list(universe.ledger.psks.values()):
+        forget_psk(ctx, universe, exported)
+    universe.bundles.forget_all(ctx)
+
+
+def align(ctx: Context, universe: Universe) -> None:
+    """Commit what the roster asks for: removals at once; then imports, then adds (X-13, X-15)."""
+    universe.timers.align = None
+    if universe.roster.topic_is_stale and universe.roster.may(universe.me, Kind.TOPIC):
+        add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
+        universe.timers.align = None
+    leaves = universe.own.members()
+    members = universe.roster.members
+    removes = removed_leaves(universe)
+    adds: list[KeyPackage] = []
+    unknown: list[bytes] = []
+    taken = own_group.TakenKeys(universe.own.head)
+    for identity, info in members.items():
+        if identity == universe.me or identity in leaves:
+            continue
+        package = _usable_key_package(ctx, universe, identity, info.incarnation)
+        if package is None:
+            unknown.append(identity)
+        elif taken.take(package.leaf_node):
+            adds.append(package)
+    if adds:
+        if removes:
+            own_group.commit(ctx, universe, path=True, removes=removes)
+        import_now(ctx, universe)
+        own_group.commit(ctx, universe, path=True, adds=adds)
+    elif removes:
+        own_group.commit(ctx, universe, path=True, removes=removes)
+    if unknown:
+        for peer_id in universe.links:
+            ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(unknown)))
+        pause = min(policy.ASK_AGAIN << min(universe.timers.profile_asks, 8), policy.ASK_SELDOM)
+        universe.timers.profile_asks += 1
+        universe.timers.align = ctx.now + ctx.jittered(pause)
+    else:
+        universe.timers.profile_asks = 0
+
+
+def removed_leaves(universe: Universe) -> list[int]:
+    """The leaves of the own group that the roster does not count as members any more."""
+    members = universe.roster.members
+    return [index for identity, index in universe.own.members().items() if identity not in members]
+
+
+def _usable_key_package(
+    ctx: Context, universe: Universe, identity: bytes, incarnation: int
+) -> KeyPackage | None:
+    package = universe.profiles.key_package(identity, universe.cipher_suite)
+    if package is None:
+        return None
+    try:
+        package.validate(cipher_suite(universe.cipher_suite), ctx.now)
+        member = check_key_package(package, universe_id=universe.universe_id, identity=identity)
+    except (ProtocolError, Unsupported):
+        return None
+    return package if member.incarnation == incarnation else None
+
+
+def take_profiles(ctx: Context, universe: Universe, message: Profiles) -> None:
+    """Learn newer KeyPackages and addresses; each is checked by itself."""
+    learned = False
+    for packages, address in message.profiles:
+        try:
+            learned = learn_profile(ctx, universe, packages, address) or learned
+        except (ProtocolError, Unsupported) as refusal:
+            universe.refuse(type(refusal).__name__)
+    if learned:
+        universe.timers.align = ctx.now
+
+
+def learn_profile(ctx: Context, universe: Universe, packages: tuple[bytes, ...], address: bytes) -> bool:
+    """One member's profile; raises `ProtocolError` for anything that is not the member's own."""
+    decoded = tuple(KeyPackage.decode(package) for package in packages)
+    learned = False
+    if decoded:
+        identity = decoded[0].leaf_node.credential.identity or b""
+        info = universe.roster.members.get(identity)
+        if info is None or identity == universe.me:
+            return False
+        learned = universe.profiles.learn_key_packages(ctx, identity, info.incarnation, decoded)
+    if address:
+        peer_id = PeerAddress.decode(address).peer_id
+        info = universe.member_of_peer(peer_id)
+        if info is not None and info.identity != universe.me:
+            learned = universe.profiles.learn_address(ctx, info.identity, peer_id, address) or learned
+    return learned
+
+
+def answer_profiles(ctx: Context, universe: Universe, peer_id: bytes, identities: tuple[bytes, ...]) -> None:
+    ctx.send(peer_id, profiles_of(universe, list(identities)))

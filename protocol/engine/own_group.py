@@ -1,0 +1,324 @@
+"""This node's own send group: founding it, committing in it, speaking in it (X-11, X-12, X-13, K-23)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starling.protocol.crypto.cipher_suite import cipher_suite
+from starling.protocol.decentralized.dmls_message import wrap
+from starling.protocol.decentralized.key_schedule import SEND_GROUP_KEY_SCHEDULE
+from starling.protocol.distributed import component_ids
+from starling.protocol.distributed.application import ApplicationData
+from starling.protocol.distributed.dependency import Dependency, build_dependencies
+from starling.protocol.distributed.epoch_end import build_epoch_end
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.key_packages import build_key_packages
+from starling.protocol.distributed.leaf_replace import LeafReplace, check_leaf_replace
+from starling.protocol.distributed.member import (
+    build_key_package,
+    build_owner_leaf,
+    leaf_identity,
+    member_id,
+)
+from starling.protocol.distributed.psk_ledger import ExportedPsk
+from starling.protocol.distributed.send_group_rules import SendGroupRules
+from starling.protocol.distributed.ticket import TicketSecret
+from starling.protocol.distributed.universe_component import (
+    DEFAULT_EXPORT_LENGTH,
+    MODE_EXPLICIT,
+    DmlsUniverse,
+    read_roster_digest,
+    send_group_extensions,
+)
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import enter_epoch, note_imports
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.universe import UNIVERSE_SUITES, Universe
+from starling.protocol.errors import ProtocolError, Unsupported
+from starling.protocol.exchange.frame import (
+    MAX_GOSSIP_FRAME,
+    Announcement,
+    CommitFrame,
+    MessageFrame,
+    frame_id,
+)
+from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.extensions.safe_aad import EMPTY
+from starling.protocol.mls.group import Group
+from starling.protocol.mls.key_package import KeyPackage
+from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.proposal import (
+    Add,
+    AppDataUpdate,
+    AppDataUpdateOperation,
+    AppEphemeral,
+    PreSharedKey,
+    Proposal,
+    Remove,
+)
+from starling.protocol.mls.psk import PreSharedKeyID
+
+MAX_REPLACES = 64
+BOOT_GENERATIONS = (1, 999)
+
+
+def new_group_state(universe: Universe, group_id: bytes, owner: bytes) -> GroupState:
+    rules = SendGroupRules(universe.universe_id)
+
+    def load(record: bytes, ratchets: bytes) -> Group:
+        return Group.load(record, ratchets, rules=rules, key_schedule=SEND_GROUP_KEY_SCHEDULE)
+
+    return GroupState(universe.universe_id, group_id, owner, is_own=group_id == universe.group_id, load=load)
+
+
+def found_group(ctx: Context, universe: Universe) -> None:
+    """Create the own send group with this node alone in it, and first KeyPackages."""
+    suite = cipher_suite(universe.cipher_suite)
+    encryption_private_key, encryption_key = suite.hpke_generate(ctx.random)
+    leaf = build_owner_leaf(
+        universe.identity,
+        cipher_suite=suite,
+        universe_id=universe.universe_id,
+        send_group_id=universe.group_id,
+        incarnation=universe.incarnation,
+        serial=universe.bundles.next_serial(ctx.now),
+        signature_private_key=universe.signature_private_key,
+        encryption_key=encryption_key,
+        now=ctx.now,
+    )
+    description = DmlsUniverse(universe.universe_id, DEFAULT_EXPORT_LENGTH, universe.me, MODE_EXPLICIT, b"")
+    group = Group.create(
+        cipher_suite=suite,
+        group_id=universe.group_id,
+        leaf_node=leaf,
+        encryption_private_key=encryption_private_key,
+        signature_private_key=universe.signature_private_key,
+        extensions=send_group_extensions(description, universe.roster.digest),
+        rules=SendGroupRules(universe.universe_id),
+        key_schedule=SEND_GROUP_KEY_SCHEDULE,
+        random=ctx.random,
+    )
+    state = new_group_state(universe, universe.group_id, universe.me)
+    universe.groups[universe.group_id] = state
+    enter_epoch(ctx, universe, state, group, None, has_path=False)
+    universe.boot.done = True
+
+
+def make_bundles(ctx: Context, universe: Universe, ticket: TicketSecret | None = None) -> int:
+    """Fresh KeyPackages of ours, one a suite; their serial is given back."""
+    serial = universe.bundles.next_serial(ctx.now)
+    for suite_id in UNIVERSE_SUITES:
+        bundle = build_key_package(
+            universe.identity,
+            cipher_suite=cipher_suite(suite_id),
+            universe_id=universe.universe_id,
+            send_group_id=universe.group_id,
+            incarnation=universe.incarnation,
+            serial=serial,
+            signature_private_key=universe.signature_private_key,
+            now=ctx.now,
+            ticket=ticket,
+            random=ctx.random,
+        )
+        universe.bundles.add(ctx, serial, bundle)
+    return serial
+
+
+def commit(
+    ctx: Context,
+    universe: Universe,
+    *,
+    path: bool,
+    adds: Sequence[KeyPackage] = (),
+    removes: Sequence[int] = (),
+    imports: Sequence[ExportedPsk] = (),
+    replace_leaves: bool = False,
+    boot: bool = False,
+) -> None:
+    """Commit in the own send group, store the frame and distribute it.
+
+    Pathless where nothing needs a path (X-11); a boot commit draws its handshake generation (K-23). `adds` and
+    `imports` are never given together (X-13).
+    """
+    state = universe.own
+    parent = state.chain.head_info
+    group = state.head
+    count, _ = group.application_progress(0)
+    proposals: list[Proposal] = []
+    if replace_leaves:
+        proposals += _newer_leaves(universe, group, removes)
+    proposals += [Remove(leaf_index) for leaf_index in removes]
+    proposals += [Add(package) for package in adds]
+    psks: dict[bytes, bytes] = {}
+    suite = cipher_suite(universe.cipher_suite)
+    dependencies = [
+        Dependency(exported.group_id, exported.epoch, exported.dmls_epoch) for exported in imports
+    ]
+    for exported, dependency in zip(imports, dependencies, strict=True):
+        nonce = ctx.random(suite.hash_length)
+        proposals.append(PreSharedKey(PreSharedKeyID.external(dependency.psk_id, nonce)))
+        psks[dependency.psk_id] = exported.psk
+    if read_roster_digest(group.context.extensions) != universe.roster.digest:
+        proposals.append(
+            AppDataUpdate(component_ids.ROSTER_DIGEST, AppDataUpdateOperation.UPDATE, universe.roster.digest)
+        )
+    if dependencies:
+        proposals.append(AppEphemeral(component_ids.DMLS_DEPS, build_dependencies(dependencies)))
+    proposals.append(AppEphemeral(component_ids.EPOCH_END, build_epoch_end(count)))
+    serial = None
+    if path:
+        serial = make_bundles(ctx, universe)
+        published = build_key_packages(universe.bundles.newest())
+        proposals.append(AppEphemeral(component_ids.KEY_PACKAGES, published))
+    result = group.commit(
+        proposals,
+        path=path,
+        psks=lambda psk_id: psks.get(psk_id.psk_id or b""),
+        authenticated_data=EMPTY,
+        handshake_generation=ctx.between(*BOOT_GENERATIONS) if boot else 0,
+        random=ctx.random,
+    )
+    statement = HeadStatement.sign(
+        universe.signature_private_key,
+        universe_id=universe.universe_id,
+        group_id=group.group_id,
+        epoch=group.epoch,
+        parent_dmls_epoch=parent.dmls_epoch,
+        commit=result.message + (result.welcome or b""),
+    )
+    frame = CommitFrame(
+        wrap(result.message, parent.dmls_epoch), statement.encode(), result.welcome or b""
+    ).encode()
+    info = enter_epoch(
+        ctx,
+        universe,
+        state,
+        result.next,
+        parent,
+        has_path=path,
+        application_count=count,
+        commit_hash=statement.commit_hash,
+    )
+    note_imports(ctx, universe, state, parent, dependencies)
+    if serial is not None:
+        universe.bundles.supersede(ctx, serial, info.number)
+        universe.timers.last_update = ctx.now
+        universe.timers.messages_since_update = 0
+    logged = LoggedFrame(
+        frame_id=frame_id(frame),
+        group_id=group.group_id,
+        dmls_epoch=parent.dmls_epoch,
+        generation=None,
+        size=len(frame),
+        adds=tuple(leaf_identity(package.leaf_node) for package in adds),
+        child=info.dmls_epoch,
+        stored_at=ctx.now,
+    )
+    state.log_frame(ctx, logged, frame)
+    distribute(ctx, universe, frame, (state.group_id, info.dmls_epoch, 0))
+    ctx.event(
+        "epoch.started",
+        universe.universe_id,
+        {
+            "owner": universe.me,
+            "epoch": info.number,
+            "dmls_epoch": info.dmls_epoch,
+            "path": path,
+            "imports": len(dependencies),
+        },
+    )
+
+
+def _newer_leaves(universe: Universe, group: Group, removes: Sequence[int]) -> list[Proposal]:
+    """Replacements of the leaves for which a higher serial is known (X-10)."""
+    replaces: list[Proposal] = []
+    taken = TakenKeys(group)
+    for index, leaf in group.tree.leaves():
+        if index == group.own_leaf_index or index in removes or len(replaces) == MAX_REPLACES:
+            continue
+        package = universe.profiles.key_package(leaf_identity(leaf), universe.cipher_suite)
+        if package is None:
+            continue
+        replace = LeafReplace(index, package.leaf_node)
+        try:
+            check_leaf_replace(replace, leaf, universe_id=universe.universe_id)
+        except ProtocolError:
+            continue
+        if taken.take(package.leaf_node, index):
+            replaces.append(replace)
+    return replaces
+
+
+class TakenKeys:
+    """The keys of a group's tree, which no leaf may have a second time (RFC 9420 §7.3).
+
+    A commit with one bad leaf is invalid as a whole, so a member could stop the commits of all others by a
+    KeyPackage of its own: it is passed over instead.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._encryption_keys = {node.encryption_key for node in group.tree.nodes if node is not None}
+        self._signature_keys = {leaf.signature_key: index for index, leaf in group.tree.leaves()}
+
+    def take(self, leaf: LeafNode, index: int | None = None) -> bool:
+        """Whether the leaf may be added, or stand at `index` instead of the one there; its keys are taken then."""
+        try:
+            leaf.check(self._group.cipher_suite, self._group.context.required_capabilities)
+        except (ProtocolError, Unsupported):
+            return False
+        holder = self._signature_keys.get(leaf.signature_key, index)
+        if leaf.encryption_key in self._encryption_keys or holder != index:
+            return False
+        self._encryption_keys.add(leaf.encryption_key)
+        # A leaf that is added has no index yet, and is equal to none that has.
+        self._signature_keys[leaf.signature_key] = -1 if index is None else index
+        return True
+
+
+def importable(universe: Universe) -> list[ExportedPsk]:
+    """What the own group may import now (X-7, X-13)."""
+    group = universe.own.head
+    members = (member_id(leaf) for _, leaf in group.tree.leaves())
+    groups = [
+        info.send_group_id
+        for info in universe.others()
+        if (state := universe.groups.get(info.send_group_id)) is not None and not state.forked
+    ]
+    return universe.ledger.importable(universe.own_member_id, members, groups)
+
+
+def protect(ctx: Context, universe: Universe, data: ApplicationData) -> int:
+    """Encrypt one message in the head epoch and distribute it; how many other leaves it has is given back."""
+    state = universe.own
+    info = state.chain.head_info
+    group = state.head
+    generation, _ = group.application_progress(0)
+    message = group.protect(data.encode(), authenticated_data=EMPTY, random=ctx.random)
+    frame = MessageFrame(wrap(message, info.dmls_epoch)).encode()
+    info.hold(generation)
+    if not data.is_control:
+        info.user_count = generation + 1
+    state.save_ratchets(ctx, info.dmls_epoch)
+    logged = LoggedFrame(
+        frame_id=frame_id(frame),
+        group_id=state.group_id,
+        dmls_epoch=info.dmls_epoch,
+        generation=generation,
+        size=len(frame),
+        is_user=not data.is_control,
+        stored_at=ctx.now,
+    )
+    state.log_frame(ctx, logged, frame)
+    distribute(ctx, universe, frame, (state.group_id, info.dmls_epoch, generation + 1))
+    return len(info.members) - 1
+
+
+def distribute(ctx: Context, universe: Universe, frame: bytes, place: tuple[bytes, bytes, int]) -> None:
+    """Gossip a frame, or announce its place where it is too large for that."""
+    topics = universe.roster.topics
+    if not topics:
+        return
+    if len(frame) > MAX_GOSSIP_FRAME:
+        frame = Announcement((place,)).encode()
+    ctx.publish(topics[0], frame)

@@ -1,0 +1,123 @@
+"""Messages of connected peers: who may say what, and who answers it (PROTOCOL sections 6 and 7)."""
+
+from __future__ import annotations
+
+from starling.protocol.engine import exchanging, joining, membership, sponsoring
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.receiving import receive
+from starling.protocol.engine.universe import Universe
+from starling.protocol.exchange.messages import (
+    Frames,
+    Hello,
+    JoinAnswer,
+    JoinHello,
+    JoinProof,
+    JoinRefused,
+    JoinRequest,
+    Message,
+    Profiles,
+    Pulse,
+    RosterEntries,
+    Summary,
+    Want,
+    WantProfiles,
+    WantRoster,
+)
+
+
+def handle_message(
+    ctx: Context, universe: Universe, peer_id: bytes, message: Message, frames: tuple[bytes, ...]
+) -> bool:
+    """Take one message; False where a frame in it was not decodable."""
+    if universe.joining is not None:
+        _as_joiner(ctx, universe, peer_id, message, frames)
+        return True
+    if isinstance(message, JoinHello):
+        sponsoring.answer_hello(ctx, universe, peer_id, message)
+        return True
+    if isinstance(message, JoinRequest):
+        sponsoring.answer_request(ctx, universe, peer_id, message)
+        return True
+    if isinstance(message, Hello):
+        _hello(ctx, universe, peer_id, message)
+        return True
+    # Everything else is for members; a peer becomes one by the roster entries of its hello.
+    if universe.member_of_peer(peer_id) is None:
+        if isinstance(message, Pulse):
+            _tell_former_member(ctx, universe, peer_id)
+        return True
+    return _as_member(ctx, universe, peer_id, message, frames)
+
+
+def _as_joiner(
+    ctx: Context, universe: Universe, peer_id: bytes, message: Message, frames: tuple[bytes, ...]
+) -> None:
+    if isinstance(message, JoinProof):
+        joining.take_proof(ctx, universe, peer_id, message)
+    elif isinstance(message, JoinAnswer):
+        joining.take_answer(ctx, universe, peer_id, message, frames)
+    elif isinstance(message, JoinRefused):
+        joining.take_refusal(ctx, universe, peer_id, message)
+
+
+def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> None:
+    membership.add_entries(ctx, universe, message.entries, source=peer_id)
+    if universe.member_of_peer(peer_id) is None:
+        _tell_former_member(ctx, universe, peer_id)
+        return
+    if peer_id not in universe.links and peer_id in universe.connected:
+        exchanging.greet(ctx, universe, peer_id)
+    missing = universe.roster.missing_from(membership.entry_ids(message.entries))
+    if missing:
+        ctx.send(peer_id, RosterEntries(universe.universe_id, missing))
+    lacking = [
+        info.identity
+        for info in universe.others()
+        if not universe.profiles.get(info.identity) or not universe.profiles.addresses(info.identity)
+    ]
+    if lacking:
+        ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(lacking)))
+
+
+def _tell_former_member(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """A removed member is told when it speaks as one, by its removals alone: other entries hold secrets that
+    it is not to know."""
+    for identity, info in universe.roster.former.items():
+        if info.peer_id == peer_id and identity not in universe.roster.members:
+            ids = universe.roster.removed.get(identity, ())
+            entries = tuple(entry for key in ids if (entry := universe.roster.entry(key)) is not None)
+            ctx.send(peer_id, RosterEntries(universe.universe_id, entries))
+
+
+def _as_member(
+    ctx: Context, universe: Universe, peer_id: bytes, message: Message, frames: tuple[bytes, ...]
+) -> bool:
+    decodable = True
+    match message:
+        case Pulse():
+            exchanging.take_pulse(ctx, universe, peer_id, message)
+            if message.roster_digest != universe.roster.digest:
+                ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+        case Summary():
+            exchanging.take_summary(ctx, universe, peer_id, message)
+            if message.roster_digest != universe.roster.digest:
+                ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+        case Want():
+            exchanging.answer_want(ctx, universe, peer_id, message)
+        case Frames():
+            for frame in frames:
+                decodable = receive(ctx, universe, peer_id, frame) and decodable
+            exchanging.take_answer(ctx, universe, peer_id)
+        case RosterEntries():
+            membership.add_entries(ctx, universe, message.entries, source=peer_id)
+        case WantRoster():
+            missing = universe.roster.missing_from(message.held)
+            if missing:
+                ctx.send(peer_id, RosterEntries(universe.universe_id, missing))
+        case Profiles():
+            membership.take_profiles(ctx, universe, message)
+        case WantProfiles():
+            membership.answer_profiles(ctx, universe, peer_id, message.identities)
+        case _:
+            pass
+    return decodable

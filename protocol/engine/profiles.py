@@ -1,0 +1,103 @@
+"""What is known of the other members for adding and dialling them: newest KeyPackages and addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starling.protocol.distributed.key_packages import check_key_package
+from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.engine.context import Context
+from starling.protocol.errors import Invalid
+from starling.protocol.mls.key_package import KeyPackage
+from starling.protocol.packed import Blob, Many, pack, shape, unpack
+
+_ROW = (Many(Blob(8192, 1), 8), Blob(2048))
+
+
+@dataclass(slots=True)
+class Profile:
+    """One member: KeyPackages by suite with their serials, and its signed addresses."""
+
+    key_packages: dict[int, tuple[int, KeyPackage]] = field(default_factory=dict)
+    address: PeerAddress | None = None
+
+    def wire(self) -> tuple[tuple[bytes, ...], bytes]:
+        packages = tuple(package.encode() for _, (_, package) in sorted(self.key_packages.items()))
+        return packages, self.address.encode() if self.address is not None else b""
+
+
+class ProfileStore:
+    """Profiles by identity key; only members' profiles are kept, so the roster bounds it."""
+
+    def __init__(self, universe_id: bytes) -> None:
+        self._universe_id = universe_id
+        self.profiles: dict[bytes, Profile] = {}
+
+    def get(self, identity: bytes) -> Profile | None:
+        return self.profiles.get(identity)
+
+    def serial(self, identity: bytes, suite: int) -> int:
+        profile = self.profiles.get(identity)
+        held = profile.key_packages.get(suite) if profile is not None else None
+        return held[0] if held is not None else 0
+
+    def key_package(self, identity: bytes, suite: int) -> KeyPackage | None:
+        profile = self.profiles.get(identity)
+        held = profile.key_packages.get(suite) if profile is not None else None
+        return held[1] if held is not None else None
+
+    def addresses(self, identity: bytes) -> tuple[str, ...]:
+        profile = self.profiles.get(identity)
+        return profile.address.texts if profile is not None and profile.address is not None else ()
+
+    def learn_key_packages(
+        self, ctx: Context, identity: bytes, incarnation: int, packages: tuple[KeyPackage, ...]
+    ) -> bool:
+        """Take over what is newer. Raises `Invalid` or `VerificationFailed` for a package that is not the
+        member's own."""
+        newer: list[tuple[int, KeyPackage]] = []
+        for package in packages:
+            member = check_key_package(package, universe_id=self._universe_id, identity=identity)
+            if member.incarnation != incarnation:
+                raise Invalid(Rule.MEMBER_INCARNATION)
+            if member.serial > self.serial(identity, package.cipher_suite):
+                newer.append((member.serial, package))
+        profile = self.profiles.setdefault(identity, Profile())
+        for serial, package in newer:
+            profile.key_packages[package.cipher_suite] = (serial, package)
+        if newer:
+            self._save(ctx, identity)
+        return bool(newer)
+
+    def learn_address(self, ctx: Context, identity: bytes, peer_id: bytes, encoded: bytes) -> bool:
+        """Take over newer signed addresses of a member with this peer id."""
+        address = PeerAddress.decode(encoded)
+        if address.peer_id != peer_id:
+            raise Invalid(Rule.PEER_ADDRESS_PEER)
+        profile = self.profiles.setdefault(identity, Profile())
+        if profile.address is not None and profile.address.serial >= address.serial:
+            return False
+        address.verify(self._universe_id)
+        profile.address = address
+        self._save(ctx, identity)
+        return True
+
+    def forget(self, ctx: Context, identity: bytes) -> None:
+        if self.profiles.pop(identity, None) is not None:
+            ctx.delete("profile", self._universe_id + identity)
+
+    def load(self, key: bytes, row: bytes) -> None:
+        packages, address = shape(unpack(row, max_bytes=128 * 1024), _ROW)
+        profile = Profile()
+        for encoded in packages:
+            package = KeyPackage.decode(encoded)
+            member = check_key_package(package, universe_id=self._universe_id)
+            profile.key_packages[package.cipher_suite] = (member.serial, package)
+        if address:
+            profile.address = PeerAddress.decode(address)
+        self.profiles[key[32:]] = profile
+
+    def _save(self, ctx: Context, identity: bytes) -> None:
+        packages, address = self.profiles[identity].wire()
+        ctx.put("profile", self._universe_id + identity, pack([list(packages), address]))

@@ -1,0 +1,441 @@
+"""Frames of other members: commits, Welcomes and messages, in any order, repeated, or not yet usable."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
+from starling.protocol.decentralized.epoch_chain import EpochInfo
+from starling.protocol.distributed.application import HEADS, ApplicationData
+from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.member import leaf_identity
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.engine import welcoming
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import enter_epoch, note_change, note_imports
+from starling.protocol.engine.exchanging import note_behind, note_lack
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.imports import note_update
+from starling.protocol.engine.reporting import take_report
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError, Invalid, Pending, ProtocolError, Unsupported, UsageError
+from starling.protocol.exchange.frame import (
+    Announcement,
+    CommitFrame,
+    MessageFrame,
+    decode_frame,
+    frame_id,
+)
+from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.exchange.messages import WantRoster
+from starling.protocol.exchange.waiting import Need, WaitingFrame
+from starling.protocol.extensions.safe_aad import read_safe_aad
+from starling.protocol.mls.framing import AuthenticatedContent
+from starling.protocol.mls.group import Group
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One frame with who brought it."""
+
+    peer_id: bytes
+    data: bytes
+    frame_id: bytes
+    frame: CommitFrame | MessageFrame
+    message: DMLSMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Wait(Exception):  # not an error: it ends the handling of a frame that has to wait
+    """The frame lacks something."""
+
+    need: Need
+
+
+def receive(ctx: Context, universe: Universe, peer_id: bytes, data: bytes) -> bool:
+    """Handle one frame and all waiting ones that it sets free; False where it was not decodable."""
+    try:
+        frame = decode_frame(data)
+        if isinstance(frame, Announcement):
+            for group_id, dmls_epoch, count in frame.places:
+                note_behind(ctx, universe, peer_id, group_id, dmls_epoch, count)
+            return True
+        message = read_dmls_message(frame.dmls_message)
+    except DecodeError:
+        universe.refuse("undecodable")
+        return False
+    except Unsupported:
+        universe.refuse("Unsupported")
+        return True
+    queue = deque([Arrival(peer_id, data, frame_id(data), frame, message)])
+    while queue:
+        arrival = queue.popleft()
+        try:
+            satisfied = _receive_one(ctx, universe, arrival)
+        except Invalid as refusal:
+            universe.refuse(refusal.rule.name)
+            satisfied = []
+        except (ProtocolError, Unsupported, Pending, UsageError) as refusal:
+            # What does not decode inside is its author's fault: who forwards it cannot open it.
+            # The one UsageError: a commit puts a KeyPackage in our leaf of which the key is gone (X-10).
+            universe.refuse(type(refusal).__name__)
+            satisfied = []
+        for need in satisfied:
+            queue.extend(_again(waiting) for waiting in universe.waiting.release(need))
+    return True
+
+
+def _again(waiting: WaitingFrame) -> Arrival:
+    frame = decode_frame(waiting.frame)
+    assert not isinstance(frame, Announcement), "announcements do not wait"
+    message = read_dmls_message(frame.dmls_message)
+    return Arrival(waiting.forwarder, waiting.frame, waiting.frame_id, frame, message)
+
+
+def group_of_frame(frame: bytes) -> bytes | None:
+    """The group that a frame is about, None where it is not decodable or an announcement."""
+    try:
+        decoded = decode_frame(frame)
+        if isinstance(decoded, Announcement):
+            return decoded.places[0][0]
+        return read_dmls_message(decoded.dmls_message).group_id
+    except (ProtocolError, Unsupported):
+        return None
+
+
+def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Need]:
+    if arrival.frame_id in universe.waiting:
+        return []
+    frame, message = arrival.frame, arrival.message
+    group_id = message.group_id
+    state = universe.groups.get(group_id)
+    try:
+        if state is None:
+            if isinstance(frame, CommitFrame):
+                return welcoming.receive_welcome(
+                    ctx, universe, arrival.frame_id, arrival.data, frame, message
+                )
+            _require_joined(universe, group_id, message)
+            return []
+        if state.is_own or arrival.frame_id in state.log:
+            return []
+        info = _find_epoch(state, message)
+        if info is None:
+            return []
+        if isinstance(frame, CommitFrame):
+            return _receive_commit(ctx, universe, state, info, arrival, frame, message)
+        return _receive_message(ctx, universe, state, info, arrival, frame, message)
+    except Wait as wait:
+        _wait(ctx, universe, arrival, group_id, wait.need)
+        return []
+    except welcoming.OwnerUnknown:
+        _wait(ctx, universe, arrival, group_id, Need("roster", group_id, b""))
+        return []
+
+
+def _wait(ctx: Context, universe: Universe, arrival: Arrival, group_id: bytes, need: Need) -> None:
+    waiting = WaitingFrame(
+        frame_id=arrival.frame_id,
+        frame=arrival.data,
+        group_id=group_id,
+        forwarder=arrival.peer_id,
+        need=need,
+        known_group=group_id in universe.groups,
+        since=ctx.now,
+    )
+    first = not universe.waiting.has_group(group_id)
+    universe.waiting.add(waiting)
+    if need.kind != "roster":
+        note_lack(ctx, universe, arrival.peer_id, need)
+    elif first and arrival.peer_id in universe.links:
+        ctx.send(arrival.peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+
+
+def _require_joined(universe: Universe, group_id: bytes, message: DMLSMessage) -> None:
+    """A message of a group that this node is not in waits for the Welcome, if one may come."""
+    if any(info.send_group_id == group_id for info in universe.others()):
+        raise Wait(Need("epoch", group_id, message.dmls_epoch))
+    raise Wait(Need("roster", group_id, b""))
+
+
+def _find_epoch(state: GroupState, message: DMLSMessage) -> EpochInfo | None:
+    """The epoch a message was sent in; None where it is too old to matter."""
+    info = state.chain.get(message.dmls_epoch)
+    if info is not None:
+        return info
+    number = message.epoch
+    if number <= state.pinned_epoch or number < min(known.number for known in state.chain.epochs.values()):
+        return None
+    raise Wait(Need("epoch", state.group_id, message.dmls_epoch))
+
+
+# commits
+
+
+def _receive_commit(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    arrival: Arrival,
+    frame: CommitFrame,
+    message: DMLSMessage,
+) -> list[Need]:
+    group = state.state(info.dmls_epoch)
+    statement = HeadStatement.decode(frame.head_statement)
+    if info.children:
+        _receive_sibling(ctx, universe, state, info, statement, frame, message)
+        return []
+    if group is None:
+        return []
+    if state.chain.is_too_far_ahead(info.dmls_epoch):
+        raise Wait(Need("whole", state.group_id, b""))
+    _check_statement(universe, state, info, group, statement, frame, message)
+    authenticated = group.open_handshake(message.message)
+    read_safe_aad(authenticated.content.authenticated_data)
+    content = _content_of(authenticated)
+    psks = _find_psks(universe, content, state.group_id)
+    staged = group.stage(
+        authenticated,
+        psks=lambda psk_id: psks.get(psk_id.psk_id or b""),
+        leaf_private_key=universe.bundles.leaf_private_key,
+    )
+    if staged.next is None:
+        _leave_group(ctx, universe, state, info, content)
+        return []
+    removed = tuple(_identity_at(group, index) for index in content.removes)
+    child = enter_epoch(
+        ctx,
+        universe,
+        state,
+        staged.next,
+        info,
+        has_path=content.has_path,
+        application_count=content.application_count,
+        commit_hash=statement.commit_hash,
+    )
+    note_imports(ctx, universe, state, info, content.dependencies)
+    _learn_key_packages(ctx, universe, state.owner, content)
+    note_update(ctx, universe, state, child, content)
+    logged = LoggedFrame(
+        frame_id=arrival.frame_id,
+        group_id=state.group_id,
+        dmls_epoch=info.dmls_epoch,
+        generation=None,
+        size=len(arrival.data),
+        adds=tuple(leaf_identity(package.leaf_node) for package in content.adds),
+        child=child.dmls_epoch,
+        stored_at=ctx.now,
+    )
+    state.log_frame(ctx, logged, arrival.data)
+    ctx.event(
+        "epoch.started",
+        universe.universe_id,
+        {
+            "owner": state.owner,
+            "epoch": child.number,
+            "dmls_epoch": child.dmls_epoch,
+            "path": content.has_path,
+            "imports": len(content.dependencies),
+            "removed": list(removed),
+        },
+    )
+    return [
+        Need("epoch", state.group_id, child.dmls_epoch),
+        Need("whole", state.group_id, b""),
+    ]
+
+
+def _content_of(authenticated: AuthenticatedContent) -> CommitContent:
+    commit = authenticated.content.commit
+    if commit is None:
+        raise DecodeError("a commit frame without a commit")
+    proposals = [item.proposal for item in commit.proposals if item.proposal is not None]
+    if len(proposals) != len(commit.proposals):
+        raise DecodeError("a send group's commit covers proposals by value")
+    return read_commit_content(proposals, has_path=commit.path is not None)
+
+
+def _check_statement(
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    group: Group,
+    statement: HeadStatement,
+    frame: CommitFrame,
+    message: DMLSMessage,
+) -> None:
+    """R4: the owner's own word for this commit and its Welcome, before anything costly is done."""
+    expected = (universe.universe_id, state.group_id, info.number, info.dmls_epoch)
+    owner_leaf = group.tree.leaf(0)
+    if statement.parent != expected or owner_leaf is None:
+        raise DecodeError("the head statement is about something else")
+    statement.verify(owner_leaf.signature_key, commit=message.message.encode() + frame.welcome)
+
+
+def _receive_sibling(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    statement: HeadStatement,
+    frame: CommitFrame,
+    message: DMLSMessage,
+) -> None:
+    """A second commit on one parent is a fork, without penalty; imports from its owner pause (R4).
+
+    The known commit itself may come again after its frame was forgotten: that is none.
+    """
+    if statement.commit_hash == info.ended_by:
+        return
+    group = state.state(info.dmls_epoch) or state.head
+    _check_statement(universe, state, info, group, statement, frame, message)
+    if state.forked:
+        return
+    state.forked = True
+    state.save(ctx)
+    ctx.event(
+        "fork.detected",
+        universe.universe_id,
+        {"owner": state.owner, "parent": info.dmls_epoch, "epoch": info.number},
+    )
+
+
+def _find_psks(universe: Universe, content: CommitContent, own_group_id: bytes) -> dict[bytes, bytes]:
+    """The ledger's PSKs for exactly the epochs that a commit names, none of its own group (X-7, X-8); waits for
+    one that may still come."""
+    found: dict[bytes, bytes] = {}
+    for dependency in content.dependencies:
+        exported = universe.ledger.find(dependency.group_id, dependency.dmls_epoch)
+        if exported is None:
+            raise Wait(Need("epoch", dependency.group_id, dependency.dmls_epoch))
+        if exported.epoch != dependency.epoch or dependency.group_id == own_group_id:
+            raise Invalid(Rule.DEPENDENCY_PSKS)
+        found[dependency.psk_id] = exported.psk
+    return found
+
+
+def _leave_group(
+    ctx: Context, universe: Universe, state: GroupState, info: EpochInfo, content: CommitContent
+) -> None:
+    """This node was removed from a group: it reads no further in it (K-20)."""
+    ctx.event("member.excluded", universe.universe_id, {"owner": state.owner, "epoch": info.number + 1})
+    universe.waiting.forget_group(state.group_id)
+    state.delete(ctx)
+    del universe.groups[state.group_id]
+
+
+def _learn_key_packages(ctx: Context, universe: Universe, owner: bytes, content: CommitContent) -> None:
+    """Fresh KeyPackages of a member; bad ones hurt only itself and do not undo its commit."""
+    info = universe.roster.members.get(owner)
+    if info is None or not content.key_packages:
+        return
+    try:
+        universe.profiles.learn_key_packages(ctx, owner, info.incarnation, content.key_packages)
+    except (ProtocolError, Unsupported):
+        universe.refuse("key_packages")
+
+
+def _identity_at(group: Group, index: int) -> bytes:
+    leaf = group.tree.leaf(index)
+    return leaf_identity(leaf) if leaf is not None else b""
+
+
+# messages
+
+
+def _receive_message(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    arrival: Arrival,
+    frame: MessageFrame,
+    message: DMLSMessage,
+) -> list[Need]:
+    """Messages are taken in the owner's order, across epochs too (I4); others wait for those before them."""
+    group = state.state(info.dmls_epoch)
+    if group is None:
+        return []
+    _, generation = group.peek_generation(message.message)
+    if info.holds(generation):
+        return []
+    older = state.chain.incomplete()
+    if older and older[0].number < info.number:
+        raise Wait(Need("whole", state.group_id, b""))
+    if generation != info.next_generation and not info.given_up:
+        raise Wait(Need("progress", state.group_id, info.dmls_epoch, generation))
+    received = group.unprotect(message.message)
+    read_safe_aad(received.authenticated_data)
+    info.hold(generation)
+    state.save_ratchets(ctx, info.dmls_epoch)
+    data = _application_data(universe, received.application_data)
+    logged = LoggedFrame(
+        frame_id=arrival.frame_id,
+        group_id=state.group_id,
+        dmls_epoch=info.dmls_epoch,
+        generation=generation,
+        size=len(arrival.data),
+        is_user=data is not None and not data.is_control,
+        stored_at=ctx.now,
+    )
+    state.log_frame(ctx, logged, arrival.data)
+    if data is not None:
+        _take(ctx, universe, state, info, generation, data)
+    needs = [Need("progress", state.group_id, info.dmls_epoch, info.next_generation)]
+    if info.is_past:
+        state.save_info(ctx, info)
+        note_change(ctx, universe)
+        needs.append(Need("whole", state.group_id, b""))
+    return needs
+
+
+def _application_data(universe: Universe, encoded: bytes) -> ApplicationData | None:
+    """What a member said; None, and counted, where it is no application data of ours."""
+    try:
+        return ApplicationData.decode(encoded)
+    except DecodeError:
+        universe.refuse("application_data")
+        return None
+
+
+def _take(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    generation: int,
+    data: ApplicationData,
+) -> None:
+    if data.is_control:
+        if data.content_type == HEADS:
+            take_report(ctx, universe, state.owner, data.body)
+        return
+    info.user_count = generation + 1
+    note_change(ctx, universe)
+    deliver(ctx, universe, state, info, data)
+
+
+def deliver(
+    ctx: Context, universe: Universe, state: GroupState, info: EpochInfo, data: ApplicationData
+) -> None:
+    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2)."""
+    if not universe.delivered.is_new(ctx, state.owner, data.message_id):
+        return
+    sender = universe.roster.members.get(state.owner)
+    ctx.event(
+        "message.received",
+        universe.universe_id,
+        {
+            "sender": state.owner,
+            "sender_name": sender.name if sender is not None else "",
+            "id": data.message_id,
+            "type": data.content_type,
+            "body": data.body,
+            "refs": list(data.refs),
+            "epoch": info.number,
+            "dmls_epoch": info.dmls_epoch,
+        },
+    )

@@ -1,0 +1,81 @@
+"""`heads` reports: telling how far this node has come, and taking what others tell (R1, K-14)."""
+
+from __future__ import annotations
+
+from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, ApplicationData
+from starling.protocol.distributed.heads import Head, HeadsReport
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError
+
+
+def own_report(universe: Universe) -> HeadsReport:
+    """How far this node has come in every send group that it is in."""
+    heads = {}
+    for group_id, state in universe.groups.items():
+        chain = state.chain
+        heads[group_id] = Head(chain.head, chain.past(), chain.head_info.contiguous)
+    return HeadsReport(universe.roster.digest, heads)
+
+
+def send_report(ctx: Context, universe: Universe) -> None:
+    """Report in the own send group, as a control message."""
+    timers = universe.timers
+    timers.report = None
+    timers.report_first = None
+    timers.reported_at = ctx.now
+    if len(universe.own.chain.head_info.members) < 2:
+        return
+    body = own_report(universe).encode()
+    data = ApplicationData(HEADS, ctx.random(MESSAGE_ID_SIZE), (), body)
+    own_group.protect(ctx, universe, data)
+
+
+def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) -> None:
+    """Take over a member's report; it comes in its sender's order, so the newest is the last."""
+    try:
+        report = HeadsReport.decode(body)
+    except DecodeError:
+        universe.refuse("heads")
+        return
+    universe.reports[member] = report
+    ctx.put("report", universe.universe_id + member, report.encode())
+    due = ctx.now + 1000
+    universe.timers.retention = min(universe.timers.retention or due, due)
+    note_convergence(ctx, universe)
+
+
+def is_converged(universe: Universe) -> bool:
+    """Whether all members report the heads and the roster that this node has, and nothing is missing.
+
+    Control messages are not counted: every report is one, so there would always be a newest.
+    """
+    own = own_report(universe)
+    for info in universe.others():
+        state = universe.groups.get(info.send_group_id)
+        if state is None or state.chain.incomplete()[1:]:
+            return False
+    for info in universe.others():
+        report = universe.reports.get(info.identity)
+        if report is None or report.roster_digest != own.roster_digest:
+            return False
+        for group_id, head in own.heads.items():
+            reported = report.heads.get(group_id)
+            chain = universe.groups[group_id].chain
+            if reported is None or reported.head != head.head:
+                return False
+            if reported.past != (chain.head_info.parent or b"") and reported.past != head.past:
+                return False
+            is_owner = universe.groups[group_id].owner == info.identity
+            if not is_owner and reported.count < chain.head_info.user_count:
+                return False
+    return not universe.outbox.queued
+
+
+def note_convergence(ctx: Context, universe: Universe) -> None:
+    """Tell the apps once when the universe has converged."""
+    converged = is_converged(universe)
+    if converged and not universe.converged:
+        ctx.event("universe.converged", universe.universe_id, {"members": len(universe.roster.members)})
+    universe.converged = converged

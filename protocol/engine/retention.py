@@ -1,0 +1,206 @@
+"""Forgetting what nobody needs: epochs, frames, PSKs, key packages (PROTOCOL 5.4, K-14, X-10, X-18)."""
+
+from __future__ import annotations
+
+from starling.protocol.decentralized.epoch_chain import (
+    GIVE_UP,
+    EpochChain,
+    EpochInfo,
+    Reported,
+    has_past,
+    has_reached,
+    settled_epochs,
+)
+from starling.protocol.distributed import policy
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.universe import Universe
+
+Reports = dict[bytes, Reported | None]
+
+
+def sweep(ctx: Context, universe: Universe) -> None:
+    """Let go of everything whose time has come in one universe."""
+    universe.timers.retention = None
+    # First: it looks at epochs whose records go below.
+    universe.bundles.forget(ctx, _acknowledged_own_epoch(universe))
+    for state in list(universe.groups.values()):
+        if state.owner not in universe.roster.members:
+            _drop_group_of_former_member(ctx, universe, state)
+            continue
+        reports = _reports(universe, state)
+        _give_up(ctx, universe, state)
+        if not state.is_own:
+            for dmls_epoch in settled_epochs(state.chain, reports, ctx.now):
+                state.drop_state(ctx, dmls_epoch)
+        _drop_frames(ctx, universe, state, reports)
+        _drop_infos(ctx, state, reports)
+    _drop_psks(ctx, universe)
+
+
+def _reports(universe: Universe, state: GroupState) -> Reports:
+    """What the current members of a group but its owner and this node have reported of it."""
+    return {
+        identity: universe.reported(identity, state.group_id)
+        for identity in state.chain.head_info.members
+        if identity not in (state.owner, universe.me) and identity in universe.roster.members
+    }
+
+
+def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:
+    """After a day of asking the missing messages of a superseded epoch are unavailable (K-14)."""
+    for info in state.chain.incomplete():
+        if info.superseded_at is None or ctx.now - info.superseded_at < GIVE_UP:
+            continue
+        info.given_up = True
+        state.save_info(ctx, info)
+        note_change(ctx, universe)
+        ctx.event(
+            "messages.unavailable",
+            universe.universe_id,
+            {"owner": state.owner, "epoch": info.number, "held": info.contiguous},
+        )
+
+
+def _drop_frames(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
+    """Frames go when all who may want them have acknowledged them, or after 30 days."""
+    for dmls_epoch, frames in list(state.log.epochs.items()):
+        info = state.chain.get(dmls_epoch)
+        if frames.messages and info is not None:
+            least = _least_held(universe, state, info, reports)
+            for generation in sorted(frames.messages):
+                logged = frames.messages[generation]
+                expired = ctx.now - logged.stored_at > policy.FRAME_RETENTION
+                if generation >= least and not expired:
+                    break
+                state.drop_frame(ctx, logged)
+        for logged in list(frames.commits):
+            child = state.chain.get(logged.child)
+            wanted_by = child.members if child is not None else frozenset()
+            acknowledged = all(
+                has_reached(state.chain, reports.get(identity), logged.child)
+                for identity in wanted_by
+                if identity in reports
+            )
+            if acknowledged or ctx.now - logged.stored_at > policy.FRAME_RETENTION:
+                state.drop_frame(ctx, logged)
+
+
+def _least_held(universe: Universe, state: GroupState, info: EpochInfo, reports: Reports) -> int:
+    """How many generations of an epoch all of its members hold, as far as they have reported."""
+    least = info.next_generation
+    for identity in info.members:
+        if identity not in reports:
+            continue
+        report = reports[identity]
+        if has_past(state.chain, report, info.dmls_epoch):
+            continue
+        held = report.count if report is not None and report.head == info.dmls_epoch else 0
+        least = min(least, held)
+    return least
+
+
+def _drop_infos(ctx: Context, state: GroupState, reports: Reports) -> None:
+    """Old epochs without state and frames, which every member has reported to be past.
+
+    Oldest first, and none whose parent stays: a gap would hide an older epoch that is not whole yet.
+    """
+    head = state.chain.head_info
+    # Who could open the newest path commit of ours tells which KeyPackages are out of use.
+    paths = [info.number for info in state.chain.epochs.values() if info.with_path] if state.is_own else []
+    kept_from = max(paths, default=head.number + 2) - 1
+    states = set(state.retained())
+    for info in sorted(state.chain.epochs.values(), key=lambda info: info.number):
+        if info.parent is not None and info.parent in state.chain:
+            continue
+        if (
+            info.number >= kept_from
+            or info is head
+            or info.dmls_epoch == head.parent
+            or info.dmls_epoch in states
+        ):
+            continue
+        if info.dmls_epoch in state.log.epochs or not info.is_past:
+            continue
+        if all(has_past(state.chain, report, info.dmls_epoch) for report in reports.values()):
+            state.drop_info(ctx, info.dmls_epoch)
+
+
+def _drop_psks(ctx: Context, universe: Universe) -> None:
+    owners = {group_id: state.owner for group_id, state in universe.groups.items()}
+    retained = {group_id: list(state.retained()) for group_id, state in universe.groups.items()}
+    unneeded = universe.ledger.unneeded(ctx.now, owners, universe.roster.members, retained)
+    for exported in unneeded:
+        forget_psk(ctx, universe, exported)
+
+
+def _acknowledged_own_epoch(universe: Universe) -> int:
+    """The newest epoch of our group whose KeyPackages every member has, those that only a tree shows included.
+
+    A former member counts as long as its group is held: others may have imported commits of it that use our
+    older KeyPackages, and we have to follow them. A report with another roster does not count: its sender may
+    have handed our older KeyPackages to a joiner whom we do not know yet.
+    """
+    chain = universe.own.chain
+    everybody = set(universe.roster.members)
+    for state in universe.groups.values():
+        everybody |= state.chain.head_info.members
+    owners = {state.owner for state in universe.groups.values()}
+    least = chain.head_info.number
+    for identity in everybody - {universe.me}:
+        if identity in universe.roster.removed and identity not in owners:
+            continue
+        whole = universe.reports.get(identity)
+        if whole is None or whole.roster_digest != universe.roster.digest:
+            return 0
+        report = universe.reported(identity, universe.group_id)
+        least = min(least, _newest_opened(chain, identity, report.head) if report is not None else 0)
+    return least
+
+
+def _newest_opened(chain: EpochChain, identity: bytes, head: bytes) -> int:
+    """The newest epoch up to `head` that a path commit started which this member could open.
+
+    The commit that adds a member is closed to it: it has not read the KeyPackages in there.
+    """
+    for info in chain.lineage(head):
+        parent = chain.get(info.parent) if info.parent is not None else None
+        if info.with_path and parent is not None and identity in parent.members:
+            return info.number
+    return 0
+
+
+def _drop_group_of_former_member(ctx: Context, universe: Universe, state: GroupState) -> None:
+    """X-15: a former member's group and PSKs stay until every member is past the removal.
+
+    That is in every group, not by its roster alone: a commit from before may import what only this group tells.
+    """
+    if any(not _is_past_removal(universe, info.send_group_id, state.owner) for info in universe.others()):
+        return
+    if universe.me in universe.roster.members and not _is_past_removal(
+        universe, universe.group_id, state.owner
+    ):
+        return
+    for exported in [psk for psk in universe.ledger.psks.values() if psk.group_id == state.group_id]:
+        forget_psk(ctx, universe, exported)
+    forget_imports(ctx, universe, state.owner, state.group_id)
+    universe.waiting.forget_group(state.group_id)
+    universe.delivered.forget(ctx, state.owner)
+    universe.reports.pop(state.owner, None)
+    ctx.delete("report", universe.universe_id + state.owner)
+    state.delete(ctx)
+    del universe.groups[state.group_id]
+
+
+def _is_past_removal(universe: Universe, group_id: bytes, former: bytes) -> bool:
+    """Whether this node and every member have reached an epoch of a group without the former member's leaf."""
+    group = universe.groups.get(group_id)
+    if group is None or former in group.chain.head_info.members:
+        return False
+    for info in universe.others():
+        report = universe.reported(info.identity, group_id)
+        reached = group.chain.get(report.head) if report is not None else None
+        if reached is None or former in reached.members:
+            return False
+    return True

@@ -1,0 +1,66 @@
+"""Messages of the apps: queued at once, encrypted as soon as the own group may be spoken in (I9, B2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starling.protocol.distributed.application import ApplicationData, check_user_message
+from starling.protocol.engine import imports, own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import note_change
+from starling.protocol.engine.inputs import SendMessage
+from starling.protocol.engine.outbox import Sent, SentAs
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import UsageError
+
+
+def send(ctx: Context, universe: Universe, command: SendMessage) -> dict[str, Any]:
+    """Send a message, or say again what became of it: repeating an id sends nothing twice."""
+    check_user_message(command.content_type, command.message_id, command.refs, command.body)
+    sent = universe.outbox.find(command.message_id)
+    if sent is None:
+        if universe.outbox.is_full:
+            raise UsageError("too many messages are queued; try again later", "queue.full")
+        data = ApplicationData(command.content_type, command.message_id, command.refs, command.body)
+        sent = universe.outbox.add(ctx, data)
+        if universe.boot.done:
+            flush(ctx, universe)
+    return _result(command.message_id, sent)
+
+
+def flush(ctx: Context, universe: Universe) -> None:
+    """Encrypt and distribute what is queued, in order."""
+    pending = universe.outbox.pending()
+    if not pending:
+        return
+    imports.import_before_message(ctx, universe)
+    for data in pending:
+        recipients = own_group.protect(ctx, universe, data)
+        info = universe.own.chain.head_info
+        universe.outbox.mark_sent(ctx, data.message_id, SentAs(recipients, info.number, info.dmls_epoch))
+        universe.timers.messages_since_update += 1
+        ctx.event(
+            "message.sent",
+            universe.universe_id,
+            {
+                "id": data.message_id,
+                "type": data.content_type,
+                "body": data.body,
+                "recipients": recipients,
+                "epoch": info.number,
+                "dmls_epoch": info.dmls_epoch,
+            },
+        )
+    note_change(ctx, universe)
+
+
+def _result(message_id: bytes, sent: Sent) -> dict[str, Any]:
+    if sent.sent_as is None:
+        return {"id": message_id, "state": "queued"}
+    return {
+        "id": message_id,
+        "state": "sent",
+        "recipients": sent.sent_as.recipients,
+        "epoch": sent.sent_as.epoch,
+        "dmls_epoch": sent.sent_as.dmls_epoch,
+    }

@@ -1,0 +1,184 @@
+"""Inviting and admitting: the sponsor's side of a join (PROTOCOL section 6)."""
+
+from __future__ import annotations
+
+from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
+from starling.protocol.distributed.key_packages import check_key_package
+from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.ticket import (
+    Ticket,
+    TicketMember,
+    TicketSecret,
+    sponsor_mac,
+)
+from starling.protocol.distributed.ticket_proof import verify_ticket_proof
+from starling.protocol.engine import membership
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.exchanging import profiles_of
+from starling.protocol.engine.universe import UNIVERSE_SUITES, Universe
+from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
+from starling.protocol.exchange.messages import JoinAnswer, JoinHello, JoinProof, JoinRefused, JoinRequest
+from starling.protocol.mls.key_package import KeyPackage
+
+MAX_TICKET_LIFETIME = 366 * 24 * 3600 * 1000
+
+_REASONS = {
+    Rule.INVITE_UNKNOWN: "ticket.unknown",
+    Rule.INVITE_REVOKED: "ticket.revoked",
+    Rule.INVITE_EXPIRED: "ticket.expired",
+    Rule.INVITE_USED: "ticket.used",
+    Rule.INVITE_REMOVED: "ticket.removed",
+}
+
+
+def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) -> dict[str, object]:
+    """A ticket and its roster entry; raises `UsageError` for one without the right."""
+    require(universe, Kind.INVITE, "only the founder invites in this version")
+    if not 0 < expires_in <= MAX_TICKET_LIFETIME:
+        raise UsageError("a ticket lives between a moment and a year")
+    address = universe.own_address
+    if address is None or not address.texts:
+        raise UsageError("this node does not listen anywhere, so nobody could join by a ticket")
+    secret = TicketSecret.generate(ctx.random)
+    expires_at = ctx.now + expires_in
+    entry = universe.roster.make_invite(
+        universe.identity,
+        invite_id=secret.invite_id,
+        mac_key=secret.mac_key,
+        uses=uses,
+        expires_at=expires_at,
+    )
+    # Only the founder sponsors in this version, so nobody else is worth dialling.
+    members = (TicketMember(universe.identity.peer_id, address.texts[:4]),)
+    ticket = Ticket.issue(
+        universe.identity,
+        secret,
+        universe_id=universe.universe_id,
+        universe_name=universe.roster.universe_name or "",
+        expires_at=expires_at,
+        members=members,
+    )
+    membership.add_entries(ctx, universe, [entry])
+    return {"ticket": ticket.text(), "invite_id": secret.invite_id, "expires_at": expires_at, "uses": uses}
+
+
+def revoke_invite(ctx: Context, universe: Universe, invite_id: bytes) -> None:
+    require(universe, Kind.REMOVAL, "only the founder revokes invites in this version")
+    if invite_id not in universe.roster.invites:
+        raise UsageError("no such invite in this universe", "invite.unknown")
+    membership.add_entries(ctx, universe, [universe.roster.make_revoke(universe.identity, invite_id)])
+
+
+def remove_member(ctx: Context, universe: Universe, identity: bytes) -> None:
+    """Remove a member: the roster now, then at once a topic that it does not know and the own group."""
+    require(universe, Kind.REMOVAL, "only the founder removes members in this version")
+    if identity == universe.me:
+        raise UsageError("the founder cannot be removed")
+    if identity not in universe.roster.members:
+        raise UsageError("not a member of this universe", "member.unknown")
+    membership.add_entries(ctx, universe, [universe.roster.make_remove(universe.identity, identity)])
+
+
+def require(universe: Universe, kind: Kind, sentence: str) -> None:
+    """Raises `UsageError` where this node has not the right."""
+    if not universe.roster.may(universe.me, kind):
+        raise UsageError(sentence, "forbidden")
+
+
+def answer_hello(ctx: Context, universe: Universe, peer_id: bytes, message: JoinHello) -> None:
+    """Prove that we know the ticket; or say why it is of no use."""
+    invite = universe.roster.invites.get(message.invite_id)
+    if invite is None:
+        _refuse(ctx, universe, peer_id, "ticket.unknown", final=False)
+    elif not universe.roster.may(universe.me, Kind.MEMBER) or not universe.boot.done:
+        _refuse(ctx, universe, peer_id, "sponsor.not-ready", final=False)
+    else:
+        mac = sponsor_mac(
+            invite.mac_key,
+            universe_id=universe.universe_id,
+            sponsor_peer_id=universe.identity.peer_id,
+            joiner_peer_id=peer_id,
+            nonce=message.nonce,
+        )
+        ctx.send(peer_id, JoinProof(universe.universe_id, message.nonce, mac))
+
+
+def answer_request(ctx: Context, universe: Universe, peer_id: bytes, message: JoinRequest) -> None:
+    """Check the ticket and the KeyPackages, admit, and answer with all that the joiner needs."""
+    if not universe.roster.may(universe.me, Kind.MEMBER) or not universe.boot.done:
+        _refuse(ctx, universe, peer_id, "sponsor.not-ready", final=False)
+        return
+    try:
+        identity = _admit(ctx, universe, peer_id, message)
+    except Invalid as refusal:
+        reason = _REASONS.get(refusal.rule) if isinstance(refusal.rule, Rule) else None
+        _refuse(ctx, universe, peer_id, reason or "request.invalid", final=True)
+        return
+    except (ProtocolError, Unsupported, UsageError):
+        _refuse(ctx, universe, peer_id, "request.invalid", final=True)
+        return
+    membership.align(ctx, universe)
+    adding = universe.own.log.adding(identity)
+    everybody = [member for member in universe.roster.members if member != identity]
+    answer = JoinAnswer(
+        universe.universe_id, universe.roster.entries(), profiles_of(universe, everybody).profiles
+    )
+    ctx.send(peer_id, answer, (adding.frame_id,) if adding is not None else ())
+
+
+def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinRequest) -> bytes:
+    """Enter the joiner in the roster, once whatever it repeats; its identity is given back."""
+    packages, address = message.profile
+    decoded = [KeyPackage.decode(package) for package in packages]
+    if not set(UNIVERSE_SUITES) <= {package.cipher_suite for package in decoded}:
+        raise Invalid(Rule.KEY_PACKAGE_SUITE)
+    first = decoded[0].leaf_node
+    identity = first.credential.identity or b""
+    members = []
+    for package in decoded:
+        member = check_key_package(package, universe_id=universe.universe_id, identity=identity, now=ctx.now)
+        if verify_ticket_proof(package, universe.universe_id) != message.invite_id:
+            raise Invalid(Rule.TICKET_PROOF)
+        if member.peer_id != peer_id or package.leaf_node.signature_key != first.signature_key:
+            raise Invalid(Rule.MEMBER_IDENTITY)
+        members.append(member)
+    member = members[0]
+    if any(other.send_group_id != member.send_group_id for other in members):
+        raise Invalid(Rule.MEMBER_SEND_GROUP)
+    if message.cipher_suite not in CIPHER_SUITES or message.cipher_suite not in UNIVERSE_SUITES:
+        raise Invalid(Rule.KEY_PACKAGE_SUITE)
+    if address:
+        signed = PeerAddress.decode(address)
+        signed.verify(universe.universe_id)
+        if signed.peer_id != peer_id:
+            raise Invalid(Rule.PEER_ADDRESS_PEER)
+    known = universe.roster.check_spend(message.invite_id, identity, ctx.now)
+    if known is not None:
+        if known.send_group_id != member.send_group_id:
+            raise Invalid(Rule.MEMBER_SEND_GROUP)
+        return identity
+    if universe.roster.has_send_group(member.send_group_id):
+        raise Invalid(Rule.MEMBER_SEND_GROUP)
+    entry = universe.roster.make_member(
+        universe.identity,
+        subject=identity,
+        name=message.name,
+        send_group_id=member.send_group_id,
+        peer_id=peer_id,
+        signature_key=first.signature_key,
+        cipher_suite=message.cipher_suite,
+        incarnation=member.incarnation,
+        invite_id=message.invite_id,
+    )
+    membership.add_entries(ctx, universe, [entry], source=peer_id)
+    membership.learn_profile(ctx, universe, packages, address)
+    for link in universe.links:
+        if link != peer_id:
+            ctx.send(link, profiles_of(universe, [identity]))
+    return identity
+
+
+def _refuse(ctx: Context, universe: Universe, peer_id: bytes, reason: str, *, final: bool) -> None:
+    ctx.send(peer_id, JoinRefused(universe.universe_id, reason, final))

@@ -1,0 +1,82 @@
+"""What a universe does by itself as time goes on, and when it wants to be woken."""
+
+from __future__ import annotations
+
+from starling.protocol.distributed import policy
+from starling.protocol.engine import (
+    boot,
+    exchanging,
+    imports,
+    joining,
+    membership,
+    reporting,
+    retention,
+    sending,
+)
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.universe import Universe
+
+
+def tick(ctx: Context, universe: Universe) -> bool:
+    """Do all that is due; False where the universe is gone (a join that failed)."""
+    if universe.joining is not None:
+        return joining.knock_again(ctx, universe)
+    if universe.removed:
+        return True
+    if not universe.boot.done and boot.is_due(universe, ctx.now):
+        boot.boot_commit(ctx, universe)
+    if universe.boot.done:
+        _own_group(ctx, universe)
+    for peer_id, link in universe.links.items():
+        if link.pulse_at <= ctx.now:
+            exchanging.pulse(ctx, universe, peer_id, link)
+    exchanging.ask(ctx, universe)
+    universe.waiting.forget_before(ctx.now - policy.WAITING_RETENTION)
+    if _due(universe.timers.retention, ctx.now):
+        retention.sweep(ctx, universe)
+    return True
+
+
+def _own_group(ctx: Context, universe: Universe) -> None:
+    timers = universe.timers
+    if _due(timers.align, ctx.now):
+        membership.align(ctx, universe)
+    if timers.first_path is not None and (_due(timers.first_path, ctx.now) or _all_joined(universe)):
+        timers.first_path = None
+        universe.save(ctx)
+        imports.import_now(ctx, universe, with_path=True)
+    if imports.update_is_due(universe, ctx.now):
+        imports.import_now(ctx, universe, with_path=True)
+    if _due(timers.imports, ctx.now):
+        imports.import_now(ctx, universe)
+    sending.flush(ctx, universe)
+    if _due(timers.report, ctx.now):
+        reporting.send_report(ctx, universe)
+        reporting.note_convergence(ctx, universe)
+
+
+def _all_joined(universe: Universe) -> bool:
+    """Whether the Welcomes of all members are in."""
+    return all(info.send_group_id in universe.groups for info in universe.others())
+
+
+def _due(time: int | None, now: int) -> bool:
+    return time is not None and time <= now
+
+
+def next_wake(universe: Universe) -> int | None:
+    """When something is due next."""
+    if universe.joining is not None:
+        return min(universe.joining.next_try, universe.joining.ticket.expires_at)
+    if universe.removed:
+        return None
+    timers = universe.timers
+    times = [timers.retention]
+    if universe.boot.done:
+        times += [timers.align, timers.first_path, timers.imports, timers.report]
+        times.append(imports.next_update(universe))
+    else:
+        times.append(universe.boot.deadline)
+    times += [link.pulse_at for link in universe.links.values()]
+    times += [behind.due for behind in universe.behind.values()]
+    return min((time for time in times if time is not None), default=None)

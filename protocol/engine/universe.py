@@ -1,0 +1,214 @@
+"""One universe as this node holds it: plain state, and the rows that keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from starling.protocol.decentralized.epoch_chain import Reported
+from starling.protocol.distributed.heads import HeadsReport
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.member import MemberId
+from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.psk_ledger import PskLedger
+from starling.protocol.distributed.roster import MemberInfo, Roster
+from starling.protocol.distributed.ticket import Ticket
+from starling.protocol.engine.bundles import BundleStore
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.delivered import Delivered
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.outbox import Outbox
+from starling.protocol.engine.profiles import ProfileStore
+from starling.protocol.exchange.waiting import Waiting
+from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
+
+UNIVERSE_SUITES = (1, 3)
+"""The suites of send groups: every member publishes a KeyPackage for each (EdDSA suites only)."""
+
+_ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob.of(32), Either(None, Uint()), Uint(), bool)
+
+
+@dataclass(slots=True)
+class Behind:
+    """A group in which a peer holds more: `head` and `count` are what it said, `due` when to ask it."""
+
+    peer_id: bytes
+    head: bytes
+    count: int
+    due: int
+    attempts: int = 0
+    asked: object = None
+
+
+@dataclass(slots=True)
+class Link:
+    """The exchange with one connected member."""
+
+    pulse_at: int
+
+
+@dataclass(slots=True)
+class Boot:
+    """A start is followed by a boot commit before anything is sent (B2, B3)."""
+
+    deadline: int
+    answered: bool = False
+    failed: set[bytes] = field(default_factory=set)
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Joining:
+    """A join under way: the ticket, the nonces that sponsors are to prove themselves on, who has, the next try."""
+
+    ticket: Ticket
+    next_try: int
+    nonces: dict[bytes, bytes] = field(default_factory=dict)
+    proven: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Timers:
+    """When things are due, in milliseconds; None is not."""
+
+    report: int | None = None
+    report_first: int | None = None
+    """When the oldest change that the next report tells happened."""
+    reported_at: int = 0
+    imports: int | None = None
+    first_path: int | None = None
+    retention: int | None = None
+    last_import: int = 0
+    last_update: int = 0
+    messages_since_update: int = 0
+    align: int | None = None
+    profile_asks: int = 0
+    """How often in a row KeyPackages were asked for that nobody gave."""
+
+
+class Universe:
+    """All of one universe: roster, send groups, ledger, what waits, what is due."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        universe_id: bytes,
+        *,
+        group_id: bytes,
+        cipher_suite: int,
+        incarnation: int,
+        signature_private_key: bytes,
+        now: int,
+    ) -> None:
+        self.identity = identity
+        self.universe_id = universe_id
+        self.group_id = group_id
+        self.cipher_suite = cipher_suite
+        self.incarnation = incarnation
+        self.signature_private_key = signature_private_key
+        self.created_at = now
+        self.removed = False
+        self.roster = Roster(universe_id)
+        self.groups: dict[bytes, GroupState] = {}
+        self.ledger = PskLedger()
+        self.profiles = ProfileStore(universe_id)
+        self.bundles = BundleStore(universe_id)
+        self.outbox = Outbox(universe_id)
+        self.delivered = Delivered(universe_id)
+        self.reports: dict[bytes, HeadsReport] = {}
+        self.waiting = Waiting()
+        self.behind: dict[bytes, Behind] = {}
+        self.links: dict[bytes, Link] = {}
+        self.boot = Boot(deadline=now)
+        self.timers = Timers(last_update=now)
+        self.converged = False
+        self.refused: dict[str, int] = {}
+        self.suspected: set[bytes] = set()
+        """The peers that named an epoch of our own group that we do not know."""
+        self.joining: Joining | None = None
+        self.own_address: PeerAddress | None = None
+        self.connected: set[bytes] = set()
+        """All connected peers, members or not; shared with the engine."""
+
+    def __repr__(self) -> str:
+        return f"<Universe {self.universe_id.hex()[:8]}>"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this node is a member: neither still joining nor removed."""
+        return self.joining is None and not self.removed
+
+    # who is who
+
+    @property
+    def own(self) -> GroupState:
+        """This node's own send group."""
+        return self.groups[self.group_id]
+
+    @property
+    def me(self) -> bytes:
+        return self.identity.identity_public_key
+
+    @property
+    def own_member_id(self) -> MemberId:
+        return MemberId(self.me, self.incarnation)
+
+    def others(self) -> Iterator[MemberInfo]:
+        """The current members but this node."""
+        return (info for identity, info in self.roster.members.items() if identity != self.me)
+
+    def member_of_peer(self, peer_id: bytes) -> MemberInfo | None:
+        """The current member that a libp2p peer is."""
+        for info in self.roster.members.values():
+            if info.peer_id == peer_id:
+                return info
+        return None
+
+    def knows_group(self, group_id: bytes) -> bool:
+        """Whether the group is a member's, as far as the roster or a Welcome told."""
+        if group_id in self.groups:
+            return True
+        return any(info.send_group_id == group_id for info in self.roster.members.values())
+
+    def shares(self, state: GroupState, identity: bytes) -> bool:
+        """Whether a member is in a send group, as far as this node knows: then it may have its frames."""
+        return identity == state.owner or identity in state.chain.head_info.members
+
+    def reported(self, identity: bytes, group_id: bytes) -> Reported | None:
+        """What a member last reported of one group."""
+        report = self.reports.get(identity)
+        head = report.heads.get(group_id) if report is not None else None
+        return Reported(head.head, head.past, head.count) if head is not None else None
+
+    def refuse(self, word: str) -> None:
+        """Count a refused frame by the rule it broke."""
+        if word in self.refused or len(self.refused) < 64:
+            self.refused[word] = self.refused.get(word, 0) + 1
+
+    # rows
+
+    def save(self, ctx: Context) -> None:
+        row = [
+            self.group_id, self.cipher_suite, self.incarnation, self.signature_private_key,
+            self.timers.first_path, self.created_at, self.removed,
+        ]  # fmt: skip
+        ctx.put("universe", self.universe_id, pack(row))
+
+    @classmethod
+    def load(cls, identity: Identity, universe_id: bytes, row: bytes, now: int) -> Universe:
+        group_id, cipher_suite, incarnation, private_key, first_path, created_at, removed = shape(
+            unpack(row, max_bytes=4096), _ROW
+        )
+        universe = cls(
+            identity,
+            universe_id,
+            group_id=group_id,
+            cipher_suite=cipher_suite,
+            incarnation=incarnation,
+            signature_private_key=private_key,
+            now=now,
+        )
+        universe.created_at = created_at
+        universe.removed = removed
+        universe.timers.first_path = first_path
+        return universe

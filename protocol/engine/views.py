@@ -1,0 +1,86 @@
+"""What a node can show of itself: plain values for the socket, read from the engine's state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starling.protocol.engine.reporting import is_converged
+from starling.protocol.engine.universe import Universe
+
+View = dict[str, Any]
+
+
+def universe_view(universe: Universe) -> View:
+    """One universe in short."""
+    active = universe.is_active
+    joining = universe.joining
+    name = universe.roster.universe_name or (joining.ticket.universe_name if joining else "")
+    state = "joining" if joining is not None else "removed" if universe.removed else "active"
+    return {
+        "universe_id": universe.universe_id,
+        "name": name,
+        "state": state,
+        "founder": universe.roster.founder,
+        "members": len(universe.roster.members),
+        "send_groups": len(universe.groups),
+        "epoch": universe.own.chain.head_info.number if active else None,
+        "cipher_suite": universe.cipher_suite,
+        "ready": active and universe.boot.done,
+        "queued": universe.outbox.queued,
+        "waiting": len(universe.waiting),
+        "frames": sum(len(group.log) for group in universe.groups.values()),
+        "converged": active and is_converged(universe),
+        "refused": dict(universe.refused),
+    }
+
+
+def members_view(universe: Universe) -> list[View]:
+    """The members: where each stands, and how far it has come in healing."""
+    if not universe.is_active:
+        return []
+    return [_member_view(universe, identity) for identity in sorted(universe.roster.members)]
+
+
+def _member_view(universe: Universe, identity: bytes) -> View:
+    info = universe.roster.members[identity]
+    group = universe.groups.get(info.send_group_id)
+    is_self = identity == universe.me
+    admitted = sum(
+        identity in state.chain.head_info.members or state.owner == identity
+        for state in universe.groups.values()
+    )
+    imports = {
+        group_id: last.epoch
+        for (importer, group_id), last in universe.ledger.last_imports.items()
+        if importer == identity
+    }
+    return {
+        "identity": identity,
+        "name": info.name,
+        "role": "founder" if identity == universe.roster.founder else info.role,
+        "peer_id": info.peer_id,
+        "is_self": is_self,
+        "connected": is_self or info.peer_id in universe.links,
+        "joined": group is not None,
+        "epoch": group.chain.head_info.number if group is not None else None,
+        "dmls_epoch": group.chain.head if group is not None else None,
+        "cipher_suite": info.cipher_suite,
+        "in_groups": admitted,
+        "imports": len(imports),
+        "last_update": group.last_update or None if group is not None else None,
+        "forked": group.forked if group is not None else False,
+        "addresses": list(universe.profiles.addresses(identity)),
+    }
+
+
+def invites_view(universe: Universe) -> list[View]:
+    return [
+        {
+            "invite_id": invite.invite_id,
+            "uses": invite.uses,
+            "spent": len(invite.spent),
+            "expires_at": invite.expires_at,
+            "revoked": invite.revoked,
+        }
+        for invite in universe.roster.invites.values()
+    ]

@@ -1,0 +1,127 @@
+"""Entering another member's send group by the frame that adds this node (PROTOCOL X-14, R6)."""
+
+from __future__ import annotations
+
+from starling.protocol.decentralized.dmls_message import DMLSMessage
+from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, SEND_GROUP_KEY_SCHEDULE
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.member import leaf_identity, read_member
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
+from starling.protocol.distributed.universe_component import read_universe
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import enter_epoch
+from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError, Invalid
+from starling.protocol.exchange.frame import CommitFrame
+from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.exchange.waiting import Need
+from starling.protocol.mls.group import Group
+from starling.protocol.mls.group_info import GroupInfo
+from starling.protocol.mls.key_package import KeyPackageBundle
+from starling.protocol.mls.leaf_node import COMMIT
+from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.psk import no_psks
+from starling.protocol.mls.welcome import Welcome
+
+
+class OwnerUnknown(Exception):  # not an error: the roster may still tell whose group this is
+    """A Welcome to a group of which the roster does not say yet whose it is."""
+
+
+def receive_welcome(
+    ctx: Context,
+    universe: Universe,
+    frame_id: bytes,
+    data: bytes,
+    frame: CommitFrame,
+    message: DMLSMessage,
+) -> list[Need]:
+    """Join the group of a commit frame whose Welcome is for this node; other frames are passed over."""
+    if not frame.welcome:
+        return []
+    body = MLSMessage.decode(frame.welcome).body
+    if not isinstance(body, Welcome):
+        raise DecodeError("the Welcome of a commit frame is none")
+    bundle = _bundle_for(universe, body)
+    if bundle is None:
+        return []
+    group_id = message.group_id
+    member = next((info for info in universe.others() if info.send_group_id == group_id), None)
+    if member is None:
+        raise OwnerUnknown
+    group, group_info = Group.join(
+        body,
+        bundle,
+        universe.signature_private_key,
+        psks=no_psks,
+        rules=SendGroupRules(universe.universe_id),
+        key_schedule=SEND_GROUP_KEY_SCHEDULE,
+    )
+    _check(universe, group, group_info, member.identity, message, frame)
+    state = new_group_state(universe, group_id, member.identity)
+    state.pinned_epoch = group.epoch
+    universe.groups[group_id] = state
+    info = enter_epoch(ctx, universe, state, group, None, has_path=True)
+    logged = LoggedFrame(
+        frame_id=frame_id,
+        group_id=group_id,
+        dmls_epoch=message.dmls_epoch,
+        generation=None,
+        size=len(data),
+        # Whom else it adds only the commit tells, which a joiner cannot open: all whom it may add are served.
+        adds=tuple(sorted(info.members - {member.identity})),
+        child=info.dmls_epoch,
+        stored_at=ctx.now,
+    )
+    state.log_frame(ctx, logged, data)
+    ctx.event(
+        "group.entered",
+        universe.universe_id,
+        {"owner": member.identity, "name": member.name, "epoch": info.number},
+    )
+    return [Need("epoch", group_id, info.dmls_epoch)]
+
+
+def _bundle_for(universe: Universe, welcome: Welcome) -> KeyPackageBundle | None:
+    named = {entry.new_member for entry in welcome.secrets}
+    for bundle in universe.bundles.all():
+        package = bundle.key_package
+        if package.cipher_suite == welcome.cipher_suite and package.reference() in named:
+            return bundle
+    return None
+
+
+def _check(
+    universe: Universe,
+    group: Group,
+    group_info: GroupInfo,
+    owner: bytes,
+    message: DMLSMessage,
+    frame: CommitFrame,
+) -> None:
+    """X-14, and that the Welcome leads to the epoch that the frame's commit starts (R6)."""
+    leaf = group.tree.leaf(OWNER_LEAF)
+    if group_info.signer != OWNER_LEAF or leaf is None or leaf.leaf_node_source != COMMIT:
+        raise Invalid(Rule.WELCOME_SIGNER)
+    if group.own_leaf_index == OWNER_LEAF:
+        raise Invalid(Rule.WELCOME_LEAF)
+    description = read_universe(group.context.extensions)
+    if (
+        description.universe_id != universe.universe_id
+        or description.owner_identity != owner
+        or leaf_identity(leaf) != owner
+        or read_member(leaf).send_group_id != group.group_id
+    ):
+        raise Invalid(Rule.WELCOME_OWNER)
+    statement = HeadStatement.decode(frame.head_statement)
+    expected = (universe.universe_id, group.group_id, message.epoch, message.dmls_epoch)
+    if (
+        statement.parent != expected
+        or group.group_id != message.group_id
+        or group.epoch != message.epoch + 1
+        or not group.secrets.extra.get(DMLS_EPOCH)
+    ):
+        raise Invalid(Rule.WELCOME_FRAME)
+    statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)

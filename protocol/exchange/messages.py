@@ -1,0 +1,255 @@
+"""Messages between two connected nodes, on a stream (PROTOCOL section 6, Joining, and section 7, Exchange).
+
+On the wire a message is msgpack `[version, kind, fields, frames]`, where `frames` are whole frames that the
+sender's loop attached from its store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from starling.protocol.distributed.roster_entry import MAX_ENTRY
+from starling.protocol.errors import DecodeError
+from starling.protocol.exchange.frame import MAX_FRAME
+from starling.protocol.packed import Blob, Many, Text, Uint, pack, shape, unpack
+
+VERSION = 1
+MAX_MESSAGE = 4 * 1024 * 1024
+MAX_FRAMES = 256
+
+_UNIVERSE_ID = Blob.of(32)
+_DIGEST = Blob.of(32)
+_EPOCH = Blob(64)
+_GROUP_ID = Blob(64, 1)
+_COUNT = Uint(2**32 - 1)
+_ENTRY = Blob(MAX_ENTRY, 1)
+_KEY_PACKAGE = Blob(8192, 1)
+_MAX_ENTRIES = 8192
+_MAX_GROUPS = 1024
+_PROFILE = (Many(_KEY_PACKAGE, 8), Blob(2048))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The base of all messages.
+
+    `kind` is the wire number, `patterns` the shape of the fields in order, `max_bytes` what a whole one may have.
+    """
+
+    kind: ClassVar[int]
+    patterns: ClassVar[tuple[Any, ...]]
+    max_bytes: ClassVar[int] = MAX_MESSAGE
+
+    def encode(self) -> bytes:
+        """The message without attached frames, for `attach`."""
+        values = [_plain(getattr(self, item.name)) for item in fields(self)]
+        return pack([VERSION, self.kind, values])
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """Opens the exchange in one universe: the roster entries that make the sender a member."""
+
+    kind = 1
+    patterns = (_UNIVERSE_ID, Many(_ENTRY, _MAX_ENTRIES))
+    universe_id: bytes
+    entries: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse(Message):
+    """Every few seconds: digests of the roster and of all positions; equal digests end the talk."""
+
+    kind = 2
+    patterns = (_UNIVERSE_ID, _DIGEST, _DIGEST)
+    universe_id: bytes
+    roster_digest: bytes
+    positions_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Message):
+    """How far the sender is in each send group that the receiver is in too.
+
+    `positions` holds, per group and branch, `(group_id, head, number of the head's epoch, contiguous
+    generations held in it, whether all earlier epochs are whole)`. A place in one writer's log names the frames
+    up to it, so no list of ids is needed. `answer` asks for a summary in return.
+    """
+
+    kind = 3
+    patterns = (
+        _UNIVERSE_ID,
+        _DIGEST,
+        Many((_GROUP_ID, _EPOCH, Uint(), _COUNT, bool), _MAX_GROUPS),
+        bool,
+    )
+    universe_id: bytes
+    roster_digest: bytes
+    positions: tuple[tuple[bytes, bytes, int, int, bool], ...]
+    answer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Want(Message):
+    """Asks for what follows in some groups.
+
+    Per group: `(group_id, epochs)`, where each epoch that is not whole is `(dmls_epoch, contiguous
+    generations held, further generations held, whether its child is known)`; no epoch at all asks for the
+    frame that adds the asker.
+    """
+
+    kind = 4
+    max_bytes = 256 * 1024  # of small numbers, which cost the most to check
+    patterns = (
+        _UNIVERSE_ID,
+        Many((_GROUP_ID, Many((_EPOCH, _COUNT, Many(_COUNT, 1024), bool), 16)), _MAX_GROUPS),
+    )
+    universe_id: bytes
+    groups: tuple[tuple[bytes, tuple[tuple[bytes, int, tuple[int, ...], bool], ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames(Message):
+    """The answer to `Want`; `more` says that there is more to ask for. The frames are attached."""
+
+    kind = 5
+    patterns = (_UNIVERSE_ID, bool)
+    universe_id: bytes
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RosterEntries(Message):
+    """Roster entries that the receiver may lack, predecessors first."""
+
+    kind = 6
+    patterns = (_UNIVERSE_ID, Many(_ENTRY, _MAX_ENTRIES))
+    universe_id: bytes
+    entries: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WantRoster(Message):
+    """Asks for the roster entries that are not among these ids."""
+
+    kind = 7
+    patterns = (_UNIVERSE_ID, Many(Blob.of(32), _MAX_ENTRIES))
+    universe_id: bytes
+    held: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles(Message):
+    """Of members: their newest KeyPackages (one a suite) and their signed addresses (empty if unknown)."""
+
+    kind = 8
+    patterns = (_UNIVERSE_ID, Many(_PROFILE, _MAX_GROUPS))
+    universe_id: bytes
+    profiles: tuple[tuple[tuple[bytes, ...], bytes], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WantProfiles(Message):
+    """Asks for the profiles of these members (identity keys)."""
+
+    kind = 9
+    patterns = (_UNIVERSE_ID, Many(Blob.of(32), _MAX_GROUPS))
+    universe_id: bytes
+    identities: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinHello(Message):
+    """A joiner's first word: which invite, and a nonce for the sponsor to prove itself on."""
+
+    kind = 16
+    patterns = (_UNIVERSE_ID, Blob.of(32), Blob.of(32))
+    universe_id: bytes
+    invite_id: bytes
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JoinProof(Message):
+    """The sponsor proves that it knows the ticket's MAC key (P-4)."""
+
+    kind = 17
+    patterns = (_UNIVERSE_ID, Blob.of(32), Blob.of(32))
+    universe_id: bytes
+    nonce: bytes
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest(Message):
+    """The joiner's KeyPackages with `ticket_proof`, its name, its own suite and its signed addresses."""
+
+    kind = 18
+    patterns = (_UNIVERSE_ID, Blob.of(32), Text(64, 1), Uint(0xFFFF), _PROFILE)
+    universe_id: bytes
+    invite_id: bytes
+    name: str
+    cipher_suite: int
+    profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAnswer(Message):
+    """Admitted: the roster and all profiles; the frame that adds the joiner is attached."""
+
+    kind = 19
+    patterns = (_UNIVERSE_ID, Many(_ENTRY, _MAX_ENTRIES), Many(_PROFILE, _MAX_GROUPS))
+    universe_id: bytes
+    entries: tuple[bytes, ...] = field(repr=False)
+    profiles: tuple[tuple[tuple[bytes, ...], bytes], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRefused(Message):
+    """Not admitted; `reason` is a short word, `final` says that trying again is useless."""
+
+    kind = 20
+    patterns = (_UNIVERSE_ID, Text(64, 1), bool)
+    universe_id: bytes
+    reason: str
+    final: bool
+
+
+_KINDS: dict[int, type[Message]] = {
+    cls.kind: cls
+    for cls in (
+        Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles,
+        JoinHello, JoinProof, JoinRequest, JoinAnswer, JoinRefused,
+    )
+}  # fmt: skip
+
+_WIRE = (Blob(MAX_MESSAGE, 1), Many(Blob(MAX_FRAME, 1), MAX_FRAMES))
+_ENVELOPE = (Uint(255), Uint(255), [object])
+
+
+def attach(data: bytes, frames: list[bytes]) -> bytes:
+    """What goes on the wire: an encoded message and whole frames from the store."""
+    return pack([data, frames])
+
+
+def decode_message(data: bytes) -> tuple[Message, tuple[bytes, ...]]:
+    """The message and its attached frames; `DecodeError` for anything else."""
+    body, frames = shape(unpack(data, max_bytes=MAX_MESSAGE), _WIRE)
+    version, kind, values = shape(unpack(body, max_bytes=MAX_MESSAGE), _ENVELOPE)
+    if version != VERSION:
+        raise DecodeError(f"message version {version} is not known")
+    cls = _KINDS.get(kind)
+    if cls is None:
+        raise DecodeError(f"message kind {kind} is not known")
+    if len(body) > cls.max_bytes:
+        raise DecodeError(f"{len(body)} bytes where a {cls.__name__} has at most {cls.max_bytes}")
+    return cls(*map(_frozen, shape(values, cls.patterns))), tuple(frames)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,189 @@
+"""Applying a proposal list to the tree and the GroupContext (RFC 9420 §12.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.errors import Invalid, UsageError
+from starling.protocol.mls.app_data_update import apply_app_data_updates
+from starling.protocol.mls.extension import (
+    APP_DATA_DICTIONARY,
+    DEFAULT_TYPES,
+    Extension,
+    RequiredCapabilities,
+    check_unique,
+    find_extension,
+)
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.group_rules import GroupRules
+from starling.protocol.mls.key_package import KeyPackage
+from starling.protocol.mls.leaf_node import UPDATE, LeafNode
+from starling.protocol.mls.proposal import (
+    Add,
+    AppDataUpdate,
+    CustomProposal,
+    GroupContextExtensions,
+    PreSharedKey,
+    Remove,
+    Update,
+)
+from starling.protocol.mls.proposal_list import CommittedProposal, check_proposal_list
+from starling.protocol.mls.psk import PreSharedKeyID
+from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.tree_validation import check_credentials_supported, check_unique_keys
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedProposals:
+    """The tree and extensions after a list; `updated`, `removed` and the keys of `added` are leaf indexes."""
+
+    tree: RatchetTree
+    extensions: tuple[Extension, ...]
+    updated: tuple[int, ...]
+    removed: tuple[int, ...]
+    added: dict[int, KeyPackage]
+    psk_ids: tuple[PreSharedKeyID, ...]
+
+
+def apply_proposals(
+    suite: CipherSuite,
+    context: GroupContext,
+    tree: RatchetTree,
+    committer: int,
+    proposals: Sequence[CommittedProposal],
+    rules: GroupRules,
+    *,
+    has_path: bool,
+    now: int | None = None,
+) -> AppliedProposals:
+    """Check and apply a list, in the order of §12.3, AppDataUpdate last.
+
+    Lifetimes of added key packages are checked where `now` (milliseconds) is given. What must be unique
+    in the tree is checked by `check_new_tree` once a path is merged too. Raises `Invalid` or `Unsupported`.
+    """
+    check_proposal_list(suite, context, tree, committer, proposals, rules, has_path)
+    extensions = _new_extensions(context, proposals)
+    context = replace(context, extensions=extensions)
+    required = context.required_capabilities
+    removed = tuple(entry.proposal.removed for entry in proposals if isinstance(entry.proposal, Remove))
+    tree, updated = _apply_updates(tree, proposals, {committer, *removed})
+    for leaf_index in updated:
+        leaf = tree.leaf(leaf_index)
+        if leaf is None:
+            raise Invalid(Rule.PROPOSAL_CUSTOM)
+        _check_leaf(suite, context, leaf, leaf_index, required, rules)
+    for leaf_index in removed:
+        tree = tree.with_leaf_removed(leaf_index)
+    added: dict[int, KeyPackage] = {}
+    for entry in proposals:
+        if isinstance(entry.proposal, Add):
+            key_package = entry.proposal.key_package
+            key_package.validate(suite, now)
+            if required is not None:
+                key_package.leaf_node.check_required(required)
+            rules.validate_leaf(key_package.leaf_node, context)
+            tree, leaf_index = tree.with_leaf_added(key_package.leaf_node)
+            added[leaf_index] = key_package
+    extensions = apply_app_data_updates(
+        extensions,
+        [entry.proposal for entry in proposals if isinstance(entry.proposal, AppDataUpdate)],
+        rules.app_data_update,
+    )
+    replaced = any(isinstance(entry.proposal, GroupContextExtensions) for entry in proposals)
+    if replaced or added or extensions is not context.extensions:
+        _check_extensions_supported(tree, extensions, required)
+    psk_ids = tuple(entry.proposal.psk for entry in proposals if isinstance(entry.proposal, PreSharedKey))
+    return AppliedProposals(tree, extensions, updated, removed, added, psk_ids)
+
+
+def check_new_tree(before: RatchetTree, tree: RatchetTree) -> None:
+    """What must be unique and supported across the whole new tree (§7.3), the path merged already."""
+    if tree is not before:
+        check_unique_keys(tree)
+        check_credentials_supported(tree)
+
+
+def check_committer_leaf(
+    suite: CipherSuite, context: GroupContext, leaf: LeafNode, leaf_index: int, rules: GroupRules
+) -> None:
+    """The leaf of an update path, under the new extensions (§7.3)."""
+    _check_leaf(suite, context, leaf, leaf_index, context.required_capabilities, rules)
+
+
+def _check_leaf(
+    suite: CipherSuite,
+    context: GroupContext,
+    leaf: LeafNode,
+    leaf_index: int,
+    required: RequiredCapabilities | None,
+    rules: GroupRules,
+) -> None:
+    leaf.check(suite, required)
+    leaf.verify_signature(suite, context.group_id, leaf_index)
+    rules.validate_leaf(leaf, context)
+
+
+def _apply_updates(
+    tree: RatchetTree, proposals: Sequence[CommittedProposal], untouchable: set[int]
+) -> tuple[RatchetTree, tuple[int, ...]]:
+    """Apply Updates and custom proposals; a leaf changes at most once, and never one of `untouchable`."""
+    updated: list[int] = []
+    for entry in proposals:
+        proposal = entry.proposal
+        if isinstance(proposal, Update):
+            leaf_index = entry.sender.leaf_index
+            old = tree.leaf(leaf_index) if leaf_index is not None else None
+            if leaf_index is None or old is None:
+                raise Invalid(Rule.PROPOSAL_UPDATE_SENDER)
+            if proposal.leaf_node.leaf_node_source != UPDATE:
+                raise Invalid(Rule.LEAF_NODE_SOURCE)
+            if proposal.leaf_node.encryption_key == old.encryption_key:
+                raise Invalid(Rule.PROPOSAL_UPDATE_KEY)
+            changed = [leaf_index]
+            tree = tree.with_leaf_updated(leaf_index, proposal.leaf_node)
+        elif isinstance(proposal, CustomProposal):
+            old_nodes = tree.nodes
+            try:
+                tree = proposal.apply(tree)
+            except UsageError:
+                raise Invalid(Rule.PROPOSAL_CUSTOM) from None
+            if len(tree.nodes) != len(old_nodes):
+                raise Invalid(Rule.PROPOSAL_CUSTOM)
+            leaves = zip(old_nodes[::2], tree.nodes[::2], strict=True)
+            changed = [index for index, (old_leaf, leaf) in enumerate(leaves) if old_leaf is not leaf]
+        else:
+            continue
+        if untouchable.intersection(changed) or set(updated).intersection(changed):
+            raise Invalid(Rule.PROPOSAL_SAME_LEAF)
+        updated.extend(changed)
+    return tree, tuple(updated)
+
+
+def _new_extensions(context: GroupContext, proposals: Sequence[CommittedProposal]) -> tuple[Extension, ...]:
+    for entry in proposals:
+        if isinstance(entry.proposal, GroupContextExtensions):
+            extensions = entry.proposal.extensions
+            check_unique(extensions)
+            required = context.required_capabilities
+            if required is not None and AppDataUpdate.proposal_type in required.proposal_types:
+                before = find_extension(context.extensions, APP_DATA_DICTIONARY)
+                if find_extension(extensions, APP_DATA_DICTIONARY) != before:
+                    raise Invalid(Rule.APP_DATA_BY_CONTEXT)
+            return extensions
+    return context.extensions
+
+
+def _check_extensions_supported(
+    tree: RatchetTree, extensions: tuple[Extension, ...], required: RequiredCapabilities | None
+) -> None:
+    """Every member supports the GroupContext's extensions, and `required` where it may be new to it
+    (§12.1.7)."""
+    types = {extension.extension_type for extension in extensions} - DEFAULT_TYPES
+    for index, leaf in tree.leaves():
+        if not types <= set(leaf.capabilities.extensions):
+            raise Invalid(Rule.PROPOSAL_CONTEXT_SUPPORT, f"leaf {index}")
+        if required is not None:
+            leaf.check_required(required)

@@ -1,0 +1,407 @@
+"""A group as one of its members sees it, in one epoch (RFC 9420 §6, §11, §12).
+
+A commit gives a new `Group` for the next epoch and leaves this one whole, until the caller, having stored
+the new one, supersedes it. So a crash in between loses nothing, and siblings of an epoch can be entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.mls import key_schedule as schedules
+from starling.protocol.mls.apply_proposals import check_committer_leaf
+from starling.protocol.mls.capabilities import MLS10
+from starling.protocol.mls.committing import ChangeLeaf, CommitOptions, create_commit, create_group_info
+from starling.protocol.mls.epoch import Epoch, enter_epoch
+from starling.protocol.mls.extension import Extension
+from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, Sender
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.group_info import GroupInfo
+from starling.protocol.mls.group_record import load_epoch, save_epoch
+from starling.protocol.mls.group_rules import RFC_RULES, GroupRules
+from starling.protocol.mls.joining import join_by_welcome
+from starling.protocol.mls.key_package import KeyPackageBundle
+from starling.protocol.mls.key_schedule import RFC9420, EpochSecrets, KeySchedule
+from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.proposal import Proposal
+from starling.protocol.mls.proposal_list import ReceivedProposals
+from starling.protocol.mls.protection import (
+    ApplicationMessage,
+    open_handshake,
+    peek_sender,
+    protect_application,
+    protect_handshake,
+    sign_content,
+    unprotect_application,
+)
+from starling.protocol.mls.psk import FindPsk, no_psks
+from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.staging import FindLeafKey, stage_commit
+from starling.protocol.mls.tree_hash import tree_hash
+from starling.protocol.mls.welcome import Welcome
+from starling.protocol.mls.wire_format import ContentType, WireFormat
+
+_NONE_RECEIVED: ReceivedProposals = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class StagedCommit:
+    """What a commit of another member does: `next` is None where it removes us; the rest are leaf indexes."""
+
+    next: Group | None
+    added: tuple[int, ...]
+    removed: tuple[int, ...]
+    updated: tuple[int, ...]
+    self_removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """Our commit: `message` and `welcome` are encoded MLSMessages, `added` leaf indexes in order of their
+    Adds.
+
+    `welcome` and `group_info` are there where members were added.
+    """
+
+    message: bytes
+    content: AuthenticatedContent
+    next: Group
+    welcome: bytes | None
+    group_info: GroupInfo | None
+    added: tuple[int, ...]
+
+
+class Group:
+    """One epoch of a group. Made by `create`, `join`, `load`, `stage` and `commit`."""
+
+    __slots__ = ("_epoch",)
+
+    def __init__(self, epoch: Epoch) -> None:
+        self._epoch = epoch
+
+    def __repr__(self) -> str:
+        return f"<Group {self.group_id.hex()[:16]} epoch {self.epoch}>"
+
+    # beginning
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        cipher_suite: CipherSuite,
+        group_id: bytes,
+        leaf_node: LeafNode,
+        encryption_private_key: bytes,
+        signature_private_key: bytes,
+        extensions: tuple[Extension, ...] = (),
+        rules: GroupRules = RFC_RULES,
+        key_schedule: KeySchedule = RFC9420,
+        random: Callable[[int], bytes],
+    ) -> Group:
+        """A group of one member at leaf 0, in epoch 0 (§11). `leaf_node` is signed, of source key_package or
+        commit. Raises `Invalid` where the leaf does not meet the extensions."""
+        tree, own = RatchetTree().with_leaf_added(leaf_node)
+        context = GroupContext(
+            MLS10, cipher_suite.id, group_id, 0, tree_hash(cipher_suite, tree), b"", extensions
+        )
+        check_committer_leaf(cipher_suite, context, leaf_node, own, rules)
+        return cls(
+            enter_epoch(
+                suite=cipher_suite,
+                context=context,
+                tree=tree,
+                own_leaf_index=own,
+                private_keys={2 * own: encryption_private_key},
+                signature_private_key=signature_private_key,
+                epoch_secret=random(cipher_suite.hash_length),
+                rules=rules,
+                key_schedule=key_schedule,
+            )
+        )
+
+    @classmethod
+    def join(
+        cls,
+        welcome: Welcome,
+        bundle: KeyPackageBundle,
+        signature_private_key: bytes,
+        *,
+        psks: FindPsk = no_psks,
+        ratchet_tree: RatchetTree | None = None,
+        rules: GroupRules = RFC_RULES,
+        key_schedule: KeySchedule = RFC9420,
+    ) -> tuple[Group, GroupInfo]:
+        """Join by a Welcome (§12.4.3.1); `ratchet_tree` where the GroupInfo carries none.
+
+        That the group id is not one of ours already is the caller's check. Raises `Invalid`,
+        `VerificationFailed`, `DecodeError`, `Unsupported`, or `Pending` for a missing PSK.
+        """
+        epoch, info = join_by_welcome(
+            welcome,
+            bundle,
+            signature_private_key,
+            psks=psks,
+            ratchet_tree=ratchet_tree,
+            rules=rules,
+            key_schedule=key_schedule,
+        )
+        return cls(epoch), info
+
+    # saving
+
+    def save(self) -> bytes:
+        """The record without the ratchets: it changes only by `supersede`. Holds secrets."""
+        return save_epoch(self._epoch)
+
+    def save_ratchets(self) -> bytes:
+        """The ratchets: to be stored with what `protect` and `unprotect` gave. Holds secrets."""
+        return self._epoch.secret_tree.save().encode()
+
+    @classmethod
+    def load(
+        cls,
+        record: bytes,
+        ratchets: bytes,
+        *,
+        rules: GroupRules = RFC_RULES,
+        key_schedule: KeySchedule = RFC9420,
+    ) -> Group:
+        """The group that was saved, with the rules and the key schedule it was saved with. Raises
+        `DecodeError`, or `UsageError` for another key schedule."""
+        return cls(load_epoch(record, ratchets, rules, key_schedule))
+
+    # what can be seen
+
+    @property
+    def cipher_suite(self) -> CipherSuite:
+        return self._epoch.suite
+
+    @property
+    def context(self) -> GroupContext:
+        return self._epoch.context
+
+    @property
+    def group_id(self) -> bytes:
+        return self._epoch.context.group_id
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch."""
+        return self._epoch.context.epoch
+
+    @property
+    def tree(self) -> RatchetTree:
+        return self._epoch.tree
+
+    @property
+    def own_leaf_index(self) -> int:
+        return self._epoch.own_leaf_index
+
+    @property
+    def confirmation_tag(self) -> bytes:
+        return self._epoch.confirmation_tag
+
+    @property
+    def interim_transcript_hash(self) -> bytes:
+        return self._epoch.interim_transcript_hash
+
+    @property
+    def secrets(self) -> EpochSecrets:
+        """The epoch's secrets, owned by this group; `extra` has what the key schedule adds."""
+        return self._epoch.secrets
+
+    @property
+    def application_generation(self) -> int:
+        """The generation of our next application message."""
+        return self._epoch.secret_tree.application(self.own_leaf_index).generation
+
+    def application_progress(self, leaf_index: int) -> tuple[int, tuple[int, ...]]:
+        """The next generation of a leaf's application ratchet, and the missing generations below it."""
+        ratchet = self._epoch.secret_tree.application(leaf_index)
+        return ratchet.generation, ratchet.missing
+
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        """MLS-Exporter (§8.5): `length` bytes. `UsageError` in a superseded epoch."""
+        exporter_secret = self._epoch.secrets.exporter_secret
+        return schedules.export(self._epoch.suite, exporter_secret, label, context, length)
+
+    def group_info(self, extensions: tuple[Extension, ...] = (), *, with_tree: bool = True) -> GroupInfo:
+        """The signed GroupInfo of this epoch (§12.4.3)."""
+        return create_group_info(self._epoch, extensions, with_tree=with_tree)
+
+    # messages
+
+    def protect(
+        self,
+        application_data: bytes,
+        *,
+        authenticated_data: bytes = b"",
+        padding: int = 0,
+        random: Callable[[int], bytes],
+    ) -> bytes:
+        """An encoded MLSMessage with application data; consumes the next generation of our ratchet.
+        `padding` is a number of zero bytes. The ratchets are to be saved before it is sent (§6.3.1)."""
+        return protect_application(self._epoch, application_data, authenticated_data, padding, random)
+
+    def unprotect(self, message: MLSMessage) -> ApplicationMessage:
+        """Open an application message and consume its generation, once its signature verified.
+
+        Raises `Invalid`, `VerificationFailed`, `DecodeError`, or `Pending` more than 1,000 generations ahead.
+        """
+        return unprotect_application(self._epoch, message)
+
+    def peek_generation(self, message: MLSMessage) -> tuple[int, int]:
+        """Sender's leaf index and generation of a PrivateMessage, from its sender data alone. Nothing is
+        consumed, and nothing is proven beyond that a member made the sender data."""
+        sender = peek_sender(self._epoch, message)
+        return sender.leaf_index, sender.generation
+
+    def open_handshake(self, message: MLSMessage) -> AuthenticatedContent:
+        """Open and verify a proposal or commit, so that the caller sees it before it decides.
+
+        Where the handshake ratchet is retained nothing is consumed. In plain RFC 9420 the generation is
+        (§9.2): the content is kept by the caller until it is staged.
+        """
+        return open_handshake(self._epoch, message)
+
+    # changes
+
+    def propose(
+        self,
+        proposal: Proposal,
+        *,
+        authenticated_data: bytes = b"",
+        wire_format: int = WireFormat.MLS_PRIVATE_MESSAGE,
+        padding: int = 0,
+        random: Callable[[int], bytes],
+    ) -> tuple[bytes, AuthenticatedContent]:
+        """Our proposal as an encoded MLSMessage, and its content for `stage` and `commit`."""
+        content = FramedContent(
+            self.group_id,
+            self.epoch,
+            Sender.member(self.own_leaf_index),
+            authenticated_data,
+            ContentType.PROPOSAL,
+            proposal=proposal,
+        )
+        signature = sign_content(self._epoch, wire_format, content)
+        authenticated = AuthenticatedContent(wire_format, content, FramedContentAuthData(signature))
+        return protect_handshake(self._epoch, authenticated, None, padding, random), authenticated
+
+    def stage(
+        self,
+        content: AuthenticatedContent,
+        *,
+        psks: FindPsk = no_psks,
+        leaf_private_key: FindLeafKey | None = None,
+        signature_private_key: bytes | None = None,
+        proposals: ReceivedProposals = _NONE_RECEIVED,
+        now: int | None = None,
+    ) -> StagedCommit:
+        """The next epoch after another member's commit, which `open_handshake` gave (§12.4.2). This group
+        stays.
+
+        `leaf_private_key` finds the private key where the commit replaces our leaf,
+        `signature_private_key` is the new one where that changes too; `proposals` are those of this epoch
+        by ProposalRef. Lifetimes of added key packages are checked where `now` (milliseconds) is given.
+
+        Staged in a superseded epoch, the next one can send only with a `signature_private_key`.
+
+        Raises `Pending` for a missing PSK or proposal, `UsageError` with the code `leaf_key_missing`,
+        `Invalid`, `VerificationFailed`, `DecodeError` or `Unsupported`.
+        """
+        child, applied = stage_commit(
+            self._epoch,
+            content,
+            psks=psks,
+            leaf_private_key=leaf_private_key,
+            signature_private_key=signature_private_key,
+            proposals=proposals,
+            now=now,
+        )
+        return StagedCommit(
+            Group(child) if child is not None else None,
+            tuple(applied.added),
+            applied.removed,
+            applied.updated,
+            child is None,
+        )
+
+    def commit(
+        self,
+        proposals: Sequence[Proposal] = (),
+        *,
+        by_reference: Sequence[AuthenticatedContent] = (),
+        path: bool | None = None,
+        leaf_node: ChangeLeaf | None = None,
+        signature_private_key: bytes | None = None,
+        psks: FindPsk = no_psks,
+        authenticated_data: bytes = b"",
+        handshake_generation: int | None = None,
+        wire_format: int = WireFormat.MLS_PRIVATE_MESSAGE,
+        padding: int = 0,
+        group_info_extensions: tuple[Extension, ...] = (),
+        with_tree: bool = True,
+        now: int | None = None,
+        random: Callable[[int], bytes],
+    ) -> CommitResult:
+        """Commit proposals, those by reference first (§12.4.1). This group stays.
+
+        `path` None means: where the proposals need one. `leaf_node` changes our leaf with the path;
+        `signature_private_key` is the new one where its signature key changes. `handshake_generation` is
+        for a retained ratchet only, 0 by default (K-23). The Welcome's GroupInfo carries the tree
+        `with_tree`.
+
+        Raises `Invalid` for a bad list, `Pending` for a missing PSK, `UsageError`.
+        """
+        options = CommitOptions(
+            path=path,
+            leaf_node=leaf_node,
+            signature_private_key=signature_private_key,
+            authenticated_data=authenticated_data,
+            handshake_generation=handshake_generation,
+            wire_format=wire_format,
+            padding=padding,
+            group_info_extensions=group_info_extensions,
+            with_tree=with_tree,
+            now=now,
+        )
+        made = create_commit(self._epoch, proposals, by_reference, options, psks, random)
+        return CommitResult(
+            made.message,
+            made.content,
+            Group(made.child),
+            made.welcome,
+            made.group_info,
+            tuple(made.applied.added),
+        )
+
+    # ending
+
+    def supersede(self, *, keep_handshake: bool | None = None) -> None:
+        """Delete what a superseded epoch does not need; by then the next one is stored.
+
+        With `keep_handshake` (by default where the rules have a `retain_sender`) siblings of the commit
+        can still be entered and messages read: what K-15 names stays. Without it only what opens late
+        application messages stays. Nothing is sent in a superseded epoch.
+        """
+        epoch = self._epoch
+        if keep_handshake is None:
+            keep_handshake = epoch.rules.retain_sender is not None
+        epoch.signature_private_key.wipe()
+        if keep_handshake:
+            epoch.secrets.keep_only(
+                {"sender_data_secret", "membership_key", *epoch.key_schedule.sibling_secrets}
+            )
+        else:
+            epoch.secrets.keep_only({"sender_data_secret"})
+            epoch.secret_tree.drop_handshake()
+            epoch.private_tree.wipe()
+
+    def wipe(self) -> None:
+        """Delete all secrets: this epoch can do nothing any more."""
+        self._epoch.wipe()

@@ -1,0 +1,41 @@
+"""The GroupContext: what all members agree on in an epoch (RFC 9420 §8.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starling.protocol.errors import DecodeError
+from starling.protocol.mls.extension import (
+    REQUIRED_CAPABILITIES,
+    Extension,
+    RequiredCapabilities,
+    find_extension,
+)
+from starling.protocol.mls.wire_format import MLS10
+from starling.protocol.wire import Reader, Struct, Vector, opaque, uint16, uint64
+
+
+@dataclass(frozen=True, slots=True)
+class GroupContext(Struct):
+    """`tree_hash` and `confirmed_transcript_hash` are Nh bytes, the latter empty in epoch 0."""
+
+    version: uint16
+    cipher_suite: uint16
+    group_id: opaque
+    epoch: uint64
+    tree_hash: opaque
+    confirmed_transcript_hash: opaque
+    extensions: Vector[Extension]
+
+    @classmethod
+    def read(cls, reader: Reader) -> GroupContext:
+        context = super(GroupContext, cls).read(reader)
+        if context.version != MLS10:
+            raise DecodeError("a GroupContext of an unknown version")
+        return context
+
+    @property
+    def required_capabilities(self) -> RequiredCapabilities | None:
+        """What every member must support, None where the group does not say (§11.1)."""
+        data = find_extension(self.extensions, REQUIRED_CAPABILITIES)
+        return RequiredCapabilities.decode(data) if data is not None else None

@@ -1,0 +1,36 @@
+"""GroupInfo: an epoch as its newcomers see it (RFC 9420 §12.4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.mls.extension import Extension
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.wire import Struct, Vector, opaque, uint32
+
+_LABEL = "GroupInfoTBS"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo(Struct):
+    """`signer` is the leaf index of the member that signed."""
+
+    group_context: GroupContext
+    extensions: Vector[Extension]
+    confirmation_tag: opaque
+    signer: uint32
+    signature: opaque
+
+    def to_be_signed(self) -> bytes:
+        """GroupInfoTBS."""
+        return replace(self, signature=b"").encode()[:-1]
+
+    def sign(self, suite: CipherSuite, signature_private_key: bytes) -> GroupInfo:
+        """The GroupInfo with its signature."""
+        signature = suite.sign_with_label(signature_private_key, _LABEL, self.to_be_signed())
+        return replace(self, signature=signature)
+
+    def verify(self, suite: CipherSuite, signature_key: bytes) -> None:
+        """Raises `VerificationFailed`."""
+        suite.verify_with_label(signature_key, _LABEL, self.to_be_signed(), self.signature)

@@ -1,0 +1,103 @@
+"""The saved form of an epoch: private to this implementation, versioned, strict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starling.protocol.crypto.cipher_suite import cipher_suite
+from starling.protocol.errors import DecodeError, UsageError
+from starling.protocol.mls.epoch import Epoch, signing_secret
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.group_rules import GroupRules
+from starling.protocol.mls.key_schedule import EpochSecrets, KeySchedule
+from starling.protocol.mls.private_tree import PrivateTree
+from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.secret_tree import SecretTree, SecretTreeRecord
+from starling.protocol.wire import Struct, Vector, opaque, uint16, uint32
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _NodeKey(Struct):
+    node: uint32
+    private_key: opaque = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named(Struct):
+    name: opaque
+    value: opaque = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord(Struct):
+    """Everything of an epoch but its ratchets; the signature key is empty in a superseded epoch."""
+
+    version: uint16
+    key_schedule: opaque
+    context: GroupContext
+    tree: opaque
+    own_leaf_index: uint32
+    private_keys: Vector[_NodeKey]
+    signature_private_key: opaque = field(repr=False)
+    secrets: Vector[_Named]
+    extra: Vector[_Named]
+    confirmation_tag: opaque
+    interim_transcript_hash: opaque
+
+
+def save_epoch(epoch: Epoch) -> bytes:
+    """The record without the ratchets: it changes only when the epoch is superseded."""
+    signing = epoch.signature_private_key
+    return GroupRecord(
+        _VERSION,
+        epoch.key_schedule.name.encode(),
+        epoch.context,
+        epoch.tree.encode(),
+        epoch.own_leaf_index,
+        tuple(_NodeKey(node, key) for node, key in sorted(epoch.private_tree.export().items())),
+        b"" if signing.is_wiped else bytes(signing),
+        _named(dict(epoch.secrets.items())),
+        _named(epoch.secrets.extra),
+        epoch.confirmation_tag,
+        epoch.interim_transcript_hash,
+    ).encode()
+
+
+def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: KeySchedule) -> Epoch:
+    """The epoch that was saved. Raises `DecodeError`, or `UsageError` for another key schedule."""
+    saved = GroupRecord.decode(record)
+    if saved.version != _VERSION:
+        raise DecodeError(f"a group record of version {saved.version}")
+    if saved.key_schedule != key_schedule.name.encode():
+        raise UsageError("the group was saved with another key schedule")
+    suite = cipher_suite(saved.context.cipher_suite)
+    return Epoch(
+        suite=suite,
+        context=saved.context,
+        tree=RatchetTree.decode(saved.tree),
+        own_leaf_index=saved.own_leaf_index,
+        private_tree=PrivateTree(
+            saved.own_leaf_index, {entry.node: entry.private_key for entry in saved.private_keys}
+        ),
+        signature_private_key=signing_secret(saved.signature_private_key),
+        secrets=EpochSecrets(_read_named(saved.secrets), _read_named(saved.extra)),
+        secret_tree=SecretTree.load(suite, SecretTreeRecord.decode(ratchets)),
+        confirmation_tag=saved.confirmation_tag,
+        interim_transcript_hash=saved.interim_transcript_hash,
+        rules=rules,
+        key_schedule=key_schedule,
+    )
+
+
+def _named(values: Mapping[str, bytes]) -> tuple[_Named, ...]:
+    return tuple(_Named(name.encode(), values[name]) for name in sorted(values))
+
+
+def _read_named(values: tuple[_Named, ...]) -> dict[str, bytes]:
+    try:
+        return {entry.name.decode(): entry.value for entry in values}
+    except UnicodeDecodeError:
+        raise DecodeError("a name is not UTF-8") from None

@@ -1,0 +1,51 @@
+"""What an application adds to the rules of RFC 9420: one hook object a group (§5.3.1, §12.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from starling.protocol.errors import Unsupported
+from starling.protocol.mls.framing import Sender
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.proposal import CustomProposal, Proposal
+from starling.protocol.mls.ratchet_tree import RatchetTree
+
+
+class GroupRules:
+    """Plain RFC 9420; a subclass overrides what it restricts or adds.
+
+    `retain_sender`: the only leaf that ever sends. Its ratchets alone are kept, its handshake ratchet stays
+    readable from generation 0 on, and no private keys of parent nodes are stored (K-15, K-23).
+    `custom_proposals`: private proposal types by code point; each is also known to `PROPOSALS`.
+    """
+
+    retain_sender: int | None = None
+    custom_proposals: Mapping[int, type[CustomProposal]] = MappingProxyType({})
+
+    def check_sender(self, sender: Sender, content_type: int) -> None:
+        """Raise `Invalid` where this sender may not send this content, before anything is verified."""
+
+    def check_proposals(
+        self,
+        group_context: GroupContext,
+        tree: RatchetTree,
+        committer_leaf_index: int,
+        proposals: Sequence[Proposal],
+        has_path: bool,
+    ) -> None:
+        """Raise `Invalid` where the application refuses a list; context and tree are those before it."""
+
+    def app_data_update(self, component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
+        """The new data of a component; raises `Unsupported` for an unknown one, `Invalid` for a bad
+        update."""
+        raise Unsupported(f"component {component_id:#06x} is not known")
+
+    def validate_leaf(self, leaf_node: LeafNode, group_context: GroupContext) -> None:
+        """Raise `Invalid` where a leaf that enters the tree (or stands in it when we join) is not
+        acceptable."""
+
+
+RFC_RULES = GroupRules()
+"""RFC 9420 without additions."""

@@ -1,0 +1,171 @@
+"""The key schedule and the secrets of an epoch (RFC 9420 §8).
+
+`KeySchedule` is RFC 9420's; another schedule is a subclass that says how a child's init secret comes from
+its parent and
+what an epoch derives besides. Everything else (joiner, welcome and epoch secret) is common to all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.crypto.secret import Secret
+from starling.protocol.errors import UsageError
+
+
+class _EpochSecret:
+    """A read-only attribute of `EpochSecrets`; reading one that was deleted is the caller's fault."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: EpochSecrets, owner: type | None = None) -> bytes:
+        return instance.get(self._name)
+
+
+class EpochSecrets:
+    """The secrets of one epoch (RFC 9420 §8, table 4), Nh bytes each.
+
+    One owner: it refuses to be copied or pickled and prints nothing. A secret that is not kept reads as a
+    `UsageError`.
+    `extra` has the values, public or secret, that a key schedule of its own adds by name.
+    """
+
+    __slots__ = ("_secrets", "extra")
+
+    sender_data_secret = _EpochSecret()
+    encryption_secret = _EpochSecret()
+    exporter_secret = _EpochSecret()
+    external_secret = _EpochSecret()
+    confirmation_key = _EpochSecret()
+    membership_key = _EpochSecret()
+    resumption_psk = _EpochSecret()
+    epoch_authenticator = _EpochSecret()
+    init_secret = _EpochSecret()
+
+    def __init__(self, secrets: Mapping[str, bytes], extra: Mapping[str, bytes] | None = None) -> None:
+        self._secrets = {name: Secret(value) for name, value in secrets.items()}
+        self.extra: dict[str, bytes] = dict(extra or {})
+
+    def get(self, name: str) -> bytes:
+        """The secret of that name; `UsageError` where it was deleted."""
+        secret = self._secrets.get(name)
+        if secret is None:
+            raise UsageError(f"this epoch does not hold its {name} any more")
+        return bytes(secret)
+
+    def holds(self, name: str) -> bool:
+        """Whether the secret of that name is still there."""
+        return name in self._secrets
+
+    def take(self, name: str) -> bytes:
+        """The secret of that name, which is deleted here."""
+        value = self.get(name)
+        self._secrets.pop(name).wipe()
+        return value
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Wipe all but these; `extra` stays."""
+        kept = set(names)
+        for name in [name for name in self._secrets if name not in kept]:
+            self._secrets.pop(name).wipe()
+
+    def items(self) -> list[tuple[str, bytes]]:
+        """Names and values of what is held, for saving."""
+        return [(name, bytes(secret)) for name, secret in self._secrets.items()]
+
+    def wipe(self) -> None:
+        """Delete everything, `extra` included."""
+        self.keep_only(())
+        self.extra.clear()
+
+    def __repr__(self) -> str:
+        return "<EpochSecrets>"
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError("epoch secrets are not copied")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        raise TypeError("epoch secrets are not copied")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("epoch secrets are not pickled")
+
+
+class KeySchedule:
+    """RFC 9420's schedule, and the seam for others."""
+
+    name = "rfc9420"
+    labels: Mapping[str, str] = {
+        "sender_data_secret": "sender data",
+        "encryption_secret": "encryption",
+        "exporter_secret": "exporter",
+        "external_secret": "external",
+        "confirmation_key": "confirm",
+        "membership_key": "membership",
+        "resumption_psk": "resumption",
+        "epoch_authenticator": "authentication",
+        "init_secret": "init",
+    }
+    """What an epoch derives from its epoch_secret, by label (RFC 9420 §8, table 4)."""
+
+    sibling_secrets: frozenset[str] = frozenset({"init_secret"})
+    """What a superseded epoch keeps so that a further child of it can still be entered (K-15)."""
+
+    def child_init_secret(
+        self, parent: EpochSecrets, root_path_secret: bytes | None, child_group_context: bytes
+    ) -> bytes:
+        """The init secret that a child epoch starts from. `root_path_secret` is None for a commit without
+        a path,
+        `child_group_context` is the encoded GroupContext of the child. RFC 9420 needs neither."""
+        return parent.init_secret
+
+    def enter(self, suite: CipherSuite, epoch_secret: bytes) -> EpochSecrets:
+        """All secrets of the epoch that has this epoch_secret (Nh bytes)."""
+        return EpochSecrets(
+            {name: suite.derive_secret(epoch_secret, label) for name, label in self.labels.items()}
+        )
+
+
+RFC9420 = KeySchedule()
+"""The schedule of RFC 9420."""
+
+
+def joiner_secret(
+    suite: CipherSuite, init_secret: bytes, commit_secret: bytes, group_context: bytes
+) -> bytes:
+    """joiner_secret from the init secret, the commit secret and the encoded GroupContext (RFC 9420 §8)."""
+    extracted = suite.extract(init_secret, commit_secret)
+    return suite.expand_with_label(extracted, "joiner", group_context, suite.hash_length)
+
+
+def welcome_secret(suite: CipherSuite, joiner: bytes, psk_secret: bytes) -> bytes:
+    """welcome_secret, of which the GroupInfo's key and nonce come (RFC 9420 §8, §12.4.3.1)."""
+    return suite.derive_secret(suite.extract(joiner, psk_secret), "welcome")
+
+
+def welcome_key_nonce(suite: CipherSuite, joiner: bytes, psk_secret: bytes) -> tuple[bytes, bytes]:
+    """The key and nonce that encrypt the GroupInfo in a Welcome (RFC 9420 §12.4.3.1)."""
+    secret = welcome_secret(suite, joiner, psk_secret)
+    key = suite.expand_with_label(secret, "key", b"", suite.key_length)
+    return key, suite.expand_with_label(secret, "nonce", b"", suite.nonce_length)
+
+
+def epoch_secret(suite: CipherSuite, joiner: bytes, psk_secret: bytes, group_context: bytes) -> bytes:
+    """epoch_secret from the joiner secret, the PSK secret and the encoded GroupContext (RFC 9420 §8)."""
+    return suite.expand_with_label(
+        suite.extract(joiner, psk_secret), "epoch", group_context, suite.hash_length
+    )
+
+
+def export(suite: CipherSuite, exporter_secret: bytes, label: str, context: bytes, length: int) -> bytes:
+    """MLS-Exporter (RFC 9420 §8.5): `length` bytes."""
+    secret = suite.derive_secret(exporter_secret, label)
+    return suite.expand_with_label(secret, "exported", suite.hash(context), length)
+
+
+def confirmation_tag(suite: CipherSuite, confirmation_key: bytes, confirmed_transcript_hash: bytes) -> bytes:
+    """The MAC that proves the same view of an epoch (RFC 9420 §6.1)."""
+    return suite.mac(confirmation_key, confirmed_transcript_hash)

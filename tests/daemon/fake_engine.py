@@ -1,0 +1,108 @@
+"""A small engine for tests of the daemon: universes by name, messages that are sent at once or held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.engine import inputs
+from starling.protocol.engine.step import Delete, Event, Publish, Put, SendToPeer, Step
+from starling.protocol.errors import UsageError
+
+
+class FakeEngine:
+    """Keeps universes and the messages it was given in records, as the real one would.
+
+    `hold` keeps messages queued until a Wake after `release`. A frame of a peer becomes a received message;
+    one that is `crash` raises.
+    """
+
+    def __init__(self, identity: Identity, records: Iterable[tuple[str, bytes, bytes]]) -> None:
+        self.identity = identity
+        self.names: dict[bytes, str] = {}
+        self.messages: dict[bytes, bytes] = {}
+        self.handled: list[Any] = []
+        self.hold = False
+        self.queued: list[inputs.SendMessage] = []
+        for table, key, value in records:
+            if table == "universe":
+                self.names[key] = value.decode()
+            elif table == "message":
+                self.messages[key] = value
+
+    def handle(self, what: Any, now: int) -> Step:
+        self.handled.append(what)
+        match what:
+            case inputs.CreateUniverse(name):
+                universe_id = (len(self.names) + 1).to_bytes(32)
+                self.names[universe_id] = name
+                event = Event("universe.created", universe_id, {"name": name})
+                return Step((Put("universe", universe_id, name.encode()),), (), (event,), None, universe_id)
+            case inputs.SendMessage(universe_id, message_id):
+                if universe_id not in self.names:
+                    raise UsageError("no such universe on this node", "universe.unknown")
+                if self.hold:
+                    self.queued.append(what)
+                    return Step(result={"id": message_id, "state": "queued"})
+                return self._sent(what)
+            case inputs.JoinUniverse(ticket):
+                if ticket == "expired":
+                    raise UsageError("the ticket has expired; ask for a new one", "ticket.expired")
+                if ticket == "revoked":
+                    refusal = Event("join.failed", b"j" * 32, {"reason": "ticket.revoked"})
+                    return Step(events=(refusal,), result=b"j" * 32)
+                return Step(result=b"j" * 32, wake_at=now)
+            case inputs.Wake() if self.queued and not self.hold:
+                steps = [self._sent(message) for message in self.queued]
+                self.queued.clear()
+                return Step(
+                    tuple(w for s in steps for w in s.writes), (), tuple(e for s in steps for e in s.events)
+                )
+            case inputs.FrameReceived(_, b"crash"):
+                raise RuntimeError("secret detail")
+            case inputs.FrameReceived(peer_id, frame):
+                body = {"sender": peer_id, "sender_name": "Bob", "id": frame[:16].ljust(16), "type": "text"}
+                body |= {"body": frame, "refs": [], "epoch": 1, "dmls_epoch": b"d" * 32}
+                return Step(events=(Event("message.received", b"\1" * 32, body),))
+            case inputs.MessageFromPeer(peer_id, data):
+                return Step(sends=(SendToPeer(peer_id, b"answer", (data, b"missing")),))
+            case inputs.UpdateKeys(universe_id):
+                return Step((Delete("universe", universe_id),), result=7)
+        return Step()
+
+    def _sent(self, what: inputs.SendMessage) -> Step:
+        outcome = {"id": what.message_id, "recipients": 2, "epoch": 1, "dmls_epoch": b"d" * 32}
+        event = Event("message.sent", what.universe_id, {**outcome, "type": "text", "body": what.body})
+        if what.message_id in self.messages:
+            return Step(result={"state": "sent", **outcome})
+        self.messages[what.message_id] = what.body
+        writes = (Put("message", what.message_id, what.body), Put("frame", what.message_id, b"F" + what.body))
+        return Step(
+            writes, (Publish("topic", b"F" + what.body),), (event,), None, {"state": "sent", **outcome}
+        )
+
+    def universes(self) -> list[Mapping[str, Any]]:
+        return [{"universe_id": i, "name": name} for i, name in self.names.items()]
+
+    def universe(self, universe_id: bytes) -> Mapping[str, Any]:
+        if universe_id not in self.names:
+            raise UsageError("no such universe on this node", "universe.unknown")
+        return {"universe_id": universe_id, "name": self.names[universe_id]}
+
+    def members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return [
+            {"identity": self.identity.identity_public_key, "name": "Ann", "peer_id": self.identity.peer_id}
+        ]
+
+    def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return []
+
+    def converged(self, universe_id: bytes) -> bool:
+        return True
+
+    def peers(self) -> list[Mapping[str, Any]]:
+        return []
+
+    def status(self) -> Mapping[str, Any]:
+        return {"name": self.identity.name, "peer_id": self.identity.peer_id}

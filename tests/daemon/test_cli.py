@@ -1,0 +1,427 @@
+"""The command line as a process: what it asks, prints and returns, how fast, and what it must not load."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.daemon.scripted_socket import Answer, event, refusal, result, scripted
+
+MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
+HEAVY = {"trio", "libp2p", "cryptography", "msgpack", "sqlite3", "asyncio"}
+
+
+def starling(
+    home: Path, *arguments: str, stdin: bytes = b"", timeout: float = 30
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*MAIN, "--home", str(home), *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def always(value: Any) -> Answer:
+    return lambda request: [result(request, value)]
+
+
+def failed(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """It failed with this code and one line that holds these words."""
+    assert done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("starling: ")
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+# what it loads, and how fast
+
+
+def test_a_client_command_loads_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys; from starling.daemon.cli.main import main\n"
+        f"code = main(['--home', {str(tmp_path / 'home')!r}, 'send', 'lab', 'hello'])\n"
+        f"print(code, sorted({HEAVY!r} & sys.modules.keys()))"
+    )
+    with scripted(tmp_path / "home", always({"state": "sent", "recipients": 2, "epoch": 1, "id": "00" * 16})):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_call_takes_less_than_150_ms(tmp_path: Path) -> None:
+    """Of processor time: the time on the wall also tells how busy the machine is with other things."""
+
+    def used() -> float:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return children.ru_utime + children.ru_stime
+
+    with scripted(tmp_path / "home", always({"name": "alice"})):
+        taken = []
+        for _ in range(5):
+            before = used()
+            assert starling(tmp_path / "home", "status").returncode == 0
+            taken.append(used() - before)
+    assert min(taken) < 0.150, taken
+
+
+# no daemon
+
+
+def test_no_daemon(tmp_path: Path) -> None:
+    failed(starling(tmp_path, "status"), 3, "no daemon is running", "starling daemon")
+
+
+def test_a_socket_that_a_dead_daemon_left(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({})):
+        pass
+    assert (tmp_path / "home" / "run" / "socket").exists()
+    failed(starling(tmp_path / "home", "status"), 3, "no daemon is running", "starling daemon")
+
+
+def test_a_runtime_directory_that_others_can_write(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({})) as served:
+        os.chmod(tmp_path / "home" / "run", 0o777)
+        failed(starling(tmp_path / "home", "status"), 1, "chmod 700")
+        assert served.requests == []
+
+
+def test_a_daemon_that_ends_under_the_question(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", lambda request: []):
+        failed(starling(tmp_path / "home", "status"), 3, "ended")
+
+
+def test_something_else_at_the_socket(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", lambda request: [b"HTTP/1.1 400 Bad Request\r\n"]):
+        failed(starling(tmp_path / "home", "status"), 1, "not a Starling daemon")
+
+
+# what a daemon refuses
+
+
+@pytest.mark.parametrize(
+    ("word", "message", "code"),
+    [
+        ("universe.unknown", "no such universe on this node", 4),
+        ("ticket.bad", "that is no ticket", 4),
+        ("ticket.expired", "the ticket has expired; ask for a new one", 4),
+        ("disk_full", "the disk is full; free some space", 1),
+        ("usage", "a name has 1 to 64 printable characters", 2),
+    ],
+)
+def test_a_refusal_is_one_line_and_a_code(tmp_path: Path, word: str, message: str, code: int) -> None:
+    with scripted(tmp_path / "home", lambda request: [refusal(request, word, message + "\nsecond line")]):
+        failed(starling(tmp_path / "home", "join", "ticket"), code, message)
+        done = starling(tmp_path / "home", "--json", "join", "ticket")
+    if code == 4:
+        assert json.loads(done.stdout)["error"] == {"code": word, "message": message + " second line"}
+
+
+# send
+
+
+def test_send_text(tmp_path: Path) -> None:
+    with scripted(
+        tmp_path / "home", always({"state": "sent", "recipients": 2, "epoch": 3, "id": "ab" * 16})
+    ) as served:
+        done = starling(tmp_path / "home", "send", "lab", "héllo", "--id", "AB" * 16)
+    assert done.returncode == 0
+    assert done.stdout == f"sent {'ab' * 16} to 2 in epoch 3\n"
+    (params,) = served.calls("message.send")
+    assert params == {
+        "universe": "lab",
+        "id": "ab" * 16,
+        "type": "text",
+        "wait": True,
+        "body": "héllo",
+        "encoding": "utf8",
+    }
+
+
+def test_send_takes_its_options_anywhere(tmp_path: Path) -> None:
+    with scripted(
+        tmp_path / "home", always({"state": "sent", "recipients": 2, "epoch": 3, "id": "ab" * 16})
+    ) as served:
+        done = starling(tmp_path / "home", "send", "lab", "--id", "ab" * 16, "once", "more")
+        wrong = starling(tmp_path / "home", "members", "lab", "once")
+    assert done.returncode == 0
+    assert served.calls("message.send")[0]["body"] == "once more"
+    assert wrong.returncode == 2
+    assert "unrecognized arguments: once" in wrong.stderr
+
+
+def test_send_standard_input_and_bytes_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\xff\x00")
+    with scripted(tmp_path / "home", always({"state": "queued", "id": "ab" * 16})) as served:
+        assert starling(tmp_path / "home", "send", "lab", "-", stdin=b"two\nlines").returncode == 0
+        assert starling(tmp_path / "home", "send", "lab", "--file", str(tmp_path / "file")).returncode == 0
+    first, second = served.calls("message.send")
+    assert (first["body"], first["encoding"]) == ("two\nlines", "utf8")
+    assert (second["body"], second["encoding"]) == ("/wA=", "base64")
+    assert (first["type"], second["type"]) == ("text", "binary")
+
+
+def test_send_of_what_cannot_be_sent(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({})) as served:
+        assert "--file" in starling(tmp_path / "home", "send", "lab").stderr
+        failed(starling(tmp_path / "home", "send", "lab", "--file", str(tmp_path / "none")), 1, "cannot read")
+        failed(starling(tmp_path / "home", "send", "lab", "-", stdin=bytes(512 * 1024 + 1)), 2, "524288")
+        failed(starling(tmp_path / "home", "send", "lab", "-", stdin=b""), 2, "empty")
+    assert served.requests == []
+
+
+# listen
+
+
+def listening(*told: dict[str, Any]) -> Answer:
+    def answer(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
+        return [
+            result(request, {"subscription": 1}),
+            *(told if request["method"] == "events.subscribe" else ()),
+        ]
+
+    return answer
+
+
+def test_listen_prints_and_acknowledges_what_it_printed(tmp_path: Path) -> None:
+    told = [event(seq, sender_name="bob", body=f"m{seq}", encoding="utf8") for seq in (5, 6, 7)]
+    with scripted(tmp_path / "home", listening(*told)) as served:
+        done = starling(tmp_path / "home", "--json", "listen", "--cursor", "app", "--count", "2")
+    assert done.returncode == 0
+    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == [5, 6]
+    assert served.calls("events.subscribe") == [{"cursor": "app", "kinds": ["message.received"]}]
+    # The third event was sent too, but nobody saw it.
+    assert served.calls("events.ack")[-1] == {"cursor": "app", "seq": 6}
+
+
+def test_listen_without_a_cursor_begins_now_and_acknowledges_nothing(tmp_path: Path) -> None:
+    with scripted(
+        tmp_path / "home", listening(event(1, sender_name="bob", body="hi", encoding="utf8"))
+    ) as served:
+        done = starling(tmp_path / "home", "listen", "lab", "--count", "1", "--type", "message.received")
+    assert done.stdout.endswith("bob: hi\n")
+    assert served.calls("events.subscribe") == [{"universe": "lab", "kinds": ["message.received"]}]
+    assert served.calls("events.ack") == []
+
+
+def test_listen_ends_by_its_timeout(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", listening()):
+        assert starling(tmp_path / "home", "listen", "--timeout", "0.05").returncode == 0
+        assert starling(tmp_path / "home", "listen", "--timeout", "0.05", "--count", "1").returncode == 5
+
+
+def test_listen_says_what_was_lost(tmp_path: Path) -> None:
+    lost = {"jsonrpc": "2.0", "method": "events.lost", "params": {"subscription": 1, "from": 3, "to": 9}}
+    with scripted(tmp_path / "home", listening(lost, event(10, sender_name="b", body="x", encoding="utf8"))):
+        done = starling(tmp_path / "home", "listen", "--cursor", "app", "--count", "1")
+    assert "3 to 9" in done.stderr
+    assert done.stdout.endswith("b: x\n")
+
+
+def test_what_others_write_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    told = event(1, sender_name="e\x1b[31mve", body="\x1b]0;gone\x07", encoding="utf8")
+    with scripted(tmp_path / "home", listening(told)):
+        done = starling(tmp_path / "home", "listen", "--count", "1")
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout
+    assert "\\x1b[31m" in done.stdout
+
+
+def test_a_message_cannot_pass_for_another_line(tmp_path: Path) -> None:
+    forged = event(1, sender_name="e\nve", body="fine\n2026-11-21 09:40:00 bob: agreed", encoding="utf8")
+    with scripted(tmp_path / "home", listening(forged)):
+        done = starling(tmp_path / "home", "listen", "--count", "1")
+    first, second = done.stdout.splitlines()
+    assert first.endswith("e ve: fine")
+    assert second == "    2026-11-21 09:40:00 bob: agreed"
+
+
+# the rest
+
+
+MEMBERS = [{"identity": "ab" * 32, "name": "bob"}, {"identity": "ac" * 32, "name": "eve"}]
+MEMBERS += [{"identity": "ad" * 32, "name": "eve"}]
+MESSAGE = {"number": 1, "time": 1_000, "body": "x", "encoding": "utf8", "sender": "ab", "sender_name": "bob"}
+
+
+def test_an_invite_prints_only_its_ticket(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"ticket": "STARLING1", "invite_id": "00"})) as served:
+        done = starling(tmp_path / "home", "invite", "create", "lab", "--uses", "3", "--expires", "2h")
+    assert done.stdout == "STARLING1\n"
+    assert served.calls("invite.create") == [{"universe": "lab", "uses": 3, "expires_in": 7_200.0}]
+
+
+def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
+    with scripted(
+        tmp_path / "home", always({"state": "joined", "name": "lab", "universe_id": "ab"})
+    ) as served:
+        assert starling(tmp_path / "home", "join", "-", stdin=b"STAR\r\n LING\n").returncode == 0
+    assert served.calls("universe.join") == [{"ticket": "STARLING", "timeout": 30, "cipher_suite": 1}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "answer"),
+    [
+        (("universe", "create", "lab"), "universe.create", {"universe_id": "ab" * 32}),
+        (("universe", "list"), "universe.list", {"universes": [{"universe_id": "ab" * 32, "name": "lab"}]}),
+        (("universe", "show", "lab"), "universe.get", {"name": "lab", "members": []}),
+        (("invite", "inspect", "T"), "invite.inspect", {"expires_at": 1}),
+        (("invite", "list", "lab"), "invite.list", {"invites": [{"invite_id": "aa", "uses": 1, "spent": 0}]}),
+        (("invite", "revoke", "lab", "aa"), "invite.revoke", {"revoked": "aa"}),
+        (
+            ("history", "lab"),
+            "message.history",
+            {"messages": [MESSAGE]},
+        ),
+        (("members", "lab"), "member.list", {"members": MEMBERS}),
+        (("update", "lab"), "security.update", {"epoch": 3}),
+        (("status",), "daemon.status", {"name": "alice"}),
+        (
+            ("peers",),
+            "peer.list",
+            {"connected": [{"peer_id": "12D3"}], "known": [{"peer_id": "12D3", "members": []}]},
+        ),
+    ],
+)
+def test_each_command_asks_its_method(
+    tmp_path: Path, arguments: tuple[str, ...], method: str, answer: dict[str, Any]
+) -> None:
+    with scripted(tmp_path / "home", always(answer)) as served:
+        plain = starling(tmp_path / "home", *arguments)
+        as_json = starling(tmp_path / "home", *arguments, "--json")
+    assert plain.returncode == as_json.returncode == 0, plain.stderr + as_json.stderr
+    assert plain.stdout
+    assert [request["method"] for request in served.requests] == [method, method]
+    for line in as_json.stdout.splitlines():
+        json.loads(line)
+
+
+def removing(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
+    return [result(request, {"members": MEMBERS} if request["method"] == "member.list" else {"removed": "x"})]
+
+
+@pytest.mark.parametrize("named", ["bob", "ab" * 32, "abab"])
+def test_remove_by_name_key_or_its_beginning(tmp_path: Path, named: str) -> None:
+    with scripted(tmp_path / "home", removing) as served:
+        assert starling(tmp_path / "home", "remove", "lab", named).returncode == 0
+    assert served.calls("member.remove") == [{"universe": "lab", "identity": "ab" * 32}]
+
+
+def test_remove_of_nobody_or_of_one_of_two(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", removing) as served:
+        failed(
+            starling(tmp_path / "home", "remove", "lab", "carol"), 4, "nobody", "carol", "starling members"
+        )
+        failed(starling(tmp_path / "home", "remove", "lab", "eve"), 4, "2 members")
+    assert served.calls("member.remove") == []
+
+
+def test_a_join_that_is_still_under_way(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"state": "joining", "universe_id": "ab"})):
+        assert starling(tmp_path / "home", "join", "T").returncode == 5
+
+
+def test_listen_goes_on_where_the_daemon_gave_up_on_it(tmp_path: Path) -> None:
+    told = [event(1, sender_name="b", body="x", encoding="utf8")]
+    told += [{"jsonrpc": "2.0", "method": "events.lagged", "params": {"subscription": 1, "seq": 1}}]
+    later = event(2, sender_name="b", body="y", encoding="utf8")
+    later["params"]["subscription"] = 2
+
+    def answer(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
+        again = request["method"] == "events.subscribe" and request["params"].get("from") == 1
+        first = request["method"] == "events.subscribe" and not again
+        return [
+            result(request, {"subscription": 2 if again else 1}),
+            *(told if first else []),
+            *([later] if again else []),
+        ]
+
+    with scripted(tmp_path / "home", answer) as served:
+        done = starling(tmp_path / "home", "--json", "listen", "--cursor", "app", "--count", "2", timeout=10)
+    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == [1, 2]
+    assert served.calls("events.ack")[-1]["seq"] == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "init", "daemon", "universe", "universe create", "universe list", "universe show", "invite",
+        "invite create", "invite inspect", "invite list", "invite revoke", "join", "send", "listen",
+        "history", "members", "update", "remove", "status", "peers",
+    ],
+)  # fmt: skip
+def test_every_command_has_help_with_the_exit_codes(tmp_path: Path, command: str) -> None:
+    done = starling(tmp_path, *command.split(), "--help")
+    assert done.returncode == 0
+    assert "exit codes:" in done.stdout
+    assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nothing",), ("send", "lab", "x", "--id", "12"), ("invite", "create", "lab", "--expires", "soon"), ()],
+)
+def test_a_wrong_command_line_is_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = starling(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+# init
+
+
+def test_init_makes_a_private_node_once(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = starling(home, "init", "--name", "Alice", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["name"] == "Alice"
+    assert made["peer_id"].startswith("12D3")
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert (home / "node.key").stat().st_mode & 0o777 == 0o600
+    key = (home / "node.key").read_bytes()
+    failed(starling(home, "init", "--name", "Eve"), 1, str(home), "--home")
+    assert (home / "node.key").read_bytes() == key
+
+
+def test_init_after_one_that_was_interrupted(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert starling(home, "init", "--name", "Alice").returncode == 0
+    for left in home.glob("starling.db*"):
+        left.unlink()
+    assert starling(home, "init", "--name", "Alice").returncode == 0
+
+
+def test_init_refuses_what_others_could_read(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    failed(starling(home, "init", "--name", "Alice"), 1, "chmod 700", str(home))
+    failed(starling(tmp_path / "other", "init", "--name", " "), 2, "1 to 64")
+    (tmp_path / "link").symlink_to(home)
+    failed(starling(tmp_path / "link", "init", "--name", "Alice"), 1, "symbolic link")
+
+
+def test_init_beside_another_process(tmp_path: Path) -> None:
+    from starling.daemon.lock import single_writer
+
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with single_writer(home / "lock"):
+        failed(starling(home, "init", "--name", "Alice"), 1, str(os.getpid()), "--home")
+
+
+def test_a_config_typo_ends_the_daemon_at_once(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert starling(home, "init", "--name", "Alice").returncode == 0
+    (home / "starling.toml").write_text("[network]\nlisen = []\n")
+    failed(starling(home, "daemon"), 2, "starling.toml", "network.lisen", "network.listen")
+    failed(starling(home, "daemon", "--config", str(tmp_path / "none")), 2, "none", "--config")

@@ -1,0 +1,174 @@
+"""The command line against a real daemon: its answers, and one clear line for each thing that is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
+CONFIG = '[network]\nlisten = ["/ip4/127.0.0.1/tcp/{port}"]\nmdns = false\n'
+
+
+def starling(home: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MAIN, "--home", str(home), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def made(home: Path, name: str, port: int = 0) -> Path:
+    assert starling(home, "init", "--name", name).returncode == 0
+    (home / "starling.toml").write_text(CONFIG.format(port=port))
+    return home
+
+
+@pytest.fixture(scope="module")
+def alice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A running daemon with the universe `lab`; its home."""
+    home = made(tmp_path_factory.mktemp("cli") / "alice", "Alice")
+    with open(home / "log", "w") as log:
+        daemon = subprocess.Popen(
+            [*MAIN, "--home", str(home), "daemon"], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert daemon.stdout is not None
+    line = daemon.stdout.readline()
+    try:
+        assert line.startswith(f"ready socket={home}/run/socket addresses=/ip4/127.0.0.1/tcp/"), line
+        assert starling(home, "universe", "create", "lab").returncode == 0
+        yield home
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(20) == 0
+        assert daemon.stdout.read() == ""
+        daemon.stdout.close()
+    logged = (home / "log").read_text()
+    assert "Traceback" not in logged
+    for secret in ("a text for nobody else", (home / "node.key").read_text().strip()):
+        assert secret not in logged
+
+
+def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code, done
+    assert done.stderr.startswith("starling: ")
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+def ticket(home: Path, *arguments: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(starling(home, "invite", "create", "lab", "--json", *arguments).stdout)
+    return found
+
+
+def test_send_and_read_it_in_the_history(alice: Path) -> None:
+    identifier = os.urandom(16).hex()
+    for _ in range(2):
+        done = starling(
+            alice, "send", "lab", "-", "--id", identifier, "--json", stdin="a text for nobody else"
+        )
+        assert json.loads(done.stdout)["state"] == "sent", done
+        assert json.loads(done.stdout)["recipients"] == 0
+    shown = [json.loads(line) for line in starling(alice, "history", "lab", "--json").stdout.splitlines()]
+    assert [message["body"] for message in shown if message["id"] == identifier] == ["a text for nobody else"]
+    refused(starling(alice, "send", "lab", "another text", "--id", identifier), 4, "id")
+
+
+def test_a_cursor_goes_on_where_it_stopped(alice: Path) -> None:
+    def listened() -> list[int]:
+        arguments = (
+            "listen",
+            "--cursor",
+            "app",
+            "--from",
+            "0",
+            "--type",
+            "all",
+            "--timeout",
+            "0.5",
+            "--json",
+        )
+        return [json.loads(line)["seq"] for line in starling(alice, *arguments).stdout.splitlines()]
+
+    first = listened()
+    assert first == sorted(set(first))
+    assert first
+    assert listened() == []
+    assert starling(alice, "send", "lab", "one more").returncode == 0
+    later = listened()
+    assert later
+    assert min(later) > max(first)
+
+
+def test_status_members_universes_and_invites(alice: Path) -> None:
+    assert json.loads(starling(alice, "status", "--json").stdout)["name"] == "Alice"
+    (member,) = json.loads(starling(alice, "members", "lab", "--json").stdout)
+    assert (member["name"], member["is_self"]) == ("Alice", True)
+    (universe,) = json.loads(starling(alice, "universe", "list", "--json").stdout)
+    by_prefix = starling(alice, "universe", "show", universe["universe_id"][:8], "--json")
+    assert json.loads(by_prefix.stdout)["name"] == "lab"
+    invite = ticket(alice, "--uses", "3")
+    inspected = json.loads(starling(alice, "invite", "inspect", invite["ticket"], "--json").stdout)
+    assert (inspected["universe_name"], inspected["inviter_name"]) == ("lab", "Alice")
+    assert starling(alice, "invite", "revoke", "lab", invite["invite_id"]).returncode == 0
+    listed = json.loads(starling(alice, "invite", "list", "lab", "--json").stdout)
+    assert [row["revoked"] for row in listed if row["invite_id"] == invite["invite_id"]] == [True]
+
+
+def test_what_is_unknown_or_not_allowed(alice: Path) -> None:
+    refused(starling(alice, "send", "nowhere", "x"), 4, "nowhere", "universe list")
+    refused(starling(alice, "members", "nowhere"), 4, "nowhere")
+    refused(starling(alice, "remove", "lab", "Mallory"), 4, "Mallory", "starling members")
+    refused(starling(alice, "invite", "revoke", "lab", "00" * 32), 4, "invite")
+    refused(starling(alice, "universe", "create", "n" * 65), 2, "64")
+
+
+def test_tickets_that_do_not_work(alice: Path) -> None:
+    good = ticket(alice)["ticket"]
+    refused(starling(alice, "join", "no ticket at all"), 4, "icket")
+    refused(starling(alice, "join", good[:-2] + ("aa" if good[-2:] != "aa" else "bb")), 4, "icket")
+    refused(starling(alice, "invite", "inspect", good[: len(good) // 2]), 4, "icket")
+    refused(starling(alice, "join", good), 4, "member of that universe already")
+    short_lived = ticket(alice, "--expires", "1s")
+    for _ in range(20):
+        done = starling(alice, "join", short_lived["ticket"])
+        if "expired" in done.stderr:
+            break
+    refused(done, 4, "expired", "ask for a new one")
+
+
+def test_a_second_daemon_on_the_same_directory(alice: Path) -> None:
+    refused(starling(alice, "daemon"), 1, "another starling", str(alice), "--home")
+    assert starling(alice, "status").returncode == 0
+
+
+def test_a_port_in_use(alice: Path, tmp_path: Path) -> None:
+    (address,) = json.loads(starling(alice, "status", "--json").stdout)["addresses"]
+    home = made(tmp_path / "bob", "Bob", port=int(address.rsplit("/", 1)[1]))
+    done = starling(home, "daemon")
+    assert done.returncode == 1
+    assert address in done.stderr.splitlines()[-1]
+    assert "network.listen" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_directory_or_key_file_that_others_can_read(tmp_path: Path) -> None:
+    home = made(tmp_path / "bob", "Bob")
+    home.chmod(0o750)
+    refused(starling(home, "daemon"), 1, "chmod 700", str(home))
+    home.chmod(0o700)
+    (home / "node.key").chmod(0o640)
+    refused(starling(home, "daemon"), 1, "chmod 600", "node.key")
+    (home / "node.key").unlink()
+    refused(starling(home, "daemon"), 1, "node.key", "missing")
+    refused(starling(tmp_path / "none", "daemon"), 1, "starling init")

@@ -1,0 +1,91 @@
+"""What a member can make with its own keys when it does not keep to the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.engine.small_network import Node
+
+from starling.protocol.decentralized.dmls_message import wrap
+from starling.protocol.decentralized.key_schedule import SEND_GROUP_KEY_SCHEDULE
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.send_group_rules import SendGroupRules
+from starling.protocol.exchange.frame import CommitFrame, MessageFrame
+from starling.protocol.extensions.safe_aad import EMPTY
+from starling.protocol.mls.framing import Sender
+from starling.protocol.mls.group import Group
+from starling.protocol.mls.proposal import Proposal
+
+
+class NoRules(SendGroupRules):
+    """Lets its holder do what others refuse."""
+
+    retain_sender = None
+
+    def check_sender(self, sender: Sender, content_type: int) -> None:
+        return
+
+    def check_proposals(self, *arguments: Any, **more: Any) -> None:
+        return
+
+
+def lawless_group(node: Node, universe_id: bytes, owner: Node) -> Group:
+    """The head of a group as this member holds it, without the rules of send groups.
+
+    All members know the keys of leaf 0's ratchets, so anybody can encrypt in its name; only not sign.
+    """
+    state = node.group(universe_id, owner)
+    key = state.group_id + state.chain.head
+    group = Group.load(
+        state.head.save(),
+        node.rows["ratchet", key],
+        rules=NoRules(universe_id),
+        key_schedule=SEND_GROUP_KEY_SCHEDULE,
+    )
+    group._epoch.own_leaf_index = 0
+    return group
+
+
+def forged_message(
+    node: Node, universe_id: bytes, owner: Node, data: bytes, *, authenticated_data: bytes = EMPTY
+) -> bytes:
+    """A message frame by this member in somebody's group, its own included."""
+    state = node.group(universe_id, owner)
+    message = lawless_group(node, universe_id, owner).protect(
+        data, authenticated_data=authenticated_data, random=node.random_source()
+    )
+    return MessageFrame(wrap(message, state.chain.head)).encode()
+
+
+def forged_commit(
+    node: Node,
+    universe_id: bytes,
+    owner: Node,
+    proposals: Sequence[Proposal],
+    *,
+    path: bool,
+    psks: dict[bytes, bytes] | None = None,
+    authenticated_data: bytes = EMPTY,
+) -> bytes:
+    """A commit frame by this member with these proposals, its head statement signed by its own key."""
+    state = node.group(universe_id, owner)
+    group = lawless_group(node, universe_id, owner)
+    result = group.commit(
+        proposals,
+        path=path,
+        psks=lambda psk_id: (psks or {}).get(psk_id.psk_id or b""),
+        authenticated_data=authenticated_data,
+        random=node.random_source(),
+    )
+    statement = HeadStatement.sign(
+        node.universe(universe_id).signature_private_key,
+        universe_id=universe_id,
+        group_id=state.group_id,
+        epoch=group.epoch,
+        parent_dmls_epoch=state.chain.head,
+        commit=result.message,
+    )
+    return CommitFrame(
+        wrap(result.message, state.chain.head), statement.encode(), result.welcome or b""
+    ).encode()

@@ -1,0 +1,476 @@
+"""Members and strangers that do not keep to the rules: what they may break is their own (PROTOCOL 5, I7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from tests.engine.forging import forged_commit, forged_message, lawless_group
+from tests.engine.small_network import MINUTE, SECOND, Network, Node, header_of, is_commit, quiet
+
+from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
+from starling.protocol.decentralized.dmls_message import wrap
+from starling.protocol.distributed import component_ids
+from starling.protocol.distributed.application import HEADS, ApplicationData
+from starling.protocol.distributed.dependency import Dependency, build_dependencies
+from starling.protocol.distributed.epoch_end import build_epoch_end
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.key_packages import build_key_packages
+from starling.protocol.distributed.member import build_key_package
+from starling.protocol.engine.inputs import CreateUniverse, FrameReceived, MessageFromPeer, UpdateKeys
+from starling.protocol.engine.step import Disconnect
+from starling.protocol.exchange.frame import Announcement, CommitFrame, MessageFrame, decode_frame
+from starling.protocol.exchange.messages import (
+    Frames,
+    Hello,
+    Message,
+    Profiles,
+    Pulse,
+    RosterEntries,
+    Summary,
+    Want,
+    WantProfiles,
+    WantRoster,
+    attach,
+)
+from starling.protocol.extensions.safe_aad import EMPTY
+from starling.protocol.mls.proposal import Add, AppEphemeral, PreSharedKey
+from starling.protocol.mls.psk import PreSharedKeyID
+
+END = AppEphemeral(component_ids.EPOCH_END, build_epoch_end(0))
+
+
+def end(node: Node, universe: bytes) -> AppEphemeral:
+    count, _ = node.group(universe, node).head.application_progress(0)
+    return AppEphemeral(component_ids.EPOCH_END, build_epoch_end(count))
+
+
+def packages(node: Node, universe: bytes) -> AppEphemeral:
+    return AppEphemeral(
+        component_ids.KEY_PACKAGES, build_key_packages(node.universe(universe).bundles.newest())
+    )
+
+
+def all_is_well(network: Network, universe: bytes, *nodes: Node) -> None:
+    """Everybody still hears everybody."""
+    network.run(5 * SECOND)
+    for node in nodes:
+        node.say(universe, f"still here {node.name} {network.now}")
+    network.run(5 * SECOND)
+    for node in nodes:
+        heard = [text for text in node.texts() if text.startswith("still here")]
+        assert len(heard) >= len(nodes) - 1, node.name
+
+
+# members in groups of others
+
+
+def test_a_member_cannot_speak_in_the_group_of_another() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    data = ApplicationData("text", b"i" * 16, (), b"as alice")
+    bob.do(FrameReceived(carol.id, forged_message(carol, universe, alice, data.encode())))
+    assert not bob.texts()
+    assert bob.universe(universe).refused
+    all_is_well(network, universe, alice, bob, carol)
+
+
+def test_a_member_cannot_commit_in_the_group_of_another() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    epoch = bob.group(universe, alice).chain.head
+    frame = forged_commit(carol, universe, alice, [END], path=False)
+    bob.do(FrameReceived(carol.id, frame))
+    alice.do(FrameReceived(carol.id, frame))
+    assert bob.group(universe, alice).chain.head == epoch
+    assert not bob.heard("fork.detected") and not bob.group(universe, alice).forked
+    all_is_well(network, universe, alice, bob, carol)
+
+
+def test_frames_with_the_owners_name_and_a_high_generation_do_not_stop_it() -> None:
+    """A member knows the sender data secret of the group, so it can claim any generation for leaf 0."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    group = lawless_group(carol, universe, alice)
+    head = carol.group(universe, alice).chain.head
+    for _ in range(40):
+        message = group.protect(b"x", authenticated_data=EMPTY, random=carol.random_source())
+        bob.do(FrameReceived(carol.id, MessageFrame(wrap(message, head)).encode()))
+    assert not bob.texts()
+    waiting = len(bob.universe(universe).waiting)
+    assert waiting <= 39
+    all_is_well(network, universe, alice, bob, carol)
+
+
+# owners that break the rules of their own group
+
+Forgery = Callable[[Network, bytes, Node, Node], bytes]
+
+
+def _no_end(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    proposals = [AppEphemeral(component_ids.DMLS_DEPS, build_dependencies([]))]
+    return forged_commit(mallory, universe, mallory, proposals, path=False)
+
+
+def _unknown_component(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    proposals = [AppEphemeral(0x8D66, b""), end(mallory, universe)]
+    return forged_commit(mallory, universe, mallory, proposals, path=False)
+
+
+def _garbage_end(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    broken = AppEphemeral(component_ids.EPOCH_END, b"\x01")
+    return forged_commit(mallory, universe, mallory, [broken], path=False)
+
+
+def _garbage_deps(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    broken = AppEphemeral(component_ids.DMLS_DEPS, b"\xff\xff")
+    return forged_commit(mallory, universe, mallory, [broken, end(mallory, universe)], path=False)
+
+
+def _deps_without_psks(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    newest = mallory.universe(universe).ledger.newest(other.universe(universe).group_id)
+    assert newest is not None
+    deps = build_dependencies([Dependency(newest.group_id, newest.epoch, newest.dmls_epoch)])
+    return forged_commit(
+        mallory, universe, mallory,
+        [AppEphemeral(component_ids.DMLS_DEPS, deps), end(mallory, universe)], path=False,
+    )  # fmt: skip
+
+
+def _psk_without_deps(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    newest = mallory.universe(universe).ledger.newest(other.universe(universe).group_id)
+    assert newest is not None
+    dep = Dependency(newest.group_id, newest.epoch, newest.dmls_epoch)
+    psk = PreSharedKey(PreSharedKeyID.external(dep.psk_id, b"n" * 32))
+    return forged_commit(
+        mallory, universe, mallory, [psk, end(mallory, universe)], path=False,
+        psks={dep.psk_id: newest.psk},
+    )  # fmt: skip
+
+
+def _path_without_packages(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    return forged_commit(mallory, universe, mallory, [end(mallory, universe)], path=True)
+
+
+def _packages_without_path(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    proposals = [end(mallory, universe), packages(mallory, universe)]
+    return forged_commit(mallory, universe, mallory, proposals, path=False)
+
+
+def _add_without_path(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    late = build_key_package(
+        Identity.generate("late", mallory.random_source()),
+        cipher_suite=CIPHER_SUITES[1],
+        universe_id=universe,
+        send_group_id=b"g" * 32,
+        incarnation=0,
+        serial=1,
+        signature_private_key=b"s" * 32,
+        now=network.now,
+        random=mallory.random_source(),
+    ).key_package
+    return forged_commit(mallory, universe, mallory, [Add(late), end(mallory, universe)], path=False)
+
+
+def _two_ends(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    proposals = [end(mallory, universe), end(mallory, universe)]
+    return forged_commit(mallory, universe, mallory, proposals, path=False)
+
+
+def _no_safe_aad(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    return forged_commit(
+        mallory, universe, mallory, [end(mallory, universe)], path=False, authenticated_data=b"\x05x"
+    )
+
+
+FORGERIES: list[Forgery] = [
+    _no_end, _garbage_end, _garbage_deps, _deps_without_psks, _psk_without_deps, _path_without_packages,
+    _packages_without_path, _add_without_path, _unknown_component, _two_ends, _no_safe_aad,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.__name__.strip("_"))
+def test_a_commit_against_the_rules_is_refused_and_its_forwarder_is_not_to_blame(forgery: Forgery) -> None:
+    """I7: what is wrong inside is the author's fault; who passes it on cannot know."""
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    bob.do(UpdateKeys(universe))
+    network.run(SECOND)
+    frame = forgery(network, universe, mallory, bob)
+    head = alice.group(universe, mallory).chain.head
+    for _ in range(20):
+        alice.do(FrameReceived(bob.id, frame))
+    assert alice.group(universe, mallory).chain.head == head
+    assert alice.universe(universe).refused
+    assert not alice.disconnects
+    all_is_well(network, universe, alice, bob)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xc1", b"\x90", ApplicationData(HEADS, b"i" * 16, (), b"?").encode()]
+)
+def test_a_message_that_is_none_takes_its_place_and_no_more(data: bytes) -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    frame = forged_message(mallory, universe, mallory, data)
+    for _ in range(20):
+        alice.do(FrameReceived(bob.id, frame))
+    assert not alice.texts() and not alice.disconnects
+    assert sum(alice.universe(universe).refused.values()) == 1
+    all_is_well(network, universe, alice, bob)
+
+
+def test_a_message_with_bad_additional_data_is_refused_and_its_forwarder_is_not_to_blame() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    data = ApplicationData("text", b"i" * 16, (), b"x").encode()
+    frame = forged_message(mallory, universe, mallory, data, authenticated_data=b"\x05x")
+    for _ in range(20):
+        alice.do(FrameReceived(bob.id, frame))
+    assert not alice.texts() and not alice.disconnects
+    all_is_well(network, universe, alice, bob)
+
+
+def test_bad_key_packages_in_a_commit_hurt_only_their_author() -> None:
+    """The commit stands, the packages of another member beside it are not taken over."""
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    before = alice.universe(universe).profiles.key_package(bob.me, 1)
+    own = alice.universe(universe).profiles.key_package(mallory.me, 1)
+    foreign = AppEphemeral(
+        component_ids.KEY_PACKAGES, build_key_packages(bob.universe(universe).bundles.newest())
+    )
+    frame = forged_commit(mallory, universe, mallory, [end(mallory, universe), foreign], path=True)
+    epoch = alice.group(universe, mallory).chain.head_info.number
+    alice.do(FrameReceived(mallory.id, frame))
+    assert alice.group(universe, mallory).chain.head_info.number == epoch + 1
+    assert alice.universe(universe).refused == {"key_packages": 1}
+    assert alice.universe(universe).profiles.key_package(bob.me, 1) == before
+    assert alice.universe(universe).profiles.key_package(mallory.me, 1) == own
+    all_is_well(network, universe, alice, bob)
+
+
+def test_an_import_of_an_epoch_that_nobody_knows_stalls_only_its_author() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    dep = Dependency(bob.universe(universe).group_id, 77, b"e" * 32)
+    psk = PreSharedKey(PreSharedKeyID.external(dep.psk_id, b"n" * 32))
+    frame = forged_commit(
+        mallory, universe, mallory,
+        [psk, AppEphemeral(component_ids.DMLS_DEPS, build_dependencies([dep])), end(mallory, universe)],
+        path=False, psks={dep.psk_id: b"p" * 32},
+    )  # fmt: skip
+    alice.do(FrameReceived(mallory.id, frame))
+    assert len(alice.universe(universe).waiting) == 1
+    asked = len(network.messages(alice))
+    network.run(10 * MINUTE)
+    wants = [message for _, message in network.messages(alice)[asked:] if isinstance(message, Want)]
+    assert len(wants) < 60
+    assert len(alice.universe(universe).waiting) == 0
+    alice.say(universe, "on")
+    network.run(10 * SECOND)
+    assert bob.texts() == ["on"]
+
+
+def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    sibling = forged_commit(
+        mallory, universe, mallory, [end(mallory, universe), packages(mallory, universe)], path=True
+    )
+    mallory.do(UpdateKeys(universe))
+    network.run(SECOND)
+    parent = alice.group(universe, mallory).chain.head_info.parent
+    alice.do(FrameReceived(bob.id, sibling))
+    alice.do(FrameReceived(bob.id, sibling))
+    assert [dict(body) for body in alice.heard("fork.detected")] == [
+        {
+            "owner": mallory.me,
+            "parent": parent,
+            "epoch": alice.group(universe, mallory).chain.head_info.number - 1,
+        }
+    ]
+    assert alice.group(universe, mallory).forked
+    newest = alice.universe(universe).ledger.newest(mallory.universe(universe).group_id)
+    assert newest is not None
+    network.run(2 * MINUTE)
+    alice.say(universe, "this imports what may be imported")
+    last = alice.universe(universe).ledger.last_imports.get((alice.me, newest.group_id))
+    assert last is None or last.epoch < newest.epoch, "imports from an owner that has forked pause"
+    mallory.say(universe, "on the first branch")
+    network.run(2 * SECOND)
+    assert alice.texts() == ["on the first branch"] and bob.texts()[-1] == "on the first branch"
+
+
+# nonsense from a member
+
+
+def nonsense(universe: bytes, group_id: bytes, known: bytes) -> list[Message]:
+    most, far = 2**32 - 1, 2**64 - 1
+    many = tuple((bytes([number % 256]) * 32, known, far, most, True) for number in range(1024))
+    return [
+        Summary(universe, b"r" * 32, many, True),
+        Summary(universe, b"r" * 32, ((group_id, b"", 0, 0, True), (group_id, b"z" * 64, far, most, False)), True),
+        Summary(universe, b"r" * 32, ((group_id, known, 0, most, True),) * 1024, False),
+        Pulse(universe, b"r" * 32, b"p" * 32),
+        Want(universe, tuple((group_id, ((known, most, tuple(range(1024)), False),) * 16) for _ in range(5))),
+        Want(universe, ((group_id, ((known, 0, (), False),) * 16),) * 1024),
+        Want(universe, ((b"g", ()),) * 1024),
+        Frames(universe, True),
+        RosterEntries(universe, (b"x" * 4096,) * 100),
+        WantRoster(universe, (b"i" * 32,) * 1000),
+        Profiles(universe, (((b"k" * 100,) * 8, b"a" * 2048),) * 50),
+        WantProfiles(universe, (b"i" * 32,) * 1024),
+        Hello(universe, (b"x",) * 1000),
+    ]  # fmt: skip
+
+
+def test_nonsense_from_a_member_costs_little_and_changes_nothing() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    alice.say(universe, "one")
+    network.run(SECOND)
+    group = alice.universe(universe).group_id
+    rows = {key for key in alice.rows if key[0] != "frame"}
+    for message in nonsense(universe, group, alice.group(universe, alice).chain.head):
+        answers = len(network.sent)
+        alice.hear(mallory, message)
+        answered = [send for node, send in network.sent[answers:] if node is alice]
+        assert len(answered) <= 3, type(message).__name__
+    assert {key for key in alice.rows if key[0] != "frame"} == rows
+    assert len(alice.universe(universe).behind) <= 3
+    all_is_well(network, universe, alice, bob)
+
+
+def test_a_frame_is_answered_once_however_often_it_is_asked_for() -> None:
+    network, universe, (alice, _, mallory) = quiet("alice", "bob", "mallory")
+    network.gossip = False
+    for number in range(5):
+        alice.say(universe, f"{number}")
+    state = alice.group(universe, alice)
+    want = Want(universe, ((state.group_id, ((state.chain.head, 0, (), False),) * 16),) * 300)
+    before = len(network.sent)
+    alice.hear(mallory, want)
+    (answer,) = [send for node, send in network.sent[before:] if node is alice and hasattr(send, "frame_ids")]
+    assert len(set(answer.frame_ids)) == len(answer.frame_ids)
+
+
+def test_one_request_for_the_roster_is_enough() -> None:
+    """Entries whose predecessors are unknown make one question, not one each."""
+    network = Network()
+    universe, alice, bob, mallory = network.found("alice", "bob", "mallory")
+    network.run(MINUTE)
+    network.cut(alice, bob)
+    network.cut(alice, mallory)
+    for _ in range(20):
+        network.invite(alice, universe)
+    later = tuple(alice.universe(universe).roster.entries())[-10:]
+    before = len(network.messages(bob))
+    bob.hear(mallory, RosterEntries(universe, later))
+    asked = [message for _, message in network.messages(bob)[before:] if isinstance(message, WantRoster)]
+    assert len(asked) <= 1
+
+
+def test_floods_of_frames_of_unknown_groups_stay_bounded() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    frame = decode_frame(network.published(bob)[-1])
+    assert isinstance(frame, MessageFrame)
+    group_id = header_of(frame.encode())[0]
+    waiting = alice.universe(universe).waiting
+    for number in range(3000):
+        other = number.to_bytes(32)
+        alice.do(
+            FrameReceived(mallory.id, MessageFrame(frame.dmls_message.replace(group_id, other)).encode())
+        )
+    assert 0 < len(waiting) <= 64
+    assert max(len(waiting._count), len(waiting._bytes), len(waiting._by_need)) <= 64
+    all_is_well(network, universe, alice, bob)
+    network.run(6 * MINUTE)
+    assert len(waiting) == 0
+
+
+def test_floods_of_announcements_stay_bounded_and_do_not_keep_others_from_answering() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    group_id = bob.universe(universe).group_id
+    network.drop = lambda source, target, send: source is mallory
+    for number in range(500):
+        places = tuple((number.to_bytes(16) + bytes([n]) * 16, b"e" * 32, 5) for n in range(63))
+        alice.do(FrameReceived(mallory.id, Announcement((*places, (group_id, b"e" * 32, 9))).encode()))
+    assert len(alice.universe(universe).behind) <= 2
+    network.gossip = False
+    bob.say(universe, "by the exchange")
+    for _ in range(60):
+        network.run(SECOND)
+        alice.do(FrameReceived(mallory.id, Announcement(((group_id, b"e" * 32, 9),)).encode()))
+    assert alice.texts() == ["by the exchange"]
+
+
+def test_only_what_cannot_be_decoded_counts_and_sixteen_times_are_enough() -> None:
+    _, _, (alice, _, mallory) = quiet("alice", "bob", "mallory")
+    for _ in range(15):
+        assert not [
+            send
+            for send in alice.handle(FrameReceived(mallory.id, b"\xc1")).sends
+            if isinstance(send, Disconnect)
+        ]
+    (told,) = [
+        send
+        for send in alice.handle(MessageFromPeer(mallory.id, b"\xc1")).sends
+        if isinstance(send, Disconnect)
+    ]
+    assert told.peer_id == mallory.id
+
+
+# strangers
+
+
+def test_a_stranger_is_heard_only_where_it_joins() -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    stranger = network.add("stranger")
+    stranger.connected.add(alice.id)
+    alice.connected.add(stranger.id)
+    group = alice.universe(universe).group_id
+    alice.say(universe, "secret")
+    before = len(network.sent)
+    rows = dict(alice.rows)
+    for message in nonsense(universe, group, alice.group(universe, alice).chain.head):
+        alice.hear(stranger, message)
+    for frame in network.published(bob):
+        alice.do(FrameReceived(stranger.id, frame))
+    assert not [send for node, send in network.sent[before:] if getattr(send, "peer_id", None) == stranger.id]
+    assert alice.rows == rows
+
+
+def test_a_stranger_with_the_roster_of_another_universe_is_no_member() -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    stranger = network.add("stranger")
+    elsewhere = stranger.do(CreateUniverse("elsewhere"))
+    stranger.connected.add(alice.id)
+    alice.connected.add(stranger.id)
+    digest = alice.universe(universe).roster.digest
+    alice.hear(stranger, Hello(universe, stranger.universe(elsewhere).roster.entries()))
+    alice.hear(stranger, Hello(universe, alice.universe(universe).roster.entries()))
+    assert alice.universe(universe).roster.digest == digest
+    assert stranger.id not in alice.universe(universe).links
+    before = len(network.sent)
+    alice.hear(stranger, WantRoster(universe, ()))
+    assert len(network.sent) == before
+    assert bob.engine.converged(universe)
+
+
+def test_a_frame_with_a_wrong_head_statement_is_refused() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.gossip = False
+    network.streams = False
+    carol.do(UpdateKeys(universe))
+    frame = decode_frame(network.published(carol)[-1])
+    bob.do(UpdateKeys(universe))
+    other = decode_frame(network.published(bob)[-1])
+    assert isinstance(frame, CommitFrame) and isinstance(other, CommitFrame)
+    head = alice.group(universe, carol).chain.head
+    for _ in range(20):
+        alice.do(FrameReceived(bob.id, replace(frame, head_statement=other.head_statement).encode()))
+    assert alice.group(universe, carol).chain.head == head
+    assert not alice.disconnects
+    network.gossip = network.streams = True
+    all_is_well(network, universe, alice, bob, carol)
+    assert is_commit(frame.encode())
+    assert not alice.heard("fork.detected")
+
+
+def test_messages_that_cannot_be_attached_to_a_universe_are_passed_over() -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    before = len(network.sent)
+    alice.do(MessageFromPeer(bob.id, attach(Pulse(b"?" * 32, b"r" * 32, b"p" * 32).encode(), [])))
+    assert len(network.sent) == before and universe

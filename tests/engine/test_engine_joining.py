@@ -1,0 +1,352 @@
+"""Joining by a ticket: who may, what happens when it is of no use, and crashes on the way (PROTOCOL 6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node
+
+from starling.protocol.distributed.ticket import Ticket
+from starling.protocol.engine.inputs import (
+    CreateInvite,
+    CreateUniverse,
+    JoinUniverse,
+    RemoveMember,
+    RevokeInvite,
+)
+from starling.protocol.engine.step import Send, SendToPeer
+from starling.protocol.errors import UsageError
+from starling.protocol.exchange.messages import (
+    JoinAnswer,
+    JoinHello,
+    JoinProof,
+    JoinRefused,
+    JoinRequest,
+    attach,
+    decode_message,
+)
+
+
+def kind_of(send: Send) -> type | None:
+    return type(decode_message(attach(send.data, []))[0]) if isinstance(send, SendToPeer) else None
+
+
+def test_eight_nodes_that_join_at_once_all_talk() -> None:
+    network = Network()
+    universe, *nodes = network.found(*(f"node{number}" for number in range(8)), settle=20 * SECOND)
+    for node in nodes:
+        assert node.say(universe, node.name)["recipients"] == 7
+    network.run(5 * SECOND)
+    for node in nodes:
+        assert sorted(node.texts()) == sorted(other.name for other in nodes if other is not node)
+
+
+def test_owners_with_different_suites_talk() -> None:
+    network = Network()
+    universe, alice, bob, carol = network.found("alice", "bob", "carol", suites=(3, 1, 3))
+    for node in (alice, bob, carol):
+        node.say(universe, node.name)
+    network.run(2 * MINUTE)
+    for node in (alice, bob, carol):
+        node.say(universe, node.name + " after imports")
+    network.run(5 * SECOND)
+    assert sorted(bob.texts()) == ["alice", "alice after imports", "carol", "carol after imports"]
+    assert {owner.group(universe, owner).head.cipher_suite.id for owner in (alice, bob)} == {1, 3}
+    assert bob.universe(universe).ledger.last_imports
+
+
+def test_two_universes_with_the_same_members_stay_apart() -> None:
+    network = Network()
+    home, alice, bob = network.found("alice", "bob")
+    work = bob.do(CreateUniverse("work"))
+    alice.do(JoinUniverse(network.invite(bob, work)))
+    network.run(6 * SECOND)
+    alice.say(home, "at home")
+    bob.say(work, "at work")
+    alice.say(work, "here too")
+    network.run(2 * SECOND)
+    assert [
+        (event.universe_id, event.body["body"]) for event in bob.events if event.kind == "message.received"
+    ] == [
+        (home, b"at home"),
+        (work, b"here too"),
+    ]
+    assert alice.texts() == ["at work"]
+    assert alice.engine.converged(home) and bob.engine.converged(work)
+    assert not alice.universe(home).refused and not bob.universe(work).refused
+
+
+def test_a_revoked_ticket_ends_the_join_once() -> None:
+    network = Network()
+    universe, alice = network.found("alice")
+    bob = network.add("bob")
+    invite = alice.do(CreateInvite(universe))
+    alice.do(RevokeInvite(universe, invite["invite_id"]))
+    bob.do(JoinUniverse(invite["ticket"]))
+    network.run(MINUTE)
+    assert bob.heard("join.failed") == [{"reason": "ticket.revoked"}]
+    assert bob.engine.universes() == []
+    assert bob.rows == {}
+    assert len(alice.engine.members(universe)) == 1
+
+
+def test_a_ticket_that_expires_under_way_ends_the_join() -> None:
+    network = Network()
+    universe, alice = network.found("alice")
+    bob = network.add("bob")
+    ticket = network.invite(alice, universe, expires_in=MINUTE)
+    network.cut(alice, bob)
+    bob.do(JoinUniverse(ticket))
+    network.run(2 * MINUTE)
+    assert bob.heard("join.failed") == [{"reason": "ticket.expired"}]
+    assert bob.engine.universes() == [] and bob.rows == {}
+    with pytest.raises(UsageError, match="expired"):
+        bob.do(JoinUniverse(ticket))
+
+
+def test_a_sponsor_looks_at_its_own_clock() -> None:
+    """The joiner's clock is wrong: it believes in a ticket that has expired."""
+    network = Network()
+    universe, alice = network.found("alice")
+    ticket = network.invite(alice, universe, expires_in=MINUTE)
+    bob = network.add("bob")
+    network.cut(alice, bob)
+    bob.do(JoinUniverse(ticket))
+    alice_handle = alice.engine.handle
+    alice.engine.handle = lambda item, now: alice_handle(item, now + HOUR)  # type: ignore[method-assign]
+    network.heal()
+    network.run(10 * SECOND)
+    assert bob.heard("join.failed") == [{"reason": "ticket.expired"}]
+    assert len(alice.engine.members(universe)) == 1
+
+
+def test_a_ticket_admits_as_many_as_it_says() -> None:
+    network = Network()
+    universe, alice, bob = network.found("alice", "bob")
+    ticket = network.invite(alice, universe, uses=1)
+    carol, dave = network.add_all("carol", "dave")
+    carol.do(JoinUniverse(ticket))
+    network.run(6 * SECOND)
+    dave.do(JoinUniverse(ticket))
+    network.run(6 * SECOND)
+    assert carol.heard("universe.joined")
+    assert dave.heard("join.failed") == [{"reason": "ticket.used"}]
+    assert len(bob.engine.members(universe)) == 3
+
+
+def test_a_removed_member_does_not_come_back_by_its_ticket() -> None:
+    network = Network()
+    universe, alice = network.found("alice")
+    ticket = network.invite(alice, universe, uses=5)
+    bob = network.add("bob")
+    bob.do(JoinUniverse(ticket))
+    network.run(6 * SECOND)
+    alice.do(RemoveMember(universe, bob.me))
+    network.run(6 * SECOND)
+    with pytest.raises(UsageError, match="removed"):
+        bob.do(JoinUniverse(ticket))
+    network.stop(bob)
+    bob.rows.clear()
+    network.restart(bob)
+    bob.do(JoinUniverse(ticket))
+    network.run(6 * SECOND)
+    assert bob.heard("join.failed") == [{"reason": "ticket.removed"}]
+
+
+def test_joining_twice_is_one_join() -> None:
+    network = Network()
+    universe, alice = network.found("alice")
+    bob = network.add("bob")
+    ticket = network.invite(alice, universe, uses=2)
+    assert bob.do(JoinUniverse(ticket)) == bob.do(JoinUniverse(ticket)) == universe
+    network.run(6 * SECOND)
+    with pytest.raises(UsageError, match="already"):
+        bob.do(JoinUniverse(ticket))
+    (invite,) = alice.engine.invites(universe)
+    assert invite["spent"] == 1
+
+
+@pytest.mark.parametrize("lost", [JoinHello, JoinProof, JoinRequest, JoinAnswer])
+@pytest.mark.parametrize("who", ["joiner", "sponsor"])
+def test_a_join_goes_on_after_a_crash_at_each_step(lost: type, who: str) -> None:
+    """A word of the join is lost because one of the two dies; after its restart the join is done, once."""
+    network = Network()
+    universe, alice, carol = network.found("alice", "carol")
+    bob = network.add("bob")
+    ticket = network.invite(alice, universe)
+    dead: list[Node] = []
+
+    def crash(source: Node, target: Node, send: Send) -> bool:
+        if kind_of(send) is not lost or dead:
+            return bool(dead)
+        dead.append(bob if who == "joiner" else alice)
+        network.at(0, lambda: network.stop(dead[0]))
+        return True
+
+    network.drop = crash
+    bob.do(JoinUniverse(ticket))
+    network.run(SECOND)
+    assert dead, f"{lost.__name__} was never said"
+    network.drop = lambda source, target, send: False
+    network.restart(dead[0])
+    network.run(30 * SECOND)
+    assert [dict(body) for body in bob.heard("universe.joined")] == [{"name": "lab", "members": 3}]
+    assert alice.engine.invites(universe)[0]["spent"] == 1 or alice.engine.invites(universe)[-1]["spent"] == 1
+    bob.say(universe, "hello")
+    carol.say(universe, "welcome")
+    network.run(5 * SECOND)
+    assert carol.texts() == ["hello"] and bob.texts() == ["welcome"]
+    assert all(node.engine.converged(universe) for node in (alice, bob, carol))
+
+
+def test_a_crash_between_saved_and_sent_admits_once() -> None:
+    """The sponsor saved the admission and died before its answer left."""
+    network = Network()
+    universe, alice, carol = network.found("alice", "carol")
+    bob = network.add("bob")
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    finish = alice.finish
+
+    def save_and_die(step):  # type: ignore[no-untyped-def]  # stands in for a bound method
+        if any(kind_of(send) is JoinAnswer for send in step.sends):
+            alice.save(step)
+            network.stop(alice)
+            return None
+        return finish(step)
+
+    alice.finish = save_and_die  # type: ignore[method-assign]
+    network.run(2 * SECOND)
+    assert alice.id not in network.nodes
+    alice.finish = finish  # type: ignore[method-assign]
+    network.restart(alice)
+    network.run(30 * SECOND)
+    assert len(bob.heard("universe.joined")) == 1
+    assert all(node.engine.converged(universe) for node in (alice, bob, carol))
+
+
+def test_only_the_founder_invites_and_removes() -> None:
+    network = Network()
+    universe, alice, bob, carol = network.found("alice", "bob", "carol")
+    (invite,) = alice.engine.invites(universe)
+    before = dict(bob.rows)
+    for command in (
+        CreateInvite(universe),
+        RevokeInvite(universe, invite["invite_id"]),
+        RemoveMember(universe, carol.me),
+        RemoveMember(universe, alice.me),
+    ):
+        with pytest.raises(UsageError, match="only the founder"):
+            bob.do(command)
+    with pytest.raises(UsageError, match="cannot be removed"):
+        alice.do(RemoveMember(universe, alice.me))
+    assert bob.rows == before
+
+
+def test_a_member_that_is_no_founder_does_not_sponsor() -> None:
+    """A ticket that names another member to dial is of no use there, and the joiner goes on to wait."""
+    network = Network()
+    universe, alice, bob = network.found("alice", "bob")
+    dave = network.add("dave")
+    ticket = Ticket.parse(network.invite(alice, universe))
+    dave.do(JoinUniverse(ticket.text()))
+    network.cut(alice, dave)
+    network.run(SECOND)
+    joining = dave.universe(universe).joining
+    assert joining is not None
+    dave.connected.add(bob.id)
+    bob.connected.add(dave.id)
+    bob.hear(dave, JoinHello(universe, ticket.keys.invite_id, b"n" * 32))
+    network.run(SECOND)
+    refusals = [message for peer, message, _ in dave.told if peer == bob.id]
+    assert refusals == [JoinRefused(universe, "sponsor.not-ready", False)]
+
+
+def test_a_sponsor_with_a_wrong_mac_gets_no_key_packages() -> None:
+    network = Network()
+    universe, alice = network.found("alice")
+    bob = network.add("bob")
+    network.drop = lambda source, target, send: source is alice and target is bob
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(SECOND)
+    joining = bob.universe(universe).joining
+    assert joining is not None
+    bob.hear(alice, JoinProof(universe, joining.nonces[alice.id], b"\x00" * 32))
+    assert not [message for _, message in network.messages(bob) if isinstance(message, JoinRequest)]
+    assert bob.universe(universe).refused == {"sponsor_mac": 1}
+
+
+def test_an_answer_of_somebody_who_was_not_asked_is_passed_over() -> None:
+    network = Network()
+    universe, alice, mallory = network.found("alice", "mallory")
+    bob = network.add("bob")
+    answers: list[Send] = []
+
+    def hold_back(source: Node, target: Node, send: Send) -> bool:
+        if kind_of(send) is JoinAnswer:
+            answers.append(send)
+        return kind_of(send) is JoinAnswer
+
+    network.drop = hold_back
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(SECOND)
+    (answer,) = answers[:1]
+    assert isinstance(answer, SendToPeer)
+    message, _ = decode_message(attach(answer.data, []))
+    assert isinstance(message, JoinAnswer)
+    bob.hear(mallory, message)
+    assert bob.universe(universe).joining is not None and not bob.heard("universe.joined")
+    bob.hear(alice, replace(message, entries=message.entries[:1]))
+    assert bob.universe(universe).joining is not None and not bob.heard("universe.joined")
+
+
+def test_a_joiner_talks_before_it_is_in_all_groups() -> None:
+    """Section 6, 4: it may send now; who has not entered its group yet gets it with the frame that adds it."""
+    network = Network()
+    universe, alice, bob = network.found("alice", "bob")
+    carol = network.add("carol")
+    network.cut(bob, carol)
+    network.stop(bob)
+    carol.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(SECOND)
+    assert carol.heard("universe.joined")
+    assert carol.say(universe, "early")["recipients"] == 2
+    network.run(MINUTE)
+    network.restart(bob)
+    network.heal()
+    network.run(20 * SECOND)
+    assert bob.texts() == ["early"]
+
+
+def test_a_joiner_makes_its_first_path_commit_when_all_welcomes_are_in() -> None:
+    network = Network()
+    universe, alice, _ = network.found("alice", "bob")
+    carol = network.add("carol")
+    carol.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(6 * SECOND)
+    kinds = [
+        "update" if event.body.get("imports") else event.kind
+        for event in carol.events
+        if event.kind == "group.entered" or (event.body.get("owner") == carol.me and event.body["path"])
+    ]
+    assert kinds == ["epoch.started", "group.entered", "group.entered", "update"]
+
+
+def test_a_joiner_makes_its_first_path_commit_after_a_minute_without_all_welcomes() -> None:
+    network = Network()
+    universe, alice, bob = network.found("alice", "bob")
+    network.stop(bob)
+    carol = network.add("carol")
+    carol.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(30 * SECOND)
+    before = sum(commit["path"] for commit in carol.commits())
+    network.run(40 * SECOND)
+    assert sum(commit["path"] for commit in carol.commits()) == before + 1
+
+
+def test_a_ticket_lives_at_most_a_year() -> None:
+    network = Network()
+    universe, alice = network.found("alice")
+    for lifetime in (0, 400 * DAY):
+        with pytest.raises(UsageError, match="a year"):
+            alice.do(CreateInvite(universe, expires_in=lifetime))

@@ -1,0 +1,128 @@
+"""Reports, settling, kept frames, and removal (PROTOCOL K-14, R1, X-15)."""
+
+from __future__ import annotations
+
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, settled
+
+from starling.protocol.engine.inputs import FrameReceived, RemoveMember, UpdateKeys
+
+
+def reports(network: Network, node: Node) -> int:
+    return sum(not is_commit(frame) for frame in network.published(node))
+
+
+def test_many_messages_make_one_report() -> None:
+    network, universe, (alice, _, carol) = settled("alice", "bob", "carol")
+    before = reports(network, carol)
+    for number in range(50):
+        alice.say(universe, f"{number}")
+        network.run(20)
+    network.run(10 * SECOND)
+    assert 1 <= reports(network, carol) - before <= 3
+    assert len(carol.texts()) == 50
+
+
+def test_under_load_a_report_comes_every_minute() -> None:
+    network, universe, (alice, _, carol) = settled("alice", "bob", "carol")
+    before = reports(network, carol)
+    for number in range(250):
+        alice.say(universe, f"{number}")
+        network.run(300)
+    assert 1 <= reports(network, carol) - before <= 3
+
+
+def test_reports_make_no_reports() -> None:
+    network, universe, nodes = settled("alice", "bob", "carol")
+    nodes[0].say(universe, "one")
+    network.run(20 * SECOND)
+    before = [reports(network, node) for node in nodes]
+    network.run(5 * MINUTE)
+    assert [reports(network, node) for node in nodes] == before
+
+
+def test_frames_are_kept_and_served_until_all_have_them() -> None:
+    network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
+    network.stop(carol)
+    for number in range(20):
+        alice.say(universe, f"{number}")
+    network.run(MINUTE)
+    assert len(bob.group(universe, alice).log) >= 20
+    network.stop(alice)
+    network.restart(carol)
+    network.run(20 * SECOND)
+    assert carol.texts() == [f"{number}" for number in range(20)]
+    network.restart(alice)
+    network.run(MINUTE)
+    for node in (alice, bob, carol):
+        assert len(node.group(universe, alice).log) <= 4
+        assert len(node.table("frame")) == len(node.table("log")) <= 12
+
+
+def test_superseded_epochs_go_when_all_are_past_them() -> None:
+    network, universe, nodes = settled("alice", "bob", "carol")
+    for node in nodes:
+        node.do(UpdateKeys(universe))
+    network.run(MINUTE)
+    for node in nodes:
+        assert len(node.table("epoch")) == len(node.table("ratchet")) == 3
+        for state in node.universe(universe).groups.values():
+            assert list(state.retained()) == [state.chain.head]
+
+
+def test_a_member_that_is_away_keeps_them_for_a_week_at_most() -> None:
+    network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
+    network.stop(carol)
+    alice.do(UpdateKeys(universe))
+    network.run(MINUTE)
+    old = bob.group(universe, alice).chain.head_info.parent
+    assert old is not None and old in bob.group(universe, alice).retained()
+    assert list(alice.group(universe, alice).retained()) == [alice.group(universe, alice).chain.head]
+    network.leap(6 * DAY)
+    assert old in bob.group(universe, alice).retained()
+    network.leap(2 * DAY)
+    assert old not in bob.group(universe, alice).retained()
+
+
+def test_a_removed_member_reads_nothing_more() -> None:
+    network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
+    topics = alice.topics
+    sent = len(network.sent)
+    alice.do(RemoveMember(universe, carol.me))
+    assert carol.me not in alice.group(universe, alice).members(), "its own group at once"
+    network.run(5 * SECOND)
+    assert carol.me not in bob.group(universe, bob).members()
+    assert alice.topics == bob.topics != topics
+    frames = len(network.published(alice)) + len(network.published(bob))
+    assert alice.say(universe, "a secret")["recipients"] == 1
+    bob.say(universe, "another")
+    network.run(5 * SECOND)
+    assert len(network.published(alice)) + len(network.published(bob)) > frames
+    told = [send for node, send in network.sent[sent:] if getattr(send, "peer_id", None) == carol.id]
+    for frame in (*network.published(alice), *network.published(bob)):
+        carol.do(FrameReceived(alice.id, frame))
+    assert carol.texts() == [] and alice.texts() == ["another"] and bob.texts() == ["a secret"]
+    assert carol.engine.universe(universe)["state"] == "removed"
+    assert len(told) < 10
+    assert alice.engine.converged(universe) and bob.engine.converged(universe)
+
+
+def test_a_removed_member_keeps_no_keys() -> None:
+    """K-20: what it cannot use any more goes."""
+    network, universe, (alice, _, carol) = settled("alice", "bob", "carol")
+    alice.do(RemoveMember(universe, carol.me))
+    network.run(30 * SECOND)
+    kept = {table for table, _ in carol.rows}
+    assert not kept & {"epoch", "ratchet", "psk", "bundle"}
+    network.stop(carol)
+    network.restart(carol)
+    assert carol.engine.universe(universe)["state"] == "removed"
+
+
+def test_the_group_of_a_removed_member_goes_when_all_have_removed_it() -> None:
+    network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
+    group_id = carol.universe(universe).group_id
+    alice.do(RemoveMember(universe, carol.me))
+    network.run(MINUTE)
+    for node in (alice, bob):
+        assert group_id not in node.universe(universe).groups
+        assert not [key for _, key in node.rows if key.startswith(group_id)]

@@ -1,0 +1,154 @@
+"""A chat app on one node: gives commands until they are answered, and follows the events by a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.sim.node import Node
+from tests.sim.oracle import Oracle
+from tests.sim.violation import Violation
+
+from starling.protocol.engine.inputs import CreateUniverse, Input, JoinUniverse, SendMessage
+from starling.protocol.engine.step import Event
+from starling.protocol.errors import UsageError
+
+Answer = Callable[[Any], None]
+
+ALARMS = frozenset(
+    {"fork.detected", "rollback.suspected", "rollback.detected", "clone.detected", "messages.unavailable"}
+)
+"""What no node may say in a universe where everybody is honest and saves before it sends."""
+
+
+@dataclass(slots=True)
+class _Request:
+    command: Input
+    answer: Answer
+    may_be_refused: bool
+
+
+class App:
+    """Sits at a node's socket. After a crash of the node it repeats what was not answered, in order."""
+
+    def __init__(self, node: Node, oracle: Oracle) -> None:
+        self.node = node
+        self.oracle = oracle
+        self.universe_id: bytes | None = None
+        self.joined = False
+        self.removed = False
+        self.refused_join: str | None = None
+        self.alarms = ALARMS
+        self.knows_removed: set[bytes] = set()
+        self.sent_ids: list[SendMessage] = []
+        self._pending: dict[int, _Request] = {}
+        self._requests = 0
+        self._read = len(node.store.events)
+        self._acknowledged = self._read
+        self._seen: dict[int, Event] = {}
+        node.app = self
+
+    @property
+    def identity(self) -> bytes:
+        return self.node.identity.identity_public_key
+
+    @property
+    def idle(self) -> bool:
+        """Whether every command is answered."""
+        return not self._pending
+
+    # commands
+
+    def ask(
+        self, command: Input, answer: Answer = lambda result: None, *, may_be_refused: bool = False
+    ) -> None:
+        self._requests += 1
+        self._pending[self._requests] = _Request(command, answer, may_be_refused)
+        self._try(self._requests)
+
+    def create(self, name: str, cipher_suite: int = 1) -> None:
+        def created(universe_id: Any) -> None:
+            self.universe_id = universe_id
+            self.joined = True
+
+        self.ask(CreateUniverse(name, cipher_suite), created)
+
+    def join(self, ticket: str, cipher_suite: int = 1) -> None:
+        def asked(universe_id: Any) -> None:
+            self.universe_id = universe_id
+
+        self.ask(JoinUniverse(ticket, cipher_suite), asked, may_be_refused=self.universe_id is not None)
+
+    def send(self, message_id: bytes, text: bytes) -> None:
+        assert self.universe_id is not None
+        command = SendMessage(self.universe_id, message_id, text)
+        self.sent_ids.append(command)
+        self.oracle.sent(self.identity, message_id, text, frozenset(self.knows_removed))
+        self.ask(command, lambda result: self._sent(message_id, result))
+
+    def repeat(self, which: int) -> None:
+        """Give a send a second time, as an app does that forgot the answer."""
+        if self.sent_ids:
+            command = self.sent_ids[which % len(self.sent_ids)]
+            self.ask(command, lambda result: self._sent(command.message_id, result))
+
+    def _sent(self, message_id: bytes, result: Any) -> None:
+        if result["state"] == "sent":
+            self.oracle.reported(message_id, result["recipients"])
+        elif result["state"] != "queued":
+            raise Violation("answer", f"a send was answered with the state {result['state']!r}")
+
+    def restarted(self) -> None:
+        """The node is back: read on from the last acknowledgement, repeat what was not answered."""
+        self._read = self._acknowledged
+        self.follow()
+        for number in tuple(self._pending):
+            self._try(number)
+
+    def _try(self, number: int) -> None:
+        request = self._pending.get(number)
+        if request is None or not self.node.running:
+            return
+
+        def answered(result: Any) -> None:
+            if self._pending.pop(number, None) is not None:
+                request.answer(result)
+
+        try:
+            self.node.command(request.command, answered)
+        except UsageError as error:
+            del self._pending[number]
+            if not (request.may_be_refused or self.removed):
+                raise Violation("refused", f"{type(request.command).__name__}: {error}") from error
+
+    # events
+
+    def follow(self) -> None:
+        """Read the durable events after the cursor; acknowledge in groups."""
+        events = self.node.store.events
+        while self._read < len(events):
+            event = events[self._read]
+            self._read += 1
+            if self._seen.get(self._read) is None:
+                self._seen[self._read] = event
+                self._hear(event)
+            elif self._seen[self._read] != event:
+                raise Violation("cursor", "an event changed under its sequence number")
+            if self._read - self._acknowledged >= 8:
+                self._acknowledged = self._read
+
+    def _hear(self, event: Event) -> None:
+        body = event.body
+        match event.kind:
+            case "message.received":
+                self.oracle.delivered(self.identity, body["sender"], body["id"], body["body"])
+            case "message.sent":
+                self.oracle.reported(body["id"], body["recipients"])
+            case "universe.joined":
+                self.universe_id = event.universe_id
+                self.joined = True
+            case kind if kind in self.alarms:
+                raise Violation("alarm", f"{self.node.name} raised {kind}: {dict(body)}")
+            case "join.failed":
+                self.refused_join = str(body.get("reason"))

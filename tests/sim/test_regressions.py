@@ -1,0 +1,61 @@
+"""Histories in which something was once wrong, as they were found."""
+
+from __future__ import annotations
+
+import pytest
+from tests.sim.history import Action, History, play
+
+from starling.protocol.engine.engine import Engine
+
+KEY_PACKAGE_IN_THE_ADDING_COMMIT = (
+    "A member forgot a KeyPackage because somebody had reached the commit that published the next one: the very "
+    "commit that added it, which it could not open."
+)
+
+FOUND = {
+    KEY_PACKAGE_IN_THE_ADDING_COMMIT: History(
+        seed=8981,
+        size=4,
+        level=0,
+        actions=(
+            Action("repeat", 5, 126, 1500),
+            Action("send", 0, 78, 1500),
+            Action("send", 3, 17, 100),
+            Action("invite", 4, 55, 500),
+            Action("sleep", 4, 111, 5),
+            Action("send", 5, 100, 500),
+            Action("update", 5, 67, 1500),
+            Action("remove", 5, 0, 200),
+            Action("crash idle", 6, 12, 200),
+            Action("send", 0, 79, 500),
+            Action("send", 4, 58, 500),
+            Action("crash before saved", 6, 8, 5),
+            Action("heal", 3, 37, 200),
+            Action("invite", 5, 62, 0),
+            Action("repeat", 6, 66, 200),
+            Action("update", 6, 79, 100),
+            Action("update", 2, 119, 1500),
+            Action("partition", 1, 124, 500),
+            Action("repeat", 4, 99, 100),
+            Action("crash before saved", 4, 41, 500),
+            Action("sleep", 1, 38, 0),
+            Action("crash before sent", 2, 60, 5),
+            Action("send", 5, 82, 200),
+            Action("send", 1, 38, 40),
+            Action("send", 2, 63, 0),
+            Action("crash before saved", 3, 100, 0),
+            Action("crash before saved", 5, 50, 0),
+            Action("send", 6, 87, 1500),
+            Action("send", 3, 79, 1500),
+            Action("wait", 0, 27, 100),
+            Action("send", 3, 29, 40),
+        ),
+        grown=True,
+        suites=(1, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_once_wrong(what: str) -> None:
+    play(FOUND[what], Engine)

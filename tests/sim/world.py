@@ -1,0 +1,233 @@
+"""A whole simulated universe: nodes, their apps, the network between them, and the oracle over all."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.sim import faults
+from tests.sim.app import App
+from tests.sim.event_queue import BEGINNING, EventQueue
+from tests.sim.faults import CALM, Faults
+from tests.sim.ledger import SealLedger
+from tests.sim.network import Network
+from tests.sim.node import Crash, EngineFactory, Node
+from tests.sim.oracle import Oracle
+from tests.sim.store import Store
+from tests.sim.violation import Violation
+
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.engine.inputs import CreateInvite, RemoveMember, UpdateKeys
+
+MOST_NODES = 7
+PATIENCE = 10 * 60_000
+"""How long, in virtual time, a healed network may take until all is delivered and all are equal."""
+
+_LOOK_EVERY = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One member of a saved universe."""
+
+    identity: Identity
+    store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class SavedUniverse:
+    """What the nodes of a joined and quiet universe have on their disks. Seat 0 is the founder's."""
+
+    now: int
+    universe_id: bytes
+    seats: tuple[Seat, ...]
+    used: frozenset[tuple[bytes, bytes]] = field(repr=False)
+
+
+class World:
+    """Seeded and repeatable: the same seed and the same calls give the same history."""
+
+    def __init__(
+        self,
+        factory: EngineFactory,
+        seed: object,
+        level: Faults = CALM,
+        *,
+        saved: SavedUniverse | None = None,
+        converged: Callable[[Any, bytes], bool] = lambda engine, universe_id: engine.converged(universe_id),
+        suites: tuple[int, ...] = (1,),
+    ) -> None:
+        self.seed = str(seed)
+        self.rng = random.Random(f"{seed} world")
+        self.counts: Counter[str] = Counter()
+        self.queue = EventQueue(BEGINNING if saved is None else saved.now)
+        self.network = Network(self.queue, random.Random(f"{seed} network"), level, self.counts)
+        self.apps: list[App] = []
+        self.ledger = SealLedger(frozenset() if saved is None else saved.used)
+        self._factory = factory
+        self._converged = converged
+        self._suites = suites
+        self._joining: dict[int, str | None] = {}
+        self._texts = 0
+        certain = (
+            frozenset() if saved is None else frozenset(s.identity.identity_public_key for s in saved.seats)
+        )
+        self.oracle = Oracle(certain)
+        if saved is not None:
+            for seat in saved.seats:
+                app = self._seat(seat.identity, seat.store.copy())
+                app.universe_id, app.joined = saved.universe_id, True
+
+    # nodes
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [app.node for app in self.apps]
+
+    @property
+    def founder(self) -> App:
+        return self.apps[0]
+
+    def _seat(self, identity: Identity, store: Store) -> App:
+        node = Node(len(self.apps), identity, store, self.network, self._factory, self.seed)
+        self.network.nodes[node.peer_id] = node
+        app = App(node, self.oracle)
+        self.apps.append(app)
+        return app
+
+    def add_node(self) -> App:
+        """A fresh node, which has joined nothing."""
+        index = len(self.apps)
+        source = random.Random(f"{self.seed} identity {index}")
+        app = self._seat(Identity.generate(f"node-{index}", source.randbytes), Store())
+        app.node.start()
+        return app
+
+    def start_all(self) -> None:
+        for node in self.nodes:
+            node.restart() if node.starts else node.start()
+
+    def run(self, duration: int) -> None:
+        self.queue.run_until(self.queue.now + duration)
+
+    # what people do
+
+    def found(self) -> None:
+        founder = self.add_node()
+        founder.create("universe", self._suites[0])
+        self.oracle.certain.add(founder.identity)
+
+    def invite(self) -> App | None:
+        """The founder makes a ticket, and a new node joins with it as soon as it has it."""
+        founder = self.founder
+        if len(self.apps) >= MOST_NODES or founder.universe_id is None:
+            return None
+        joiner = self.add_node()
+        suite = self._suites[joiner.node.index % len(self._suites)]
+        universe_id = founder.universe_id
+
+        def invited(result: Any) -> None:
+            joiner.join(result["ticket"], suite)
+
+        self._joining[joiner.node.index] = None
+        founder.ask(CreateInvite(universe_id), invited)
+        return joiner
+
+    def send(self, app: App, size: int = 0) -> None:
+        """A message of that many bytes at least, if its app is in the universe."""
+        if not app.joined or app.removed:
+            return
+        self._texts += 1
+        text = f"{self._texts} from {app.node.name} ".encode()
+        text += self.rng.randbytes(max(0, size - len(text)))
+        app.send(self.rng.randbytes(16), text)
+
+    def update(self, app: App) -> None:
+        if app.joined and not app.removed and app.universe_id is not None:
+            app.ask(UpdateKeys(app.universe_id), may_be_refused=True)
+
+    def remove(self, app: App) -> None:
+        """The founder removes a member; nothing is owed to it or promised for it from here on.
+
+        Only while everybody is known to be in everybody's group: what a removed owner sent before somebody
+        joined is held by nobody else, if not all had it, and without re-adding nobody can follow what imports it.
+        """
+        founder = self.founder
+        present = {other.identity for other in self.apps if not other.removed}
+        if app is founder or app.removed or founder.universe_id is None or present != self.oracle.certain:
+            return
+        app.removed = True
+        self.oracle.remove(app.identity)
+
+        def done(result: Any) -> None:
+            founder.knows_removed.add(app.identity)
+
+        founder.ask(RemoveMember(founder.universe_id, app.identity), done, may_be_refused=True)
+
+    def crash(self, app: App, kind: Crash | None, countdown: int, restart_after: int) -> None:
+        if kind is not None:
+            app.node.plan_crash(kind, countdown, restart_after)
+        elif app.node.running:
+            self.counts[faults.CRASHED_IDLE] += 1
+            app.node.crash(restart_after)
+
+    def partition(self, sides: list[int]) -> None:
+        self.network.partition({node.peer_id: sides[node.index % len(sides)] for node in self.nodes})
+
+    # the end
+
+    def settle(self, patience: int = PATIENCE) -> None:
+        """Heal everything and wait until all is delivered and all members say that they are equal."""
+        self.network.heal()
+        self.network.level = CALM
+        for node in self.nodes:
+            node.cancel_crash()
+            node.restart()
+        deadline = self.queue.now + patience
+        while (problem := self._unsettled()) is not None:
+            if self.queue.now >= deadline:
+                raise Violation(*problem)
+            self.run(_LOOK_EVERY)
+
+    def _unsettled(self) -> tuple[str, str] | None:
+        for app in self.apps:
+            if not app.idle:
+                return "stuck", f"{app.node.name} has commands without an answer"
+            if not app.removed and not app.joined:
+                return "join", f"{app.node.name} did not get in ({app.refused_join})"
+        problem = self.oracle.missing()
+        if problem is not None:
+            return "lost", problem
+        for app in self.apps:
+            if not app.removed and not self._converged(app.node.engine, app.universe_id or b""):
+                return "apart", f"{app.node.name} does not report that all have converged"
+        return None
+
+    def finish(self) -> None:
+        """The oracle's last words: settle, then one more message from each to all, exactly once."""
+        self.settle()
+        present = [app for app in self.apps if not app.removed]
+        self.oracle.certain.update(app.identity for app in present)
+        for app in present:
+            self.send(app)
+        self.settle()
+        self.oracle.check_complete()
+        expected = len(present) - 1
+        for app in present:
+            newest = self.oracle.messages[app.sent_ids[-1].message_id]
+            if newest.reported != expected:
+                raise Violation(
+                    "recipients", f"the last message was reported to go to {newest.reported} of {expected}"
+                )
+        self.ledger.check()
+
+    def save(self) -> SavedUniverse:
+        """What is on the disks now: the start of other histories."""
+        assert self.founder.universe_id is not None
+        for node in self.nodes:
+            node.crash(None)
+        seats = tuple(Seat(node.identity, node.store.copy()) for node in self.nodes)
+        return SavedUniverse(self.queue.now, self.founder.universe_id, seats, self.ledger.all())

@@ -1,0 +1,207 @@
+"""The documentation is true: links and files exist, commands parse, samples run, lists match the code."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+
+from starling.daemon.cli.main import _parser
+from starling.daemon.config import Config, parse_config
+from starling.daemon.ipc.schema import METHODS, find_method, validate
+
+TOP = Path(__file__).resolve().parent.parent
+DOCS = TOP / "docs"
+PAGES = [TOP / "README.md", *sorted(DOCS.glob("*.md"))]
+CODE = ("protocol", "p2p", "daemon")
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PATH = re.compile(r"`([\w.-]+(?:/[\w.-]*)+)`")
+_ID = re.compile(r"\b(?:[KXC]-\d+|P-\d{1,2}|[RB]\d|I\d)\b")
+
+
+def _prose(page: Path) -> str:
+    return _BLOCK.sub("", page.read_text())
+
+
+def _blocks(page: Path, kind: str) -> list[str]:
+    return [text for name, text in _BLOCK.findall(page.read_text()) if name == kind]
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(_prose(page)):
+        assert "://" not in link, f"{link}: the pages need no network"
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in _anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_files_exist(page: Path) -> None:
+    folders = {path.name for path in TOP.iterdir() if path.is_dir()}
+    for path in _PATH.findall(_prose(page)):
+        if path.split("/")[0] in folders:
+            assert (TOP / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pages_speak_of_the_product_alone(page: Path) -> None:
+    text = page.read_text()
+    assert not re.search(r"/work\b|/root\b|(?:^|\s)#\d+\b", text)
+    assert "TODO" not in text
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    links = {link.partition("#")[0] for link in _LINK.findall(PAGES[0].read_text())}
+    assert {f"docs/{page.name}" for page in DOCS.glob("*.md")} <= links
+
+
+def test_the_layout_names_folders_that_exist() -> None:
+    (layout,) = re.findall(r"^```\n(protocol/.*?)^```$", (DOCS / "layers.md").read_text(), re.M | re.S)
+    parent = ""
+    seen = set()
+    for line in layout.splitlines():
+        names = line[:22].split()
+        if not line.startswith(" "):
+            parent = names[0]
+            names = [""]
+        for name in names:
+            assert (TOP / parent / name).exists(), line
+            seen.add((TOP / parent / name).relative_to(TOP))
+    packages = {path.parent.relative_to(TOP) for folder in CODE for path in (TOP / folder).rglob("*.py")}
+    assert packages <= seen
+
+
+def test_make_commands_exist() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"\bmake ([a-z]+)`", page.read_text())}
+    assert {"demo", "test", "check"} <= named
+    assert named <= targets
+
+
+def test_debian_packages_are_those_of_the_setup() -> None:
+    (packages,) = re.findall(r'^debian="(.*)"$', (TOP / "requirements" / "setup.sh").read_text(), re.M)
+    assert f"`{packages}`" in re.sub(r"\s+", " ", PAGES[0].read_text())
+
+
+def _commands(page: Path) -> list[str]:
+    console = re.findall(r"^\w+\$ (starling .*)$", page.read_text(), re.MULTILINE)
+    inline = re.findall(r"`(starling [^`]+)`", _prose(page))
+    return console + inline
+
+
+def test_commands_of_the_command_line_parse(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each runs through the real parser; a bare name of a command needs to exist only."""
+    commands = [command for page in PAGES for command in _commands(page)]
+    assert len(commands) > 10
+    for command in commands:
+        words = shlex.split(command)[1:]
+        if _parses(words):
+            continue
+        assert _parses([*words, "--help"]), command
+    capsys.readouterr()
+
+
+def _parses(words: list[str]) -> bool:
+    try:
+        _parser().parse_args(words)
+    except SystemExit as end:
+        return end.code == 0
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_samples_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples = _blocks(page, "python")
+    if page.name == "README.md":
+        assert len(samples) == 2
+        assert len(samples[1].strip().splitlines()) <= 12
+    if samples:
+        exec(compile("\n".join(samples), str(page), "exec"), {"__name__": "sample"})
+        assert capsys.readouterr().out == "Saturday at nine?\n"
+
+
+def _reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("socket_reference", DOCS / "socket_reference.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_methods_of_the_socket_are_all_described() -> None:
+    text = (DOCS / "socket.md").read_text()
+    assert text == _reference().page(text), "run: .venv/bin/python docs/socket_reference.py"
+    assert all(f"### `{name}`" in text for name in METHODS)
+
+
+def test_requests_on_the_socket_page_are_valid() -> None:
+    (block,) = _blocks(DOCS / "socket.md", "json")
+    for line in block.splitlines():
+        request = json.loads(line)
+        assert request["jsonrpc"] == "2.0"
+        validate(find_method(request["method"]), request["params"])
+
+
+def test_the_kinds_of_events_are_all_described() -> None:
+    source = "".join(path.read_text() for path in (TOP / "protocol" / "engine").glob("*.py"))
+    kinds = set(re.findall(r'\bevent\(\s*"([a-z]+\.[a-z-]+)"', source))
+    table = (DOCS / "socket.md").read_text().split("| kind | when |")[1].split("## Errors")[0]
+    named = {
+        kind
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for kind in re.findall(r"`([a-z.-]+)`", row)
+    }
+    assert "message.received" in kinds
+    assert named == kinds
+
+
+def test_the_settings_are_all_described() -> None:
+    text = (DOCS / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z]+\.[a-z]+)` \| `([^`]+)` \|", text, re.MULTILINE))
+    assert {key.replace(".", "_") for key in rows} == {field.name for field in fields(Config)}
+    for key, default in rows.items():
+        section, name = key.split(".")
+        assert parse_config(f"[{section}]\n{name} = {default}", "page") == Config()
+    shown = tomllib.loads((TOP / "configs" / "starling.toml").read_text())
+    assert {f"{section}.{name}" for section, keys in shown.items() for name in keys} == set(rows)
+    for sample in _blocks(DOCS / "configuration.md", "toml"):
+        parse_config(sample, "page")
+
+
+def test_the_ids_in_the_code_are_all_explained() -> None:
+    text = (DOCS / "decisions.md").read_text().split("## Ids in the code")[1]
+    explained = set(re.findall(r"^\| ([A-Z]-?\d+) \|", text, re.MULTILINE))
+    cited = {
+        found
+        for folder in CODE
+        for path in (TOP / folder).rglob("*.py")
+        for found in _ID.findall(path.read_text())
+    }
+    assert cited <= explained
+    assert len(cited) > 30
+
+
+def test_the_picture_is_a_picture() -> None:
+    root = ElementTree.fromstring((DOCS / "architecture.svg").read_text())
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    words = " ".join("".join(element.itertext()) for element in root.iter())
+    for folder in CODE:
+        assert f"{folder}/" in words

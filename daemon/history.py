@@ -47,9 +47,9 @@ class History:
             "refs": list(message.refs),
             "body": message.body,
         }
-        self._insert(message.universe_id, message.sender, message.message_id, now, row, own=True)
-        if message.outcome.get("state") == "sent":
-            self._mark_sent(message.universe_id, message.message_id, message.outcome)
+        universe, message_id = message.universe_id, message.message_id
+        sent = self._sealed_outcome(universe, message_id, message.outcome) if _is_sent(message) else None
+        self._insert(universe, message.sender, message_id, now, row, own=True, sent=sent)
 
     def note(self, event: Event, now: int) -> None:
         """Keep what an event says about messages; other events are none of its business."""
@@ -61,21 +61,32 @@ class History:
             self._mark_sent(event.universe_id, body["id"], body)
 
     def _insert(
-        self, universe: bytes, sender: bytes, message_id: bytes, now: int, row: dict[str, Any], *, own: bool
+        self,
+        universe: bytes,
+        sender: bytes,
+        message_id: bytes,
+        now: int,
+        row: dict[str, Any],
+        *,
+        own: bool,
+        sent: bytes | None = None,
     ) -> None:
         sealed = self._sealer.seal(_pack(row), b"history", universe, sender, message_id)
         self._database.execute(
-            "INSERT OR IGNORE INTO history (universe, sender, id, own, time, body) VALUES (?, ?, ?, ?, ?, ?)",
-            (universe, sender, message_id, own, now, sealed),
+            "INSERT OR IGNORE INTO history (universe, sender, id, own, time, body, sent) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (universe, sender, message_id, own, now, sealed, sent),
         )
 
     def _mark_sent(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any]) -> None:
-        sent = _pack({name: outcome.get(name) for name in _SENT})
-        sealed = self._sealer.seal(sent, b"sent", universe, message_id)
         self._database.execute(
             "UPDATE history SET sent = ? WHERE universe = ? AND id = ? AND own",
-            (sealed, universe, message_id),
+            (self._sealed_outcome(universe, message_id, outcome), universe, message_id),
         )
+
+    def _sealed_outcome(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any]) -> bytes:
+        sent = _pack({name: outcome.get(name) for name in _SENT})
+        return self._sealer.seal(sent, b"sent", universe, message_id)
 
     def own(self, universe: bytes, sender: bytes, message_id: bytes) -> dict[str, Any] | None:
         """An own message, with `sent` (recipients, epoch, dmls_epoch) or None while it is queued."""
@@ -103,6 +114,10 @@ class History:
                 message["sent"] = _unpack(self._sealer.unseal(sent, b"sent", universe, message_id))
             messages.append(message)
         return messages
+
+
+def _is_sent(message: OwnMessage) -> bool:
+    return message.outcome.get("state") == "sent"
 
 
 def _pack(row: dict[str, Any]) -> bytes:

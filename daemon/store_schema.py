@@ -25,7 +25,7 @@ CREATE TABLE events (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT N
 CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE history (number INTEGER PRIMARY KEY, universe BLOB NOT NULL, sender BLOB NOT NULL,
   id BLOB NOT NULL, own INTEGER NOT NULL,
-  time INTEGER NOT NULL, body BLOB NOT NULL, sent BLOB, UNIQUE (universe, sender, id));
+  time INTEGER NOT NULL, body BLOB NOT NULL, sent BLOB, UNIQUE (universe, id, sender));
 CREATE INDEX history_of_universe ON history (universe, number);
 """
 

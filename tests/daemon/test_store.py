@@ -364,6 +364,33 @@ def test_history_knows_how_an_own_message_was_sent(store: Store) -> None:
     assert store.history.own(UNIVERSE, ME, (2).to_bytes(16)) is None
 
 
+def test_a_commit_costs_the_same_however_much_is_stored(store: Store) -> None:
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def told(number: int) -> Event:
+        return Event("message.sent", UNIVERSE, {"id": number.to_bytes(16), "recipients": 2})
+
+    def cost(number: int) -> int:
+        """In hundreds of steps of SQLite's machine: what it costs to send and to receive thirty messages."""
+        nonlocal steps
+        numbers = range(number, number + 30)
+        steps = 0
+        store._writer.set_progress_handler(count, 100)
+        commit(store, Put("message", number.to_bytes(16), b""), messages=[own(n) for n in numbers])
+        commit(store, events=[*map(told, numbers), *map(received, numbers)])
+        store._writer.set_progress_handler(None, 0)
+        return steps
+
+    few = cost(0)
+    commit(store, events=[received(number) for number in range(1_000, 3_000)])
+    assert cost(10_000) <= 2 * few
+
+
 def test_history_comes_in_pages_oldest_first(store: Store) -> None:
     commit(store, events=[received(number) for number in range(1, 8)])
     newest = store.history.page(UNIVERSE, None, 3)

@@ -24,7 +24,7 @@ from starling.daemon.store import Batch, Store
 from starling.p2p import interface as p2p
 from starling.protocol.engine import inputs
 from starling.protocol.engine.step import Send, Step
-from starling.protocol.errors import StarlingError, UsageError
+from starling.protocol.errors import UsageError
 
 log = logging.getLogger("starling.loop")
 
@@ -93,6 +93,17 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> Exception | None:
 
 def _stopping() -> DaemonError:
     return DaemonError("the daemon is stopping; start it again with 'starling daemon'", "stopping")
+
+
+def _failed(what: Any, error: Exception) -> DaemonError:
+    """The end of the daemon by a fault of the engine: its details are for the log alone."""
+    name = type(what).__name__
+    log.error("the daemon failed: the engine did not take a %s", name, exc_info=error)
+    return DaemonError(
+        f"internal error ({type(error).__name__} at a {name}); what was answered is saved, start the daemon "
+        "again; the log says where it failed, please report it",
+        "internal",
+    )
 
 
 class Clock:
@@ -294,19 +305,17 @@ class Loop:
             step = self.engine.handle(item.what, self._clock())
         except UsageError as error:
             if item.reply is None:
-                log.warning("the engine refused a %s", type(item.what).__name__)
-            else:
-                work.answers.append((item.reply, None, error))
-            return
-        except StarlingError as error:
-            log.warning("dropped a %s: %s", type(item.what).__name__, type(error).__name__)
-            if item.reply is not None:
-                work.answers.append((item.reply, None, error))
+                raise _failed(item.what, error) from error
+            # Raised before anything changed: memory is still what is, or will be, on the disk.
+            work.answers.append((item.reply, None, error))
             return
         except Exception as error:
+            # Part of the step may be done in memory and will never be on the disk: going on from there would
+            # send what no restart knows. Ending here loses nothing that was answered.
+            failure = _failed(item.what, error)
             if item.reply is not None:
-                item.reply.set(None, error)
-            raise
+                work.answers.append((item.reply, None, failure))
+            raise failure from error
         work.batch.writes += step.writes
         work.batch.events += step.events
         work.sends += step.sends

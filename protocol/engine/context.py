@@ -31,6 +31,11 @@ class Context:
         self._sends: list[Send] = []
         self._events: list[Event] = []
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether something is to be saved, sent or told already."""
+        return bool(self._writes or self._sends or self._events)
+
     def put(self, table: str, key: bytes, value: bytes, scope: bytes = b"") -> None:
         self._writes.append(Put(table, key, value, scope))
 

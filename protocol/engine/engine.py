@@ -47,7 +47,14 @@ from starling.protocol.engine.peer_messages import handle_message
 from starling.protocol.engine.receiving import group_of_frame, receive
 from starling.protocol.engine.step import Disconnect, KnownPeers, Step, Topics
 from starling.protocol.engine.universe import Universe
-from starling.protocol.errors import DecodeError, Pending, ProtocolError, Unsupported, UsageError
+from starling.protocol.errors import (
+    DecodeError,
+    InternalError,
+    Pending,
+    ProtocolError,
+    Unsupported,
+    UsageError,
+)
 from starling.protocol.exchange.messages import decode_message
 
 MAX_UNIVERSES = 256
@@ -84,8 +91,16 @@ class Engine:
     def handle(self, item: Input, now: int) -> Step:
         """Take one input; raises `UsageError` for a command that cannot be done, before anything changes."""
         ctx = Context(now, self._random)
-        result = self._dispatch(ctx, item)
-        wakes = [self._tick(ctx, universe) for universe in list(self._universes.values())]
+        try:
+            result = self._dispatch(ctx, item)
+        except UsageError as error:
+            if ctx.has_changes:
+                raise InternalError("a command was refused after it had begun") from error
+            raise
+        try:
+            wakes = [self._tick(ctx, universe) for universe in list(self._universes.values())]
+        except UsageError as error:
+            raise InternalError("what was due could not be done") from error
         self._tell_network(ctx)
         wake_at = min((wake for wake in wakes if wake is not None), default=None)
         return ctx.step(wake_at, result)
@@ -339,6 +354,14 @@ class Engine:
         """Whether all members of a universe report the same heads and roster, and nothing is missing."""
         return bool(views.universe_view(self._universe(universe_id))["converged"])
 
+    def rollback_suspected(self, universe_id: bytes) -> bool:
+        """Whether a member named an epoch of the own group that this node does not know (PROTOCOL 5.3).
+
+        Such a node was perhaps put back to an old state: what it sends may be readable by nobody.
+        """
+        universe = self._universes.get(universe_id)
+        return universe is not None and bool(universe.suspected)
+
     def peers(self) -> list[Mapping[str, Any]]:
         """The connected peers, and the members that they are."""
         rows: list[Mapping[str, Any]] = []
@@ -359,5 +382,6 @@ class Engine:
             "peer_id": self.identity.peer_id,
             "addresses": list(self._addresses),
             "universes": len(self._universes),
+            "rollback_suspected": [key for key in self._universes if self.rollback_suspected(key)],
             "connected": len(self._connected),
         }

@@ -225,6 +225,7 @@ def commit(
             "dmls_epoch": info.dmls_epoch,
             "path": path,
             "imports": len(dependencies),
+            "removed": [leaf_identity(leaf) for index in removes if (leaf := group.tree.leaf(index))],
         },
     )
 

@@ -15,7 +15,7 @@ class FakeEngine:
     """Keeps universes and the messages it was given in records, as the real one would.
 
     `hold` keeps messages queued until a Wake after `release`. A frame of a peer becomes a received message;
-    one that is `crash` raises.
+    one that is `crash` raises. With a `fault` set a message, or a frame that is `fault`, fails half way.
     """
 
     def __init__(self, identity: Identity, records: Iterable[tuple[str, bytes, bytes]]) -> None:
@@ -24,6 +24,7 @@ class FakeEngine:
         self.messages: dict[bytes, bytes] = {}
         self.handled: list[Any] = []
         self.hold = False
+        self.fault: Exception | None = None
         self.queued: list[inputs.SendMessage] = []
         for table, key, value in records:
             if table == "universe":
@@ -42,6 +43,9 @@ class FakeEngine:
             case inputs.SendMessage(universe_id, message_id):
                 if universe_id not in self.names:
                     raise UsageError("no such universe on this node", "universe.unknown")
+                if self.fault is not None:
+                    self._sent(what)
+                    raise self.fault
                 if self.hold:
                     self.queued.append(what)
                     return Step(result={"id": message_id, "state": "queued"})
@@ -61,6 +65,9 @@ class FakeEngine:
                 )
             case inputs.FrameReceived(_, b"crash"):
                 raise RuntimeError("secret detail")
+            case inputs.FrameReceived(_, b"fault") if self.fault is not None:
+                self.names.clear()
+                raise self.fault
             case inputs.FrameReceived(peer_id, frame):
                 body = {"sender": peer_id, "sender_name": "Bob", "id": frame[:16].ljust(16), "type": "text"}
                 body |= {"body": frame, "refs": [], "epoch": 1, "dmls_epoch": b"d" * 32}

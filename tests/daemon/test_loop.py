@@ -17,6 +17,7 @@ from starling.daemon.store import Batch, Store
 from starling.p2p.interface import Discovered, Frame, Message
 from starling.protocol.engine import inputs
 from starling.protocol.engine.step import KnownPeers, Step
+from starling.protocol.errors import Pending, UsageError, VerificationFailed
 
 PEER = b"p" * 38
 
@@ -143,6 +144,48 @@ async def test_a_fault_of_the_engine_ends_the_node_without_its_details(
                 await trio.sleep_forever()
     assert "secret detail" not in str(caught.value)
     assert "the daemon failed" in caplog.text
+
+
+@pytest.mark.parametrize("fault", [VerificationFailed(), Pending("later"), UsageError("no", "no")])
+async def test_a_step_that_failed_half_way_ends_the_node(tmp_path: Path, fault: Exception) -> None:
+    """Its memory is then ahead of the disk; a peer's input can be refused by the engine itself only."""
+    paths = home(tmp_path)
+    with pytest.raises(
+        DaemonError, match=f"internal error \\({type(fault).__name__}.*start the daemon again"
+    ):
+        async with running(paths) as node:
+            client = await node.client()
+            await client.result("universe.create", name="lab")
+            node.engine.fault = fault
+            node.network._events.put_frame(Frame("topic", PEER, b"fault"))
+            with trio.fail_after(5):
+                await trio.sleep_forever()
+    async with running(paths) as node:
+        assert list(node.engine.names.values()) == ["lab"]
+
+
+async def test_a_command_that_failed_half_way_is_answered_and_ends_the_node(tmp_path: Path) -> None:
+    paths = home(tmp_path)
+    with pytest.raises(DaemonError, match="internal error") as caught:
+        async with running(paths) as node:
+            client = await node.client()
+            lab = (await client.result("universe.create", name="lab"))["universe_id"]
+            node.engine.fault = VerificationFailed()
+            answer = await client.call("message.send", universe=lab, body="half", id="ab" * 16)
+            assert answer["error"]["data"]["code"] == "internal"
+            assert "start the daemon again" in answer["error"]["message"]
+            # Not half a state is shown or built upon from now on.
+            answer = await client.call("message.send", universe=lab, body="half", id="ab" * 16)
+            assert answer is None or answer["error"]["data"]["code"] == "internal"
+            with trio.fail_after(5):
+                await trio.sleep_forever()
+    assert caught.value.code == "internal"
+    async with running(paths) as node:
+        assert node.engine.messages == {}
+        client = await node.client()
+        assert (await client.result("message.send", universe=lab, body="half", id="ab" * 16))[
+            "state"
+        ] == "sent"
 
 
 async def test_the_timer_wakes_the_engine(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.engine.small_network import LATENCY, MINUTE, SECOND, Network, is_commit, quiet
+from tests.engine.small_network import LATENCY, MINUTE, SECOND, Network, is_commit, quiet, settled
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.engine.inputs import CreateUniverse, RemoveMember, UpdateKeys
@@ -129,3 +129,22 @@ def test_a_crash_before_saving_leaves_the_old_state_and_one_after_it_the_new() -
     assert alice.texts() == ["on"]
     assert not alice.heard("fork.detected")
     assert alice.engine.converged(universe) and bob.engine.converged(universe)
+
+
+def test_a_node_put_back_to_an_old_state_shows_that_it_is_suspected() -> None:
+    network, universe, (alice, bob) = settled("alice", "bob")
+    rows, scopes = dict(alice.rows), dict(alice.scopes)
+    for _ in range(3):
+        alice.do(UpdateKeys(universe))
+    network.run(5 * SECOND)
+    assert alice.engine.status()["rollback_suspected"] == []
+    network.stop(alice)
+    alice.rows, alice.scopes = rows, scopes
+    network.restart(alice)
+    network.run(5 * SECOND)
+    assert alice.heard("rollback.suspected")
+    assert alice.engine.rollback_suspected(universe)
+    assert alice.engine.universe(universe)["rollback_suspected"]
+    assert alice.engine.status()["rollback_suspected"] == [universe]
+    assert not bob.engine.rollback_suspected(universe)
+    assert not alice.engine.rollback_suspected(b"?" * 32)

@@ -89,6 +89,7 @@ def test_a_removed_member_reads_nothing_more() -> None:
     sent = len(network.sent)
     alice.do(RemoveMember(universe, carol.me))
     assert carol.me not in alice.group(universe, alice).members(), "its own group at once"
+    assert alice.commits()[-1]["removed"] == [carol.me]
     network.run(5 * SECOND)
     assert carol.me not in bob.group(universe, bob).members()
     assert alice.topics == bob.topics != topics

@@ -98,10 +98,10 @@ class Roster:
         """What the former members were."""
         return self.view.former
 
-    def has_send_group(self, group_id: bytes) -> bool:
-        """Whether a send group is or was a member's: nobody else may come with its id."""
-        known = (*self.members.values(), *self.former.values())
-        return any(info.send_group_id == group_id for info in known)
+    @property
+    def send_groups(self) -> Mapping[bytes, MemberInfo]:
+        """All send groups by id, with whose they are or were: nobody else may come with such an id."""
+        return self.view.send_groups
 
     @property
     def invites(self) -> Mapping[bytes, InviteInfo]:
@@ -167,6 +167,22 @@ class Roster:
         return added
 
     # Decisions
+
+    def is_told_removed(self, identity: bytes) -> bool:
+        """Whether the founder says that this member is removed, in an entry that follows others not known here.
+
+        A removed member is not shown those: they hold secrets of the others. The founder holds every right, so
+        its word counts before its ancestors are known, if it names the entry that made the member one.
+        """
+        member = self.members.get(identity)
+        return member is not None and any(
+            isinstance(read.body, Removal)
+            and read.body.target is Target.MEMBER
+            and read.entry.subject == identity
+            and read.entry.author == self.founder
+            and member.entry_id in read.entry.predecessors
+            for read in self._graph.waiting
+        )
 
     def may(self, identity: bytes, kind: Kind) -> bool:
         """Whether an identity may make an entry of this kind now: the founder everything but a founding."""

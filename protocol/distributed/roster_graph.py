@@ -74,6 +74,11 @@ class RosterGraph:
         named = {p for read in self._waiting.values() for p in read.entry.predecessors}
         return frozenset(p for p in named if p not in self._by_id and p not in self._waiting)
 
+    @property
+    def waiting(self) -> Iterable[ReadEntry]:
+        """The entries that follow others that are not here: their signatures hold, nothing else is checked."""
+        return self._waiting.values()
+
     def about(self, subject: bytes) -> tuple[Node, ...]:
         """The entries with this subject, in order of arrival."""
         return tuple(self._by_subject.get(subject, ()))

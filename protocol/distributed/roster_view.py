@@ -74,12 +74,13 @@ class InviteInfo:
 @dataclass(frozen=True, slots=True)
 class RosterView:
     """The outcome. `removed` maps former members to the ids of the removals that stand, `former` to what they
-    were."""
+    were; `send_groups` maps all ids of send groups, former ones too, to whose they are."""
 
     universe_name: str | None
     members: Mapping[bytes, MemberInfo]
     removed: Mapping[bytes, tuple[bytes, ...]]
     former: Mapping[bytes, MemberInfo]
+    send_groups: Mapping[bytes, MemberInfo]
     invites: Mapping[bytes, InviteInfo]
     topic_secrets: tuple[bytes, ...] = field(repr=False)
     topic_is_stale: bool
@@ -113,6 +114,7 @@ def evaluate(graph: RosterGraph) -> RosterView:
     members: dict[bytes, MemberInfo] = {}
     removed: dict[bytes, tuple[bytes, ...]] = {}
     former: dict[bytes, MemberInfo] = {}
+    send_groups: dict[bytes, MemberInfo] = {}
     spent: dict[bytes, set[bytes]] = {}
     for identity in sorted(admissions):
         nodes = admissions[identity]
@@ -126,6 +128,7 @@ def evaluate(graph: RosterGraph) -> RosterView:
             former[identity] = _newest(nodes)
         for node in nodes:
             body = node.read.body
+            send_groups.setdefault(_admission(node).send_group_id, _member(node))
             if isinstance(body, Admission) and body.invite_id:
                 spent.setdefault(body.invite_id, set()).add(identity)
 
@@ -136,6 +139,7 @@ def evaluate(graph: RosterGraph) -> RosterView:
         members=MappingProxyType(members),
         removed=MappingProxyType(removed),
         former=MappingProxyType(former),
+        send_groups=MappingProxyType(send_groups | {info.send_group_id: info for info in members.values()}),
         invites=MappingProxyType(
             {
                 invite_id: _invite(nodes, invite_id in revoked, frozenset(spent.get(invite_id, ())))
@@ -184,7 +188,12 @@ def _answered(node: Node, nodes: list[Node]) -> set[bytes]:
 def _newest(alive: list[Node]) -> MemberInfo:
     followed = reduce(or_, (node.ancestors for node in alive))
     heads = [node for node in alive if not followed & node.bit]
-    node = max(heads, key=lambda n: (_admission(n).incarnation, n.read.entry.version, n.read.entry.body))
+    return _member(
+        max(heads, key=lambda n: (_admission(n).incarnation, n.read.entry.version, n.read.entry.body))
+    )
+
+
+def _member(node: Node) -> MemberInfo:
     entry, body = node.read.entry, _admission(node)
     return MemberInfo(
         identity=entry.subject,

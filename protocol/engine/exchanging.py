@@ -91,7 +91,7 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
         if state is not None and state.is_own:
             _check_own(ctx, universe, state, head, number, peer_id)
         elif state is None:
-            if any(info.send_group_id == group_id for info in universe.others()):
+            if universe.owner_of(group_id) is not None:
                 note_behind(ctx, universe, peer_id, group_id, head, 0)
         elif head not in state.chain:
             if number > state.chain.head_info.number:
@@ -204,7 +204,7 @@ def _want(
 def _is_satisfied(universe: Universe, group_id: bytes, behind: Behind) -> bool:
     state = universe.groups.get(group_id)
     if state is None:
-        return not any(info.send_group_id == group_id for info in universe.others())
+        return universe.owner_of(group_id) is None
     return _has_reached(state, behind.head, behind.count) and not state.chain.incomplete()[1:]
 
 

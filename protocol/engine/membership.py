@@ -29,6 +29,7 @@ def add_entries(
 ) -> bool:
     """Merge roster entries; what is new is stored, acted on, and passed on to connected members."""
     before = set(universe.roster.members)
+    groups = set(universe.roster.send_groups)
     new: list[bytes] = []
     incomplete = False
     for entry in entries:
@@ -38,7 +39,9 @@ def add_entries(
             incomplete = True
         except (ProtocolError, Unsupported) as refusal:
             universe.refuse(type(refusal).__name__)
-    if incomplete and source is not None and source in universe.links:
+    if incomplete and universe.roster.is_told_removed(universe.me):
+        _note_own_removal(ctx, universe)
+    elif incomplete and source is not None and source in universe.links:
         ctx.send(source, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
     if not new:
         return False
@@ -47,6 +50,9 @@ def add_entries(
         ctx.put("roster", key, entry)
     _pass_on(ctx, universe, tuple(new), source)
     _note_members(ctx, universe, before)
+    for group_id in universe.roster.send_groups.keys() - groups:
+        for waiting in universe.waiting.release(Need("roster", group_id, b"")):
+            receive(ctx, universe, waiting.forwarder, waiting.frame)
     universe.timers.align = ctx.now
     note_change(ctx, universe)
     return True
@@ -83,19 +89,24 @@ def _note_members(ctx: Context, universe: Universe, before: set[bytes]) -> None:
                 universe.universe_id,
                 {"identity": identity, "name": info.name, "sponsor": info.sponsor},
             )
-        for waiting in universe.waiting.release(Need("roster", info.send_group_id, b"")):
-            receive(ctx, universe, waiting.forwarder, waiting.frame)
         if info.peer_id in universe.connected and info.peer_id not in universe.links:
             greet(ctx, universe, info.peer_id)
     for identity in before - members.keys():
-        ctx.event("member.removed", universe.universe_id, {"identity": identity})
         universe.profiles.forget(ctx, identity)
         if identity == universe.me:
-            universe.removed = True
-            universe.save(ctx)
-            _forget_keys(ctx, universe)
+            _note_own_removal(ctx, universe)
+        else:
+            ctx.event("member.removed", universe.universe_id, {"identity": identity})
     for peer_id in [peer_id for peer_id in universe.links if universe.member_of_peer(peer_id) is None]:
         del universe.links[peer_id]
+
+
+def _note_own_removal(ctx: Context, universe: Universe) -> None:
+    if not universe.removed:
+        universe.removed = True
+        ctx.event("member.removed", universe.universe_id, {"identity": universe.me})
+        universe.save(ctx)
+        _forget_keys(ctx, universe)
 
 
 def _forget_keys(ctx: Context, universe: Universe) -> None:

@@ -128,14 +128,16 @@ def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Nee
             return _receive_commit(ctx, universe, state, info, arrival, frame, message)
         return _receive_message(ctx, universe, state, info, arrival, frame, message)
     except Wait as wait:
-        _wait(ctx, universe, arrival, group_id, wait.need)
-        return []
+        return _wait(ctx, universe, arrival, group_id, wait.need)
     except welcoming.OwnerUnknown:
-        _wait(ctx, universe, arrival, group_id, Need("roster", group_id, b""))
-        return []
+        return _wait(ctx, universe, arrival, group_id, Need("roster", group_id, b""))
 
 
-def _wait(ctx: Context, universe: Universe, arrival: Arrival, group_id: bytes, need: Need) -> None:
+def _wait(ctx: Context, universe: Universe, arrival: Arrival, group_id: bytes, need: Need) -> list[Need]:
+    """Let a frame wait; what is thereby worth another look is given back.
+
+    A commit that imports from a former member's group is the reason to enter that group after all.
+    """
     waiting = WaitingFrame(
         frame_id=arrival.frame_id,
         frame=arrival.data,
@@ -151,11 +153,13 @@ def _wait(ctx: Context, universe: Universe, arrival: Arrival, group_id: bytes, n
         note_lack(ctx, universe, arrival.peer_id, need)
     elif first and arrival.peer_id in universe.links:
         ctx.send(arrival.peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+    imports = need.kind == "epoch" and need.group_id != group_id
+    return [Need("roster", need.group_id, b"")] if imports else []
 
 
 def _require_joined(universe: Universe, group_id: bytes, message: DMLSMessage) -> None:
     """A message of a group that this node is not in waits for the Welcome, if one may come."""
-    if any(info.send_group_id == group_id for info in universe.others()):
+    if universe.owner_of(group_id) is not None:
         raise Wait(Need("epoch", group_id, message.dmls_epoch))
     raise Wait(Need("roster", group_id, b""))
 
@@ -424,13 +428,12 @@ def deliver(
     """Hand a message to the apps, once per (sender, id) whatever brings it (5.2)."""
     if not universe.delivered.is_new(ctx, state.owner, data.message_id):
         return
-    sender = universe.roster.members.get(state.owner)
     ctx.event(
         "message.received",
         universe.universe_id,
         {
             "sender": state.owner,
-            "sender_name": sender.name if sender is not None else "",
+            "sender_name": universe.name_of(state.owner),
             "id": data.message_id,
             "type": data.content_type,
             "body": data.body,

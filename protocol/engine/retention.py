@@ -12,6 +12,7 @@ from starling.protocol.decentralized.epoch_chain import (
     settled_epochs,
 )
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.group_state import GroupState
@@ -26,7 +27,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
     # First: it looks at epochs whose records go below.
     universe.bundles.forget(ctx, _acknowledged_own_epoch(universe))
     for state in list(universe.groups.values()):
-        if state.owner not in universe.roster.members:
+        if not universe.is_current(state.group_id) and _is_past_removal(universe, state.owner):
             _drop_group_of_former_member(ctx, universe, state)
             continue
         reports = _reports(universe, state)
@@ -138,25 +139,35 @@ def _drop_psks(ctx: Context, universe: Universe) -> None:
 def _acknowledged_own_epoch(universe: Universe) -> int:
     """The newest epoch of our group whose KeyPackages every member has, those that only a tree shows included.
 
-    A former member counts as long as its group is held: others may have imported commits of it that use our
-    older KeyPackages, and we have to follow them. A report with another roster does not count: its sender may
-    have handed our older KeyPackages to a joiner whom we do not know yet.
+    A former member counts as long as a tree has it: others may have imported commits of it that use our older
+    KeyPackages, and we have to follow them. A report with another roster does not count: its sender may have
+    handed our older KeyPackages to a joiner whom we do not know yet. Nor does one with a head that is not known
+    here: who has come and gone before it may have added us with them.
     """
     chain = universe.own.chain
     everybody = set(universe.roster.members)
     for state in universe.groups.values():
         everybody |= state.chain.head_info.members
-    owners = {state.owner for state in universe.groups.values()}
     least = chain.head_info.number
     for identity in everybody - {universe.me}:
-        if identity in universe.roster.removed and identity not in owners:
-            continue
         whole = universe.reports.get(identity)
-        if whole is None or whole.roster_digest != universe.roster.digest:
+        if whole is None or whole.roster_digest != universe.roster.digest or _tells_news(universe, whole):
             return 0
         report = universe.reported(identity, universe.group_id)
         least = min(least, _newest_opened(chain, identity, report.head) if report is not None else 0)
     return least
+
+
+def _tells_news(universe: Universe, report: HeadsReport) -> bool:
+    """Whether a report names a head that is not known here, in a group that this node is to follow."""
+    for group_id, reported in report.heads.items():
+        state = universe.groups.get(group_id)
+        if state is None:
+            if universe.owner_of(group_id) is not None:
+                return True
+        elif reported.head not in state.chain:
+            return True
+    return False
 
 
 def _newest_opened(chain: EpochChain, identity: bytes, head: bytes) -> int:
@@ -172,16 +183,7 @@ def _newest_opened(chain: EpochChain, identity: bytes, head: bytes) -> int:
 
 
 def _drop_group_of_former_member(ctx: Context, universe: Universe, state: GroupState) -> None:
-    """X-15: a former member's group and PSKs stay until every member is past the removal.
-
-    That is in every group, not by its roster alone: a commit from before may import what only this group tells.
-    """
-    if any(not _is_past_removal(universe, info.send_group_id, state.owner) for info in universe.others()):
-        return
-    if universe.me in universe.roster.members and not _is_past_removal(
-        universe, universe.group_id, state.owner
-    ):
-        return
+    """What is left of a former member, when nobody needs it any more (X-15)."""
     for exported in [psk for psk in universe.ledger.psks.values() if psk.group_id == state.group_id]:
         forget_psk(ctx, universe, exported)
     forget_imports(ctx, universe, state.owner, state.group_id)
@@ -193,14 +195,29 @@ def _drop_group_of_former_member(ctx: Context, universe: Universe, state: GroupS
     del universe.groups[state.group_id]
 
 
-def _is_past_removal(universe: Universe, group_id: bytes, former: bytes) -> bool:
-    """Whether this node and every member have reached an epoch of a group without the former member's leaf."""
+def _is_past_removal(universe: Universe, former: bytes) -> bool:
+    """X-15: a former member's group and PSKs stay until every member is past the removal.
+
+    That is in every group, not by its roster alone: a commit from before may import what only this group tells.
+    """
+    members = universe.roster.members.values()
+    return all(_has_passed(universe, info.send_group_id, former) for info in members)
+
+
+def _has_passed(universe: Universe, group_id: bytes, former: bytes) -> bool:
+    """Whether this node and every member have left behind the newest epoch of a group with the former member."""
     group = universe.groups.get(group_id)
     if group is None or former in group.chain.head_info.members:
         return False
+    chain = group.chain
+    with_former = [info for info in chain.epochs.values() if former in info.members]
+    last = max(with_former, key=lambda info: info.number, default=None)
     for info in universe.others():
         report = universe.reported(info.identity, group_id)
-        reached = group.chain.get(report.head) if report is not None else None
-        if reached is None or former in reached.members:
+        if report is None or report.head not in chain:
+            return False
+        if last is not None and (
+            report.head == last.dmls_epoch or not has_reached(chain, report, last.dmls_epoch)
+        ):
             return False
     return True

@@ -159,7 +159,7 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinReques
         if known.send_group_id != member.send_group_id:
             raise Invalid(Rule.MEMBER_SEND_GROUP)
         return identity
-    if universe.roster.has_send_group(member.send_group_id):
+    if member.send_group_id in universe.roster.send_groups:
         raise Invalid(Rule.MEMBER_SEND_GROUP)
     entry = universe.roster.make_member(
         universe.identity,

@@ -164,11 +164,33 @@ class Universe:
                 return info
         return None
 
+    def owner_of(self, group_id: bytes) -> MemberInfo | None:
+        """Whose group it is: another member's, or a former member's while this node still has to follow it.
+
+        That is as long as a group held here has its leaf, or a waiting commit imports from it (X-15).
+        """
+        info = self.roster.send_groups.get(group_id)
+        if info is None or info.identity == self.me:
+            return None
+        if self.is_current(group_id) or self.waiting.imports_from(group_id):
+            return info
+        has_leaf = any(info.identity in state.chain.head_info.members for state in self.groups.values())
+        return info if has_leaf else None
+
+    def is_current(self, group_id: bytes) -> bool:
+        """Whether the send group is a current member's."""
+        info = self.roster.send_groups.get(group_id)
+        member = self.roster.members.get(info.identity) if info is not None else None
+        return member is not None and member.send_group_id == group_id
+
+    def name_of(self, identity: bytes) -> str:
+        """The name of a member or former member, for people; empty where none is known."""
+        info = self.roster.members.get(identity) or self.roster.former.get(identity)
+        return info.name if info is not None else ""
+
     def knows_group(self, group_id: bytes) -> bool:
         """Whether the group is a member's, as far as the roster or a Welcome told."""
-        if group_id in self.groups:
-            return True
-        return any(info.send_group_id == group_id for info in self.roster.members.values())
+        return group_id in self.groups or group_id == self.group_id or self.owner_of(group_id) is not None
 
     def shares(self, state: GroupState, identity: bytes) -> bool:
         """Whether a member is in a send group, as far as this node knows: then it may have its frames."""

@@ -48,7 +48,7 @@ def receive_welcome(
     if bundle is None:
         return []
     group_id = message.group_id
-    member = next((info for info in universe.others() if info.send_group_id == group_id), None)
+    member = universe.owner_of(group_id)
     if member is None:
         raise OwnerUnknown
     group, group_info = Group.join(

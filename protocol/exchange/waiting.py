@@ -87,6 +87,15 @@ class Waiting:
                 return frame.need
         return None
 
+    def imports_from(self, group_id: bytes) -> bool:
+        """Whether a frame of another group waits for an epoch of this one."""
+        return any(
+            need.kind == "epoch"
+            and need.group_id == group_id
+            and self._frames[frame_ids[0]].group_id != group_id
+            for need, frame_ids in self._by_need.items()
+        )
+
     def has_group(self, group_id: bytes) -> bool:
         return group_id in self._count
 

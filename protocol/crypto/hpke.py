@@ -79,13 +79,8 @@ class Hpke:
             except (InvalidTag, ValueError):
                 raise DecodeError("not a usable public key") from None
             return HPKECiphertext(sealed[: self._enc_length], sealed[self._enc_length :])
-        ephemeral = self._suite.kem.derive_key_pair(random(64))
         try:
-            enc, context = self._suite.create_sender_context(
-                KEMKey.from_pyca_cryptography_key(recipient),
-                info,
-                eks=KEMKeyPair(ephemeral.private_key, ephemeral.public_key),
-            )
+            enc, context = self._sender_context(recipient, info, random)
             return HPKECiphertext(enc, context.seal(plaintext))
         except (PyHPKEError, ValueError):
             # A public key of small order: it decodes, but nothing can be agreed with it.
@@ -106,6 +101,38 @@ class Hpke:
             return context.open(sealed.ciphertext)
         except (InvalidTag, PyHPKEError, ValueError):
             raise VerificationFailed from None
+
+    def send_export(
+        self, public_key: bytes, exporter_context: bytes, length: int, random: Random
+    ) -> tuple[bytes, bytes]:
+        """SendExportBase with empty info (RFC 9180 §6.2): (KEM output, secret of `length` bytes). Raises
+        `DecodeError` for a bad public key."""
+        recipient = _public_key(self.kem, public_key)
+        try:
+            enc, context = self._sender_context(recipient, b"", random)
+            return enc, context.export(exporter_context, length)
+        except (PyHPKEError, ValueError):
+            raise DecodeError("not a usable public key") from None
+
+    def receive_export(
+        self, private_key: bytes, kem_output: bytes, exporter_context: bytes, length: int
+    ) -> bytes:
+        """ReceiveExportBase with empty info: `length` bytes. Raises `DecodeError` where `kem_output` is none
+        of the KEM."""
+        try:
+            recipient = KEMKey.from_pyca_cryptography_key(_private_key(self.kem, private_key))
+            context = self._suite.create_recipient_context(kem_output, recipient, b"")
+            return context.export(exporter_context, length)
+        except (PyHPKEError, ValueError):
+            raise DecodeError("not a KEM output") from None
+
+    def _sender_context(self, recipient: Any, info: bytes, random: Random) -> tuple[bytes, Any]:
+        ephemeral = self._suite.kem.derive_key_pair(random(64))
+        return self._suite.create_sender_context(
+            KEMKey.from_pyca_cryptography_key(recipient),
+            info,
+            eks=KEMKeyPair(ephemeral.private_key, ephemeral.public_key),
+        )
 
 
 _PROBE = x25519.X25519PrivateKey.from_private_bytes(bytes(31) + b"\x40")

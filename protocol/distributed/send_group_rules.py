@@ -39,7 +39,7 @@ class SendGroupRules(GroupRules):
         self,
         group_context: GroupContext,
         tree: RatchetTree,
-        committer_leaf_index: int,
+        committer_leaf_index: int | None,
         proposals: Sequence[Proposal],
         has_path: bool,
     ) -> None:

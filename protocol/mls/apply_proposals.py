@@ -24,13 +24,15 @@ from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
     CustomProposal,
+    ExternalInit,
     GroupContextExtensions,
     PreSharedKey,
+    ReInit,
     Remove,
     Update,
 )
-from starling.protocol.mls.proposal_list import CommittedProposal, check_proposal_list
-from starling.protocol.mls.psk import PreSharedKeyID
+from starling.protocol.mls.proposal_list import CommittedProposal, check_proposal_list, removed_leaf
+from starling.protocol.mls.psk import PreSharedKeyID, ResumptionPSKUsage
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.tree_validation import check_credentials_supported, check_unique_keys
@@ -38,7 +40,10 @@ from starling.protocol.mls.tree_validation import check_credentials_supported, c
 
 @dataclass(frozen=True, slots=True)
 class AppliedProposals:
-    """The tree and extensions after a list; `updated`, `removed` and the keys of `added` are leaf indexes."""
+    """The tree and extensions after a list; `updated`, `removed` and the keys of `added` are leaf indexes.
+
+    `resynced` is the leaf that an external commit replaces by its sender's new one.
+    """
 
     tree: RatchetTree
     extensions: tuple[Extension, ...]
@@ -46,35 +51,44 @@ class AppliedProposals:
     removed: tuple[int, ...]
     added: dict[int, KeyPackage]
     psk_ids: tuple[PreSharedKeyID, ...]
+    external_init: ExternalInit | None
+    reinit: ReInit | None
+    resynced: int | None
 
 
 def apply_proposals(
     suite: CipherSuite,
     context: GroupContext,
     tree: RatchetTree,
-    committer: int,
+    committer: int | None,
     proposals: Sequence[CommittedProposal],
     rules: GroupRules,
     *,
     has_path: bool,
     now: int | None = None,
+    psk_usage: int = ResumptionPSKUsage.APPLICATION,
 ) -> AppliedProposals:
-    """Check and apply a list, in the order of §12.3, AppDataUpdate last.
+    """Check and apply a list, in the order of §12.3, SelfRemove before Remove and AppDataUpdate last.
 
+    `committer` is None for an external commit, whose sender gets its leaf afterwards.
     Lifetimes of added key packages are checked where `now` (milliseconds) is given. What must be unique
     in the tree is checked by `check_new_tree` once a path is merged too. Raises `Invalid` or `Unsupported`.
     """
-    check_proposal_list(suite, context, tree, committer, proposals, rules, has_path)
+    check_proposal_list(suite, context, tree, committer, proposals, rules, has_path, psk_usage)
     extensions = _new_extensions(context, proposals)
     context = replace(context, extensions=extensions)
     required = context.required_capabilities
-    removed = tuple(entry.proposal.removed for entry in proposals if isinstance(entry.proposal, Remove))
+    removed = tuple(index for index in map(removed_leaf, proposals) if index is not None)
+    before = tree
     tree, updated = _apply_updates(tree, proposals, {committer, *removed})
     for leaf_index in updated:
         leaf = tree.leaf(leaf_index)
         if leaf is None:
             raise Invalid(Rule.PROPOSAL_CUSTOM)
         _check_leaf(suite, context, leaf, leaf_index, required, rules)
+    for entry in proposals:
+        if isinstance(entry.proposal, Update):
+            _check_successor(before.leaf(entry.sender.leaf_index or 0), entry.proposal.leaf_node, rules)
     for leaf_index in removed:
         tree = tree.with_leaf_removed(leaf_index)
     added: dict[int, KeyPackage] = {}
@@ -96,7 +110,21 @@ def apply_proposals(
     if replaced or added or extensions is not context.extensions:
         _check_extensions_supported(tree, extensions, required)
     psk_ids = tuple(entry.proposal.psk for entry in proposals if isinstance(entry.proposal, PreSharedKey))
-    return AppliedProposals(tree, extensions, updated, removed, added, psk_ids)
+    kinds = [entry.proposal for entry in proposals]
+    resynced = None
+    if committer is None:
+        resynced = next((proposal.removed for proposal in kinds if isinstance(proposal, Remove)), None)
+    return AppliedProposals(
+        tree,
+        extensions,
+        updated,
+        removed,
+        added,
+        psk_ids,
+        next((proposal for proposal in kinds if isinstance(proposal, ExternalInit)), None),
+        next((proposal for proposal in kinds if isinstance(proposal, ReInit)), None),
+        resynced,
+    )
 
 
 def check_new_tree(before: RatchetTree, tree: RatchetTree) -> None:
@@ -107,10 +135,18 @@ def check_new_tree(before: RatchetTree, tree: RatchetTree) -> None:
 
 
 def check_committer_leaf(
-    suite: CipherSuite, context: GroupContext, leaf: LeafNode, leaf_index: int, rules: GroupRules
+    suite: CipherSuite,
+    context: GroupContext,
+    leaf: LeafNode,
+    leaf_index: int,
+    rules: GroupRules,
+    old: LeafNode | None = None,
 ) -> None:
-    """The leaf of an update path, under the new extensions (§7.3)."""
+    """The leaf of an update path, under the new extensions (§7.3); `old` is the leaf that it replaces."""
     _check_leaf(suite, context, leaf, leaf_index, context.required_capabilities, rules)
+    if old is not None and leaf.encryption_key == old.encryption_key:
+        raise Invalid(Rule.PROPOSAL_UPDATE_KEY)
+    _check_successor(old, leaf, rules)
 
 
 def _check_leaf(
@@ -122,12 +158,18 @@ def _check_leaf(
     rules: GroupRules,
 ) -> None:
     leaf.check(suite, required)
+    leaf.check_context_extensions(context.extensions)
     leaf.verify_signature(suite, context.group_id, leaf_index)
     rules.validate_leaf(leaf, context)
 
 
+def _check_successor(old: LeafNode | None, leaf: LeafNode, rules: GroupRules) -> None:
+    if old is not None and not rules.same_member(old, leaf):
+        raise Invalid(Rule.CREDENTIAL_SUCCESSOR)
+
+
 def _apply_updates(
-    tree: RatchetTree, proposals: Sequence[CommittedProposal], untouchable: set[int]
+    tree: RatchetTree, proposals: Sequence[CommittedProposal], untouchable: set[int | None]
 ) -> tuple[RatchetTree, tuple[int, ...]]:
     """Apply Updates and custom proposals; a leaf changes at most once, and never one of `untouchable`."""
     updated: list[int] = []

@@ -14,17 +14,18 @@ from starling.protocol.mls.apply_proposals import (
     check_new_tree,
 )
 from starling.protocol.mls.commit import Commit, ProposalOrRef
-from starling.protocol.mls.epoch import Epoch, enter_child, provisional_context
+from starling.protocol.mls.epoch import CommitDigest, Epoch, enter_child, provisional_context
 from starling.protocol.mls.extension import RATCHET_TREE, Extension
+from starling.protocol.mls.external_init import external_pub_extension
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, Sender
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_tree import keys_in
 from starling.protocol.mls.proposal import Proposal
-from starling.protocol.mls.proposal_list import CommittedProposal, requires_path
+from starling.protocol.mls.proposal_list import CommittedProposal, received_proposal, requires_path
 from starling.protocol.mls.protection import protect_handshake, sign_content
-from starling.protocol.mls.psk import FindPsk, find_psk_secret
+from starling.protocol.mls.psk import FindPsk, ResumptionPSKUsage, find_psk_secret
 from starling.protocol.mls.update_path import NewPath, UpdatePath, create_path, seal_path
 from starling.protocol.mls.welcome import create_welcome
 from starling.protocol.mls.wire_format import ContentType
@@ -47,6 +48,7 @@ class CommitOptions:
     group_info_extensions: tuple[Extension, ...]
     with_tree: bool
     now: int | None
+    psk_usage: int = ResumptionPSKUsage.APPLICATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,25 @@ def create_commit(
     if not with_path and (options.leaf_node or options.signature_private_key):
         raise UsageError("our leaf changes only with a path")
     applied = apply_proposals(
-        suite, epoch.context, epoch.tree, own, listed, epoch.rules, has_path=with_path, now=options.now
+        suite,
+        epoch.context,
+        epoch.tree,
+        own,
+        listed,
+        epoch.rules,
+        has_path=with_path,
+        now=options.now,
+        psk_usage=options.psk_usage,
     )
     psk_secret = find_psk_secret(suite, applied.psk_ids, psks)
     keys = keys_in(applied.tree, epoch.private_tree.export())
     path = _create_path(epoch, applied, options, random) if with_path else None
     tree = path.tree if path is not None else applied.tree
-    provisional = provisional_context(epoch, tree, applied.extensions)
+    provisional = provisional_context(suite, epoch.context, tree, applied.extensions)
     update_path = None
     if path is not None:
-        check_committer_leaf(suite, provisional, path.leaf_node, own, epoch.rules)
+        old = epoch.tree.leaf(own)
+        check_committer_leaf(suite, provisional, path.leaf_node, own, epoch.rules, old)
         update_path = seal_path(suite, path, provisional.encode(), applied.added, random)
         keys = keys_in(tree, keys | path.secrets.private_keys)
     check_new_tree(epoch.tree, tree)
@@ -101,14 +112,13 @@ def create_commit(
         epoch,
         provisional,
         tree,
-        wire_format=options.wire_format,
-        content=content,
-        signature=signature,
+        commit=CommitDigest(options.wire_format, content, signature),
         root_path_secret=path.secrets.root_path_secret if path is not None else None,
         commit_secret=path.secrets.commit_secret if path is not None else None,
         psk_secret=psk_secret,
         private_keys=keys,
         signature_private_key=options.signature_private_key or signing,
+        reinit=applied.reinit,
     )
     auth = FramedContentAuthData(signature, child.epoch.confirmation_tag)
     authenticated = AuthenticatedContent(options.wire_format, content, auth)
@@ -131,8 +141,14 @@ def create_commit(
     return CreatedCommit(message, authenticated, child.epoch, welcome, info, applied)
 
 
-def create_group_info(epoch: Epoch, extensions: tuple[Extension, ...] = (), *, with_tree: bool) -> GroupInfo:
-    """The signed GroupInfo of an epoch, the ratchet tree in it where asked for (§12.4.3)."""
+def create_group_info(
+    epoch: Epoch, extensions: tuple[Extension, ...] = (), *, with_tree: bool, external_pub: bool = False
+) -> GroupInfo:
+    """The signed GroupInfo of an epoch, with the ratchet tree and the external public key in it where asked
+    for (§12.4.3)."""
+    if external_pub:
+        external_secret = epoch.secrets.external_secret
+        extensions = (external_pub_extension(epoch.suite, external_secret), *extensions)
     if with_tree:
         extensions = (Extension(RATCHET_TREE, epoch.tree.encode()), *extensions)
     info = GroupInfo(epoch.context, extensions, epoch.confirmation_tag, epoch.own_leaf_index, b"")
@@ -142,11 +158,7 @@ def create_group_info(epoch: Epoch, extensions: tuple[Extension, ...] = (), *, w
 def _listed(
     own: int, by_value: Sequence[Proposal], by_reference: Sequence[AuthenticatedContent]
 ) -> tuple[CommittedProposal, ...]:
-    listed = []
-    for content in by_reference:
-        if content.content.proposal is None:
-            raise UsageError("only proposals are committed by reference")
-        listed.append(CommittedProposal(content.content.proposal, content.content.sender))
+    listed = [received_proposal(content) for content in by_reference]
     listed.extend(CommittedProposal(proposal, Sender.member(own)) for proposal in by_value)
     return tuple(listed)
 

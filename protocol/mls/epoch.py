@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
@@ -15,6 +15,7 @@ from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_schedule import EpochSecrets, KeySchedule
 from starling.protocol.mls.private_tree import PrivateTree
+from starling.protocol.mls.proposal import ReInit
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.secret_tree import SecretTree
@@ -24,7 +25,10 @@ from starling.protocol.mls.tree_hash import tree_hash
 
 @dataclass(slots=True, eq=False, repr=False)
 class Epoch:
-    """Public state with the secrets that belong to it. Entered whole; later only secrets are deleted."""
+    """Public state with the secrets that belong to it. Entered whole; later only secrets are deleted.
+
+    `reinit` is there where the commit that started the epoch ended the group by a ReInit (§11.2).
+    """
 
     suite: CipherSuite
     context: GroupContext
@@ -38,13 +42,16 @@ class Epoch:
     interim_transcript_hash: bytes
     rules: GroupRules
     key_schedule: KeySchedule
+    reinit: ReInit | None = None
     context_bytes: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.context_bytes = self.context.encode()
 
     def signing_key(self) -> bytes:
-        """Our signature private key; `UsageError` in a superseded epoch."""
+        """Our signature private key; `UsageError` in a superseded epoch and in a group that a ReInit ended."""
+        if self.reinit is not None:
+            raise UsageError("nothing is sent in a group that was reinitialized", "reinitialized")
         if self.signature_private_key.is_wiped:
             raise UsageError("nothing is sent in a superseded epoch", "superseded")
         return bytes(self.signature_private_key)
@@ -76,6 +83,7 @@ def enter_epoch(
     epoch_secret: bytes,
     rules: GroupRules,
     key_schedule: KeySchedule,
+    reinit: ReInit | None = None,
 ) -> Epoch:
     """The epoch that an epoch_secret begins. With a `retain_sender` only that leaf's ratchets and only our
     leaf's private key are kept."""
@@ -98,17 +106,26 @@ def enter_epoch(
         interim_transcript_hash=interim_transcript_hash(suite, context.confirmed_transcript_hash, tag),
         rules=rules,
         key_schedule=key_schedule,
+        reinit=reinit,
     )
 
 
-def provisional_context(epoch: Epoch, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
+def provisional_context(
+    suite: CipherSuite, context: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]
+) -> GroupContext:
     """The context that path secrets are sealed with: the new epoch, but the old transcript (§12.4.1)."""
-    context = epoch.context
     if context.epoch >= 2**64 - 1:
         raise Invalid(Rule.EPOCH_LIMIT)
-    return replace(
-        context, epoch=context.epoch + 1, tree_hash=tree_hash(epoch.suite, tree), extensions=extensions
-    )
+    return replace(context, epoch=context.epoch + 1, tree_hash=tree_hash(suite, tree), extensions=extensions)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitDigest:
+    """What the transcript takes of a commit: its wire format, content and signature (§8.2)."""
+
+    wire_format: int
+    content: FramedContent
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,34 +141,78 @@ def enter_child(
     provisional: GroupContext,
     tree: RatchetTree,
     *,
-    wire_format: int,
-    content: FramedContent,
-    signature: bytes,
+    commit: CommitDigest,
     root_path_secret: bytes | None,
     commit_secret: bytes | None,
     psk_secret: bytes,
     private_keys: Mapping[int, bytes],
     signature_private_key: bytes,
+    external_init_secret: bytes | None = None,
+    reinit: ReInit | None = None,
 ) -> ChildEpoch:
     """The epoch after a commit; its confirmation tag is not compared here. No path gives a commit secret of
-    zeros. The parent is left as it is."""
-    suite = parent.suite
+    zeros. `external_init_secret` takes the place of the parent's after an external commit, whatever the key
+    schedule (§8.3, K-10). The parent is left as it is."""
+
+    def init_secret(group_context: bytes) -> bytes:
+        if external_init_secret is not None:
+            return external_init_secret
+        return parent.key_schedule.child_init_secret(parent.secrets, root_path_secret, group_context)
+
+    return enter_by_init_secret(
+        suite=parent.suite,
+        interim_transcript_hash=parent.interim_transcript_hash,
+        provisional=provisional,
+        tree=tree,
+        commit=commit,
+        init_secret=init_secret,
+        commit_secret=commit_secret,
+        psk_secret=psk_secret,
+        own_leaf_index=parent.own_leaf_index,
+        private_keys=private_keys,
+        signature_private_key=signature_private_key,
+        rules=parent.rules,
+        key_schedule=parent.key_schedule,
+        reinit=reinit,
+    )
+
+
+def enter_by_init_secret(
+    *,
+    suite: CipherSuite,
+    interim_transcript_hash: bytes,
+    provisional: GroupContext,
+    tree: RatchetTree,
+    commit: CommitDigest,
+    init_secret: Callable[[bytes], bytes],
+    commit_secret: bytes | None,
+    psk_secret: bytes,
+    own_leaf_index: int,
+    private_keys: Mapping[int, bytes],
+    signature_private_key: bytes,
+    rules: GroupRules,
+    key_schedule: KeySchedule,
+    reinit: ReInit | None = None,
+) -> ChildEpoch:
+    """The epoch after a commit, from what any of its members knows (§8): `interim_transcript_hash` is the
+    parent's, and `init_secret` gives the init secret for the encoded GroupContext."""
     confirmed = confirmed_transcript_hash(
-        suite, parent.interim_transcript_hash, wire_format, content, signature
+        suite, interim_transcript_hash, commit.wire_format, commit.content, commit.signature
     )
     context = replace(provisional, confirmed_transcript_hash=confirmed)
     encoded = context.encode()
-    init_secret = parent.key_schedule.child_init_secret(parent.secrets, root_path_secret, encoded)
-    joiner = schedules.joiner_secret(suite, init_secret, commit_secret or bytes(suite.hash_length), encoded)
+    zeros = bytes(suite.hash_length)
+    joiner = schedules.joiner_secret(suite, init_secret(encoded), commit_secret or zeros, encoded)
     epoch = enter_epoch(
         suite=suite,
         context=context,
         tree=tree,
-        own_leaf_index=parent.own_leaf_index,
+        own_leaf_index=own_leaf_index,
         private_keys=private_keys,
         signature_private_key=signature_private_key,
         epoch_secret=schedules.epoch_secret(suite, joiner, psk_secret, encoded),
-        rules=parent.rules,
-        key_schedule=parent.key_schedule,
+        rules=rules,
+        key_schedule=key_schedule,
+        reinit=reinit,
     )
     return ChildEpoch(epoch, joiner)

@@ -7,7 +7,6 @@ the new one, supersedes it. So a crash in between loses nothing, and siblings of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
@@ -17,7 +16,9 @@ from starling.protocol.mls.capabilities import MLS10
 from starling.protocol.mls.committing import ChangeLeaf, CommitOptions, create_commit, create_group_info
 from starling.protocol.mls.epoch import Epoch, enter_epoch
 from starling.protocol.mls.extension import Extension
+from starling.protocol.mls.external_join import ExternalJoinOptions, join_by_external_commit
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, Sender
+from starling.protocol.mls.group_changes import CommitResult, StagedCommit
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.group_record import load_epoch, save_epoch
@@ -45,38 +46,13 @@ from starling.protocol.mls.tree_hash import tree_hash
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import ContentType, WireFormat
 
+__all__ = ["CommitResult", "Group", "StagedCommit"]
+
 _NONE_RECEIVED: ReceivedProposals = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class StagedCommit:
-    """What a commit of another member does: `next` is None where it removes us; the rest are leaf indexes."""
-
-    next: Group | None
-    added: tuple[int, ...]
-    removed: tuple[int, ...]
-    updated: tuple[int, ...]
-    self_removed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CommitResult:
-    """Our commit: `message` and `welcome` are encoded MLSMessages, `added` leaf indexes in order of their
-    Adds.
-
-    `welcome` and `group_info` are there where members were added.
-    """
-
-    message: bytes
-    content: AuthenticatedContent
-    next: Group
-    welcome: bytes | None
-    group_info: GroupInfo | None
-    added: tuple[int, ...]
-
-
 class Group:
-    """One epoch of a group. Made by `create`, `join`, `load`, `stage` and `commit`."""
+    """One epoch of a group. Made by `create`, `join`, `external_join`, `load`, `stage` and `commit`."""
 
     __slots__ = ("_epoch",)
 
@@ -150,6 +126,47 @@ class Group:
             key_schedule=key_schedule,
         )
         return cls(epoch), info
+
+    @classmethod
+    def external_join(
+        cls,
+        group_info: GroupInfo,
+        leaf_node: LeafNode,
+        signature_private_key: bytes,
+        *,
+        resync: bool = False,
+        proposals: Sequence[Proposal] = (),
+        self_removes: Sequence[MLSMessage] = (),
+        psks: FindPsk = no_psks,
+        ratchet_tree: RatchetTree | None = None,
+        authenticated_data: bytes = b"",
+        rules: GroupRules = RFC_RULES,
+        key_schedule: KeySchedule = RFC9420,
+        random: Callable[[int], bytes],
+    ) -> CommitResult:
+        """Join by an external commit (§12.4.3.2) to the GroupInfo's epoch, which has an external_pub.
+
+        `leaf_node` says credential, capabilities and extensions of our leaf; keys, source and signature are
+        made anew. `resync` removes our old leaf. `proposals` are further ones by value (PreSharedKey,
+        AppDataUpdate, AppEphemeral), `self_removes` the pending SelfRemove messages of the epoch.
+        `ratchet_tree` where the GroupInfo carries none.
+
+        Raises `Invalid`, `DecodeError`, `VerificationFailed`, `Unsupported`, `Pending` for a missing PSK,
+        or `UsageError` (`no_old_leaf`).
+        """
+        options = ExternalJoinOptions(
+            leaf_node=leaf_node,
+            signature_private_key=signature_private_key,
+            resync=resync,
+            proposals=proposals,
+            self_removes=self_removes,
+            ratchet_tree=ratchet_tree,
+            authenticated_data=authenticated_data,
+            rules=rules,
+            key_schedule=key_schedule,
+        )
+        made = join_by_external_commit(group_info, options, psks, random)
+        return CommitResult(made.message, made.content, cls(made.child), None, None, ())
 
     # saving
 
@@ -229,9 +246,12 @@ class Group:
         exporter_secret = self._epoch.secrets.exporter_secret
         return schedules.export(self._epoch.suite, exporter_secret, label, context, length)
 
-    def group_info(self, extensions: tuple[Extension, ...] = (), *, with_tree: bool = True) -> GroupInfo:
-        """The signed GroupInfo of this epoch (§12.4.3)."""
-        return create_group_info(self._epoch, extensions, with_tree=with_tree)
+    def group_info(
+        self, extensions: tuple[Extension, ...] = (), *, with_tree: bool = True, external_pub: bool = False
+    ) -> GroupInfo:
+        """The signed GroupInfo of this epoch (§12.4.3); who has one with `external_pub` can join by an
+        external commit."""
+        return create_group_info(self._epoch, extensions, with_tree=with_tree, external_pub=external_pub)
 
     # messages
 
@@ -302,8 +322,8 @@ class Group:
         proposals: ReceivedProposals = _NONE_RECEIVED,
         now: int | None = None,
     ) -> StagedCommit:
-        """The next epoch after another member's commit, which `open_handshake` gave (§12.4.2). This group
-        stays.
+        """The next epoch after a commit of another member or of a new one, which `open_handshake` gave
+        (§12.4.2, §12.4.3.2). This group stays.
 
         `leaf_private_key` finds the private key where the commit replaces our leaf,
         `signature_private_key` is the new one where that changes too; `proposals` are those of this epoch
@@ -314,7 +334,7 @@ class Group:
         Raises `Pending` for a missing PSK or proposal, `UsageError` with the code `leaf_key_missing`,
         `Invalid`, `VerificationFailed`, `DecodeError` or `Unsupported`.
         """
-        child, applied = stage_commit(
+        staged = stage_commit(
             self._epoch,
             content,
             psks=psks,
@@ -323,12 +343,16 @@ class Group:
             proposals=proposals,
             now=now,
         )
+        applied, child = staged.applied, staged.child
         return StagedCommit(
             Group(child) if child is not None else None,
             tuple(applied.added),
             applied.removed,
             applied.updated,
-            child is None,
+            self_removed=child is None,
+            committer=staged.committer,
+            external=applied.external_init is not None,
+            reinit=applied.reinit,
         )
 
     def commit(

@@ -31,11 +31,12 @@ class GroupRules:
         self,
         group_context: GroupContext,
         tree: RatchetTree,
-        committer_leaf_index: int,
+        committer_leaf_index: int | None,
         proposals: Sequence[Proposal],
         has_path: bool,
     ) -> None:
-        """Raise `Invalid` where the application refuses a list; context and tree are those before it."""
+        """Raise `Invalid` where the application refuses a list; context and tree are those before it.
+        `committer_leaf_index` is None for an external commit."""
 
     def app_data_update(self, component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
         """The new data of a component; raises `Unsupported` for an unknown one, `Invalid` for a bad
@@ -45,6 +46,11 @@ class GroupRules:
     def validate_leaf(self, leaf_node: LeafNode, group_context: GroupContext) -> None:
         """Raise `Invalid` where a leaf that enters the tree (or stands in it when we join) is not
         acceptable."""
+
+    def same_member(self, old: LeafNode, new: LeafNode) -> bool:
+        """Whether the credentials present the same member: asked where a leaf takes the place of another
+        (§5.3.1, §12.2), and of the members of a group that follows another (§11.2, §11.3)."""
+        return old.credential == new.credential
 
 
 RFC_RULES = GroupRules()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -106,6 +107,12 @@ class LeafNode(Struct):
             raise Invalid(Rule.LEAF_NODE_EXTENSION)
         if required is not None:
             self.check_required(required)
+
+    def check_context_extensions(self, extensions: Iterable[Extension]) -> None:
+        """Raises `Invalid(LEAF_NODE_CONTEXT)` unless the leaf supports the GroupContext's extensions."""
+        known = DEFAULT_TYPES | frozenset(self.capabilities.extensions)
+        if any(extension.extension_type not in known for extension in extensions):
+            raise Invalid(Rule.LEAF_NODE_CONTEXT)
 
     def check_required(self, required: RequiredCapabilities) -> None:
         """Raises `Invalid(LEAF_NODE_CAPABILITIES)` unless the leaf supports what is required (§11.1)."""

@@ -1,4 +1,4 @@
-"""Proposals: the changes that a commit can make (RFC 9420 §12.1; extensions draft §4.7, §4.8).
+"""Proposals: the changes that a commit can make (RFC 9420 §12.1; extensions draft §4.7, §4.8, §6.3).
 
 The wire gives no length of a proposal, so one of an unknown type cannot be skipped: it is `Unsupported`.
 `PROPOSALS.register` makes a private type known to the codec; `GroupRules.custom_proposals` lets a group
@@ -136,13 +136,21 @@ class AppEphemeral(Proposal):
     data: opaque
 
 
+@dataclass(frozen=True, slots=True)
+class SelfRemove(Proposal):
+    """Remove the member that sends it (extensions draft §6.3): in a PublicMessage, committed by reference."""
+
+    proposal_type: ClassVar[int] = 10
+    requires_path: ClassVar[bool] = True
+
+
 PROPOSALS = Select(
     uint16,
     {
         proposal.proposal_type: proposal
         for proposal in (
             Add, Update, Remove, PreSharedKey, ReInit, ExternalInit, GroupContextExtensions,
-            AppDataUpdate, AppEphemeral,
+            AppDataUpdate, AppEphemeral, SelfRemove,
         )
     },
     tag="proposal_type",

@@ -21,6 +21,7 @@ from starling.protocol.mls.private_message import (
     open_sender_data,
     protect_private,
 )
+from starling.protocol.mls.proposal import SelfRemove
 from starling.protocol.mls.public_message import PublicMessage, protect_public, unprotect_public
 from starling.protocol.mls.ratchet import Ratchet
 from starling.protocol.mls.rules import Rule
@@ -149,7 +150,10 @@ def open_handshake(epoch: Epoch, message: MLSMessage) -> AuthenticatedContent:
     if isinstance(body, PrivateMessage):
         if body.content_type == ContentType.APPLICATION:
             raise Invalid(Rule.CONTENT_TYPE)
-        return _open_private(epoch, message)[1]
+        content = _open_private(epoch, message)[1]
+        if isinstance(content.content.proposal, SelfRemove):
+            raise Invalid(Rule.SELF_REMOVE_PUBLIC)
+        return content
     if not isinstance(body, PublicMessage):
         raise Invalid(Rule.CONTENT_TYPE)
     return _open_public(epoch, body)
@@ -193,6 +197,10 @@ def _signature_key(epoch: Epoch, framed: FramedContent) -> bytes:
         if leaf is None:
             raise Invalid(Rule.SENDER_BLANK)
         return leaf.signature_key
+    if sender.sender_type == SenderType.NEW_MEMBER_COMMIT and framed.commit is not None:
+        if framed.commit.path is None:
+            raise Invalid(Rule.EXTERNAL_COMMIT_PATH)
+        return framed.commit.path.leaf_node.signature_key
     if framed.content_type != ContentType.PROPOSAL:
         raise Invalid(Rule.SENDER_TYPE)
     if sender.sender_type == SenderType.EXTERNAL:
@@ -207,3 +215,5 @@ def _check_epoch(epoch: Epoch, group_id: bytes, number: int) -> None:
         raise Invalid(Rule.WRONG_GROUP)
     if number != epoch.context.epoch:
         raise Invalid(Rule.WRONG_EPOCH)
+    if epoch.reinit is not None:
+        raise Invalid(Rule.REINIT_LAST)

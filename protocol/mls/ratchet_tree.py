@@ -94,14 +94,18 @@ class RatchetTree:
         kept = {index: value for index, value in self.hashes.items() if index not in stale}
         return RatchetTree(tuple(nodes), kept)
 
+    def with_free_leaf(self) -> tuple[RatchetTree, int]:
+        """The tree, doubled where it is full, and the index of its leftmost blank leaf (§7.7)."""
+        index = next((i for i in range(self.leaf_count) if self.nodes[2 * i] is None), self.leaf_count)
+        if index < self.leaf_count:
+            return self, index
+        size = tree_math.node_width(max(1, 2 * self.leaf_count) if self.leaf_count else 1)
+        padding: tuple[Node | None, ...] = (None,) * (size - len(self.nodes))
+        return RatchetTree(self.nodes + padding, self.hashes), index
+
     def with_leaf_added(self, leaf: LeafNode) -> tuple[RatchetTree, int]:
         """The new leaf at the leftmost blank place, the tree doubled where there is none (§7.7)."""
-        tree = self
-        index = next((i for i in range(self.leaf_count) if self.nodes[2 * i] is None), self.leaf_count)
-        if index == self.leaf_count:
-            size = tree_math.node_width(max(1, 2 * self.leaf_count) if self.leaf_count else 1)
-            padding: tuple[Node | None, ...] = (None,) * (size - len(self.nodes))
-            tree = RatchetTree(self.nodes + padding, self.hashes)
+        tree, index = self.with_free_leaf()
         changes: dict[int, Node | None] = {2 * index: leaf}
         for above in tree_math.direct_path(2 * index, tree.leaf_count):
             node = tree.parent_node(above)

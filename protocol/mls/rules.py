@@ -31,6 +31,9 @@ class Rule(enum.Enum):
     LEAF_NODE_ENCRYPTION_KEY = ("RFC 9420 §7.3", "encryption keys are unique in the tree")
     LEAF_NODE_SIGNATURE_KEY = ("RFC 9420 §7.3", "signature keys are unique in the tree")
 
+    LEAF_NODE_CONTEXT = ("RFC 9420 §13.4", "a leaf supports the GroupContext's extensions")
+    CREDENTIAL_SUCCESSOR = ("RFC 9420 §5.3.1", "a leaf's credential is a successor of the one it replaces")
+
     # ratchet trees
     TREE_TRAILING_BLANK = ("RFC 9420 §12.4.3.3", "the ratchet_tree extension has no blank node at its end")
     TREE_NODE_PLACE = ("RFC 9420 §12.4.3.3", "leaves stand at even, parents at odd places")
@@ -50,8 +53,6 @@ class Rule(enum.Enum):
     UPDATE_PATH_PUBLIC_KEY = ("RFC 9420 §7.6", "the public keys are those derived from the path secrets")
     UPDATE_PATH_KEY_REUSED = ("RFC 9420 §12.4.2", "the path's public keys are new in the tree")
     UPDATE_PATH_PARENT_HASH = ("RFC 9420 §7.9.1", "the leaf's parent hash is the path's")
-
-    # added below by the parts that check them
 
     # framing and message protection
     WRONG_GROUP = ("RFC 9420 §6", "a message's group_id is the group's")
@@ -86,6 +87,9 @@ class Rule(enum.Enum):
     PROPOSAL_TYPE_SUPPORT = ("RFC 9420 §12.2", "all members that stay support a proposal's type")
     PROPOSAL_CUSTOM = ("RFC 9420 §12.1", "a private proposal can be applied to the tree")
     PROPOSAL_EXTERNAL_TYPE = ("RFC 9420 §12.1.8", "an external proposal is of a type allowed for its sender")
+    SELF_REMOVE_BY_VALUE = ("extensions §6.3", "a SelfRemove is committed by reference")
+    SELF_REMOVE_SENDER = ("extensions §6.3", "a SelfRemove comes from a member")
+    SELF_REMOVE_PUBLIC = ("extensions §6.3", "a SelfRemove is sent in a PublicMessage")
     EXTERNAL_SENDER = ("RFC 9420 §12.1.8.1", "an external sender is in the group's list")
     APP_DATA_LIST = ("extensions §4.7", "a component has one remove or one or more updates")
     APP_DATA_ABSENT = ("extensions §4.7", "what is removed is there")
@@ -96,11 +100,22 @@ class Rule(enum.Enum):
     CONFIRMATION_TAG = ("RFC 9420 §6.1", "the confirmation tag is the new epoch's")
     EPOCH_LIMIT = ("RFC 9420 §8.1", "the epoch is below 2^64 - 1")
 
-    # welcomes
+    # reinitialization and branching
+    REINIT_LAST = ("RFC 9420 §12.4.2", "nothing is sent in a group after the commit of a ReInit")
+
+    # external commits
+    EXTERNAL_PUB = ("RFC 9420 §12.4.3.2", "the GroupInfo for an external commit has an external_pub")
+    EXTERNAL_COMMIT_PATH = ("RFC 9420 §12.4.3.2", "an external commit has a path")
+    EXTERNAL_COMMIT_REFERENCE = ("RFC 9420 §12.4.3.2", "an external commit refers to SelfRemoves only")
+    EXTERNAL_COMMIT_PROPOSAL = ("RFC 9420 §12.2", "an external commit holds no other kinds of proposals")
+    EXTERNAL_COMMIT_INIT = ("RFC 9420 §12.2", "an external commit has one ExternalInit")
+    EXTERNAL_COMMIT_REMOVE = ("RFC 9420 §12.2", "an external commit has at most one Remove")
+
+    # welcomes and GroupInfos
     WELCOME_NOT_FOR_ME = ("RFC 9420 §12.4.3.1", "the Welcome has secrets for the key package")
     WELCOME_SUITE = ("RFC 9420 §12.4.3.1", "key package, Welcome and GroupInfo have one cipher suite")
-    WELCOME_TREE = ("RFC 9420 §12.4.3.1", "the ratchet tree comes with the Welcome or beside it")
-    WELCOME_SIGNER = ("RFC 9420 §12.4.3.1", "the GroupInfo's signer is a member")
-    WELCOME_SIGNATURE = ("RFC 9420 §12.4.3.1", "the GroupInfo's signature verifies")
+    GROUP_INFO_TREE = ("RFC 9420 §12.4.3.1", "the ratchet tree comes with the Welcome or beside it")
+    GROUP_INFO_SIGNER = ("RFC 9420 §12.4.3.1", "the GroupInfo's signer is a member")
+    GROUP_INFO_SIGNATURE = ("RFC 9420 §12.4.3.1", "the GroupInfo's signature verifies")
     WELCOME_MY_LEAF = ("RFC 9420 §12.4.3.1", "the key package's leaf is in the tree")
     WELCOME_PATH_SECRET = ("RFC 9420 §12.4.3.1", "the path secret gives the keys of the tree")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls.apply_proposals import (
@@ -13,16 +14,27 @@ from starling.protocol.mls.apply_proposals import (
     check_new_tree,
 )
 from starling.protocol.mls.commit import Commit
-from starling.protocol.mls.epoch import Epoch, enter_child, provisional_context
+from starling.protocol.mls.epoch import CommitDigest, Epoch, enter_child, provisional_context
+from starling.protocol.mls.external_init import open_init_secret
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.private_tree import PrivateTree, keys_in
 from starling.protocol.mls.proposal_list import ReceivedProposals, requires_path, resolve_proposals
 from starling.protocol.mls.psk import FindPsk, find_psk_secret
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.update_path import apply_path, open_path
+from starling.protocol.mls.wire_format import ContentType, SenderType
 
 FindLeafKey = Callable[[bytes], bytes | None]
 """The private key of an encryption key of ours, None where it is not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The child epoch, None where the commit removes us; what the commit changed, and its sender's leaf."""
+
+    child: Epoch | None
+    applied: AppliedProposals
+    committer: int
 
 
 def stage_commit(
@@ -34,33 +46,39 @@ def stage_commit(
     signature_private_key: bytes | None,
     proposals: ReceivedProposals,
     now: int | None,
-) -> tuple[Epoch | None, AppliedProposals]:
-    """The child epoch, None where the commit removes us; and what the commit changed.
+) -> Staged:
+    """The epoch after a commit of a member or of a new member (§12.4.3.2).
 
     `content` was opened and verified in this epoch. Raises `Invalid`, `Unsupported`, `VerificationFailed`,
     `Pending` for a missing PSK or proposal, `UsageError` (`leaf_key_missing`) without the key of our new
     leaf.
     """
     suite = epoch.suite
-    committer, commit = _committer(epoch, content)
-    listed = resolve_proposals(commit.proposals, epoch.context, committer, proposals)
+    member, commit = _committer(epoch, content)
+    listed = resolve_proposals(commit.proposals, epoch.context, content.content.sender, proposals)
     has_path = commit.path is not None
     if not has_path and requires_path(listed):
         raise Invalid(Rule.PATH_REQUIRED)
     applied = apply_proposals(
-        suite, epoch.context, epoch.tree, committer, listed, epoch.rules, has_path=has_path, now=now
+        suite, epoch.context, epoch.tree, member, listed, epoch.rules, has_path=has_path, now=now
     )
-    tree = applied.tree
+    tree, committer = (applied.tree, member) if member is not None else applied.tree.with_free_leaf()
     if commit.path is not None:
         tree = apply_path(suite, tree, committer, commit.path)
-    provisional = provisional_context(epoch, tree, applied.extensions)
+    provisional = provisional_context(suite, epoch.context, tree, applied.extensions)
     if commit.path is not None:
-        check_committer_leaf(suite, provisional, commit.path.leaf_node, committer, epoch.rules)
+        replaced = applied.resynced if member is None else member
+        old = epoch.tree.leaf(replaced) if replaced is not None else None
+        check_committer_leaf(suite, provisional, commit.path.leaf_node, committer, epoch.rules, old)
     check_new_tree(epoch.tree, tree)
     if epoch.own_leaf_index in applied.removed:
-        return None, applied
+        return Staged(None, applied, committer)
     # After the removal: who is removed need not have the PSKs that the others mix in.
     psk_secret = find_psk_secret(suite, applied.psk_ids, psks)
+    external_init_secret = None
+    if applied.external_init is not None:
+        external_secret = epoch.secrets.external_secret
+        external_init_secret = open_init_secret(suite, external_secret, applied.external_init.kem_output)
     keys = _private_keys(epoch, applied, leaf_private_key)
     root_path_secret = commit_secret = None
     if commit.path is not None:
@@ -78,28 +96,31 @@ def stage_commit(
         epoch,
         provisional,
         tree,
-        wire_format=content.wire_format,
-        content=content.content,
-        signature=content.auth.signature,
+        commit=CommitDigest(content.wire_format, content.content, content.auth.signature),
         root_path_secret=root_path_secret,
         commit_secret=commit_secret,
         psk_secret=psk_secret,
         private_keys=keys,
         signature_private_key=signing,
+        external_init_secret=external_init_secret,
+        reinit=applied.reinit,
     ).epoch
     if content.auth.confirmation_tag is None or not _same(
         child.confirmation_tag, content.auth.confirmation_tag
     ):
         child.wipe()
         raise Invalid(Rule.CONFIRMATION_TAG)
-    return child, applied
+    return Staged(child, applied, committer)
 
 
 def _same(first: bytes, second: bytes) -> bool:
     return hmac.compare_digest(first, second)
 
 
-def _committer(epoch: Epoch, content: AuthenticatedContent) -> tuple[int, Commit]:
+def _committer(epoch: Epoch, content: AuthenticatedContent) -> tuple[int | None, Commit]:
+    """The committer's leaf, None for an external commit; and the commit."""
+    if epoch.reinit is not None:
+        raise Invalid(Rule.REINIT_LAST)
     framed = content.content
     if framed.group_id != epoch.context.group_id:
         raise Invalid(Rule.WRONG_GROUP)
@@ -107,6 +128,9 @@ def _committer(epoch: Epoch, content: AuthenticatedContent) -> tuple[int, Commit
         raise Invalid(Rule.WRONG_EPOCH)
     if framed.commit is None:
         raise Invalid(Rule.CONTENT_TYPE)
+    if framed.sender.sender_type == SenderType.NEW_MEMBER_COMMIT:
+        epoch.rules.check_sender(framed.sender, ContentType.COMMIT)
+        return None, framed.commit
     committer = framed.sender.leaf_index
     if committer is None:
         raise Invalid(Rule.SENDER_TYPE)

@@ -238,7 +238,7 @@ def test_components_and_private_proposals_that_are_not_known(party: Party) -> No
     from starling.protocol.mls.proposal import AppDataUpdate
 
     leaf, _ = party.clients[2].signed_leaf()
-    for proposal in (AppDataUpdate(0x8123, 1, b""), ReplaceLeaf(2, leaf), ReInit(b"", 1, 1, ())):
+    for proposal in (AppDataUpdate(0x8123, 1, b""), ReplaceLeaf(2, leaf)):
         content = _commit(party, [proposal])
         with pytest.raises(Unsupported):
             party.groups[1].stage(content)
@@ -248,7 +248,7 @@ def test_senders_of_commits(party: Party) -> None:
     group = party.groups[1]
     assert _refused(lambda: group.stage(_commit(party, sender=Sender.member(1)))) is Rule.OWN_MESSAGE
     assert _refused(lambda: group.stage(_commit(party, sender=Sender.member(3)))) is Rule.SENDER_BLANK
-    assert _refused(lambda: group.stage(_commit(party, sender=Sender(4)))) is Rule.SENDER_TYPE
+    assert _refused(lambda: group.stage(_commit(party, sender=Sender(2, None, 0)))) is Rule.SENDER_TYPE
 
 
 def test_the_confirmation_tag_and_every_part_of_a_path_count(party: Party) -> None:

@@ -66,7 +66,7 @@ def test_the_tree_beside_the_welcome() -> None:
     assert made.welcome is not None
     with pytest.raises(Invalid) as refused:
         newcomer.join(made.welcome, bundle)
-    assert refused.value.rule is Rule.WELCOME_TREE
+    assert refused.value.rule is Rule.GROUP_INFO_TREE
     welcome = MLSMessage.decode(made.welcome).body
     assert isinstance(welcome, Welcome)
     tree = type(made.next.tree).decode(made.next.tree.encode())

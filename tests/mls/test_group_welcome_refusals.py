@@ -79,8 +79,8 @@ def test_what_is_not_forged_is_joined(adder: Adder) -> None:
 @pytest.mark.parametrize(
     ("rule", "change"),
     [
-        (Rule.WELCOME_SIGNER, lambda info: replace(info, signer=77)),
-        (Rule.WELCOME_SIGNATURE, lambda info: replace(info, signer=1)),
+        (Rule.GROUP_INFO_SIGNER, lambda info: replace(info, signer=77)),
+        (Rule.GROUP_INFO_SIGNATURE, lambda info: replace(info, signer=1)),
         (Rule.TREE_HASH, lambda info: _context(info, tree_hash=bytes(32))),
         (Rule.CONFIRMATION_TAG, lambda info: replace(info, confirmation_tag=bytes(32))),
         (Rule.CONFIRMATION_TAG, lambda info: _context(info, epoch=9)),
@@ -113,7 +113,7 @@ def _tree(info: GroupInfo) -> RatchetTree:
 def test_a_signature_that_is_not_the_signers(adder: Adder) -> None:
     with pytest.raises(Invalid) as refused:
         adder.join(adder.welcome(replace(adder.info, signature=bytes(64))))
-    assert refused.value.rule is Rule.WELCOME_SIGNATURE
+    assert refused.value.rule is Rule.GROUP_INFO_SIGNATURE
 
 
 def test_a_path_secret_that_is_not_the_trees(adder: Adder) -> None:

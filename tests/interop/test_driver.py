@@ -63,7 +63,7 @@ def meet(alice: Peer, bob: Peer, suite: int = 1, **options: Any) -> None:
     if not options.get("ratchet_tree_extension", True):
         with pytest.raises(Refused) as refused:
             bob.call("join", welcome=added["welcome"])
-        assert refused.value.rule == "WELCOME_TREE"
+        assert refused.value.rule == "GROUP_INFO_TREE"
         beside = {"ratchet_tree": alice.call("ratchet_tree", group=GROUP)["ratchet_tree"]}
     joined = bob.call("join", welcome=added["welcome"], **beside)
     assert joined["group"] == GROUP

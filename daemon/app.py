@@ -79,10 +79,13 @@ async def run(
     config: Config,
     *,
     ready: Ready,
+    stdio: trio.abc.Stream | None = None,
     engine_factory: EngineFactory = real_engine,
     network_factory: Callable[[NetworkOptions], Network] = open_network,
 ) -> None:
     """Run the daemon until SIGTERM, SIGINT, `daemon.shutdown` or cancellation; `ready` is told where it listens.
+
+    A client on `stdio` is served beside the socket, and the daemon ends with it.
 
     Raises DaemonError where it cannot start or go on.
     """
@@ -98,7 +101,7 @@ async def run(
             identity = Identity.load(store.identity())
             clock = Clock()
             engine = engine_factory(identity, store.records(), clock())
-            await _run(paths, config, store, identity, engine, clock, network_factory, told)
+            await _run(paths, config, store, identity, engine, clock, network_factory, told, stdio)
         except DecodeError as error:
             raise DaemonError(
                 f"the store in {paths.data} does not load ({error}): it is damaged, or of another version",
@@ -136,6 +139,7 @@ async def _run(
     clock: Clock,
     network_factory: Callable[[NetworkOptions], Network],
     ready: Ready,
+    stdio: trio.abc.Stream | None,
 ) -> None:
     async with trio.open_nursery() as nursery:
         stop = nursery.cancel_scope.cancel
@@ -144,7 +148,7 @@ async def _run(
         loop = Loop(engine, store, network, clock=clock)
         methods = Methods(loop, network, identity, str(paths.socket), stop)
 
-        def connect(stream: trio.SocketStream) -> Connection:
+        def connect(stream: trio.abc.Stream) -> Connection:
             return Connection(stream, methods.handlers, loop.hub)
 
         nursery.start_soon(_run_loop, loop, addresses)
@@ -157,6 +161,9 @@ async def _run(
                 "addresses": list(addresses),
             }
         )
+        if stdio is not None:
+            await connect(stdio).run()
+            stop()
 
 
 async def _run_loop(loop: Loop, addresses: tuple[str, ...]) -> None:

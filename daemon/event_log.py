@@ -27,18 +27,21 @@ class StoredEvent:
     universe_id: bytes
     body: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The event as apps see it."""
+        return {
+            "seq": self.seq,
+            "time": self.time,
+            "kind": self.kind,
+            "universe_id": self.universe_id.hex(),
+            "body": event_body(self.body),
+        }
+
     @cached_property
     def json(self) -> bytes:
-        """The event as apps see it, made once for all of them: a JSON object in UTF-8."""
-        return encode_json(
-            {
-                "seq": self.seq,
-                "time": self.time,
-                "kind": self.kind,
-                "universe_id": self.universe_id.hex(),
-                "body": event_body(self.body),
-            }
-        )
+        """The same in JSON, made once for all apps."""
+        return encode_json(self.shown)
 
 
 class EventLog:

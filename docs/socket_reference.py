@@ -1,14 +1,16 @@
-"""Writes the list of methods into docs/socket.md from the schema: `python docs/socket_reference.py`."""
+"""Writes what the schema says into docs/socket.md and docs/openrpc.json: `python docs/socket_reference.py`."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from starling.daemon.ipc.event_kinds import EVENT_KINDS
+from starling.daemon.ipc.openrpc import document
 from starling.daemon.ipc.schema import METHODS, Method, Parameter
 
 PAGE = Path(__file__).resolve().parent / "socket.md"
-BEGIN = "<!-- methods: written by docs/socket_reference.py -->"
-END = "<!-- end of methods -->"
+OPENRPC = PAGE.with_name("openrpc.json")
 
 
 def _bounds(parameter: Parameter) -> str:
@@ -37,17 +39,35 @@ def _method(method: Method) -> str:
     return "\n".join(lines)
 
 
-def reference() -> str:
+def methods() -> str:
     """The list of all methods, in Markdown."""
     return "\n\n".join(_method(method) for method in METHODS.values())
 
 
+def events() -> str:
+    """The table of all kinds of events."""
+    rows = [
+        f"| `{kind}` | {doc} | {', '.join(f'`{member}`' for member in members)} |"
+        for kind, (doc, members) in EVENT_KINDS.items()
+    ]
+    return "\n".join(["| kind | when | its body |", "|---|---|---|", *rows])
+
+
 def page(text: str) -> str:
-    """The page with the list between its two marks replaced."""
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n\n{reference()}\n\n{END}{tail}"
+    """The page with what stands between its marks replaced."""
+    for name, content in (("methods", methods()), ("events", events())):
+        begin, end = f"<!-- {name}: written by docs/socket_reference.py -->", f"<!-- end of {name} -->"
+        head, rest = text.split(begin)
+        _, tail = rest.split(end)
+        text = f"{head}{begin}\n\n{content}\n\n{end}{tail}"
+    return text
+
+
+def openrpc() -> str:
+    """The OpenRPC document, as it stands in its file."""
+    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text()))
+    OPENRPC.write_text(openrpc())

@@ -109,6 +109,8 @@ def send(client: Client, args: Namespace) -> int:
     if args.id:
         params["id"] = args.id
     done = client.call("message.send", params, wait=15)
+    if "warning" in done:
+        _warn(done["warning"])
     if done["state"] != "sent":
         return _show(args, done, f"queued {done['id']}")
     recipients = done["recipients"]
@@ -168,9 +170,7 @@ def listen(client: Client, args: Namespace) -> int:
             done = event["seq"]
         elif told.get("method") == "events.lost":
             lost = told["params"]
-            sys.stderr.write(
-                f"starling: events {lost['from']} to {lost['to']} are no longer kept; see 'history'\n"
-            )
+            _warn(f"events {lost['from']} to {lost['to']} are no longer kept; see 'history'")
         elif told.get("method") == "events.lagged":
             # A slow reader is not waited for; it goes on after what it was sent last.
             rest = {name: value for name, value in params.items() if name not in ("cursor", "from")}
@@ -264,6 +264,11 @@ def status(client: Client, args: Namespace) -> int:
         output.as_json(shown)
     else:
         output.pairs(shown)
+        for universe_id in shown.get("rollback_suspected", ()):
+            _warn(
+                f"in universe {universe_id[:12]} this node was probably put back to an old state, "
+                "and others cannot read what it sends; remove it there and join anew with a new identity"
+            )
     return EXIT_OK
 
 
@@ -279,6 +284,10 @@ def peers(client: Client, args: Namespace) -> int:
 
 def stop(client: Client, args: Namespace) -> int:
     return _show(args, client.call("daemon.shutdown", {}), "the daemon is stopping")
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"starling: {output.clean(text)}\n")
 
 
 def _show(args: Namespace, result: dict[str, Any], text: str) -> int:

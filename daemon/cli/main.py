@@ -139,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     daemon.add_argument(
         "--config", metavar="FILE", help="configuration (default: starling.toml, see configs/)"
     )
+    daemon.add_argument(
+        "--stdio",
+        action="store_true",
+        help="serve an app on standard input and output too, and end with it; the ready line goes to "
+        "standard error",
+    )
     daemon.set_defaults(node="daemon")
     add(top, "stop", "end the running daemon", commands.stop)
 
@@ -194,9 +200,17 @@ def _parser() -> argparse.ArgumentParser:
 
     listen = add(top, "listen", "print messages (or other events) as they come", commands.listen)
     listen.add_argument("universe", metavar="UNIVERSE", nargs="?", help="only of this one")
-    listen.add_argument("--cursor", metavar="NAME", help="go on where this name stopped, and keep its place")
     listen.add_argument(
-        "--from", dest="start", metavar="SEQ", help="where a new cursor begins: a number, or 'now'"
+        "--cursor",
+        metavar="NAME",
+        help="go on where this name stopped, and keep its place; a new name begins at the oldest kept event, "
+        "or where --from says (without a cursor: now)",
+    )
+    listen.add_argument(
+        "--from",
+        dest="start",
+        metavar="SEQ",
+        help="where a new cursor begins: after the event of this number (0: the oldest kept), or 'now'",
     )
     listen.add_argument("--count", type=int, metavar="N", help="end after that many")
     listen.add_argument("--timeout", type=float, metavar="S", help="end after that many seconds")

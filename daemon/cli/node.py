@@ -59,7 +59,19 @@ def daemon(paths: Paths, args: Namespace) -> int:
             sys.stdout.flush()
 
     async def main() -> None:
-        await app.run(paths, config, ready=ready)
+        if not args.stdio:
+            return await app.run(paths, config, ready=ready)
+        async with _standard_streams() as stdio:
+            await app.run(paths, config, ready=ready, stdio=stdio)
 
     trio.run(main)
     return EXIT_OK
+
+
+def _standard_streams() -> trio.abc.Stream:
+    """Standard input and output for a client alone: what else is printed, the ready line too, goes to the log."""
+    streams: trio.abc.Stream = trio.StapledStream(
+        trio.lowlevel.FdStream(os.dup(1)), trio.lowlevel.FdStream(os.dup(0))
+    )
+    os.dup2(2, 1)
+    return streams

@@ -7,10 +7,9 @@ under way, subscriptions, bytes waiting to be written. A client that does not re
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -18,34 +17,49 @@ import trio
 from starling.daemon.event_hub import EventHub
 from starling.daemon.event_log import StoredEvent
 from starling.daemon.ipc.errors import INVALID_REQUEST, PARSE_ERROR, RpcError, as_rpc_error, refused
-from starling.daemon.ipc.lines import read_lines
+from starling.daemon.ipc.framing import FRAMINGS, LINE_SECONDS, FrameReader, TooLong, TooSlow
 from starling.daemon.ipc.outbox import Outbox
 from starling.daemon.ipc.schema import MAX_BATCH, MAX_LINE, MAX_SUBSCRIPTIONS, find_method, validate
-from starling.daemon.render import encode_json
 
 log = logging.getLogger("starling.ipc")
 
 MAX_UNDER_WAY = 64
+_BATCH_OVERHEAD = 8
 LAG_SECONDS = 10.0
 """How long a full queue is waited for before a subscription is ended as lagging."""
 
 STALL_SECONDS = 120.0
 """How long one write may take before the connection is closed."""
 
-Later = Callable[[], Awaitable[Any]]
-"""The part of a method that only waits."""
-
 Handler = Callable[["Connection", dict[str, Any]], Awaitable[Any]]
+
+Wanted = Callable[[StoredEvent], bool]
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A request whose ordered part is done: `answer` waits for the rest and gives the answer, None for none.
+
+    `feeds` are the subscriptions that it made, (number, start, wanted): they begin after the answer.
+    """
+
+    answer: Callable[[], Awaitable[bytes | None]]
+    feeds: list[tuple[int, int, Wanted]] = field(default_factory=list)
 
 
 class Connection:
     """Serves one stream until the client closes it."""
 
-    def __init__(self, stream: trio.SocketStream, handlers: dict[str, Handler], hub: EventHub) -> None:
+    def __init__(self, stream: trio.abc.Stream, handlers: dict[str, Handler], hub: EventHub) -> None:
         self._stream = stream
         self._handlers = handlers
         self._hub = hub
+        self._framing = FRAMINGS["json"]
+        self._reader = FrameReader(stream, self._framing)
         self._outbox = Outbox()
+        self._may_choose_framing = False
+        self.framing_chosen = "json"
+        self._feeds: list[tuple[int, int, Wanted]] = []
         self._under_way = trio.Semaphore(MAX_UNDER_WAY)
         self._subscriptions: dict[int, trio.CancelScope] = {}
         self._next_subscription = 1
@@ -66,33 +80,55 @@ class Connection:
                 self._outbox.close()
 
     async def _read(self) -> None:
-        async with aclosing(read_lines(self._stream)) as lines:
-            async for line in lines:
-                await self._take_line(line)
+        self._may_choose_framing = True
+        while True:
+            try:
+                data = await self._reader.next()
+            except TooLong:
+                await self._answer_error(
+                    RpcError(INVALID_REQUEST, f"a line has at most {MAX_LINE} bytes", "line_too_long")
+                )
+                continue
+            except TooSlow:
+                await self._answer_error(
+                    RpcError(
+                        INVALID_REQUEST,
+                        f"a line did not end within {LINE_SECONDS:.0f} s of its beginning; "
+                        "the connection is closed",
+                        "line_too_slow",
+                    )
+                )
+                return
+            if data is None:
+                return
+            await self._take_data(data)
 
-    async def _take_line(self, line: bytes | None) -> None:
-        if line is None:
-            await self._answer_error(
-                RpcError(INVALID_REQUEST, f"a line has at most {MAX_LINE} bytes", "line_too_long")
-            )
-            return
-        if not line.strip():
+    async def _take_data(self, data: bytes) -> None:
+        if self.framing_chosen == "json" and not data.strip():
             return
         try:
-            request = json.loads(line)
+            request = self._framing.decode(data)
         except (ValueError, RecursionError):
-            await self._answer_error(RpcError(PARSE_ERROR, "this line is not JSON", "parse_error"))
+            name = "JSON" if self.framing_chosen == "json" else self.framing_chosen
+            await self._answer_error(RpcError(PARSE_ERROR, f"this is not {name}", "parse_error"))
             return
         if isinstance(request, list):
+            self._may_choose_framing = False
             await self._start_batch(request)
         else:
             await self._start(request)
+            self._may_choose_framing = False
 
     async def _start(self, request: Any) -> None:
         await self._under_way.acquire()
-        later = await self._take(request)
+        taken = await self._take(request)
         assert self._nursery is not None
-        self._nursery.start_soon(self._finish, [later], False)
+        if FRAMINGS[self.framing_chosen] is self._framing:
+            self._nursery.start_soon(self._finish, [taken], False)
+            return
+        # The answer still goes out in the old framing; nothing is read, and nothing else written, before it.
+        await self._finish([taken], False)
+        self._framing = self._reader.framing = FRAMINGS[self.framing_chosen]
 
     async def _start_batch(self, requests: list[Any]) -> None:
         if not 0 < len(requests) <= MAX_BATCH:
@@ -101,12 +137,12 @@ class Connection:
             )
             return
         await self._under_way.acquire()
-        laters = [await self._take(request) for request in requests]
+        taken = [await self._take(request) for request in requests]
         assert self._nursery is not None
-        self._nursery.start_soon(self._finish, laters, True)
+        self._nursery.start_soon(self._finish, taken, True)
 
-    async def _take(self, request: Any) -> Later:
-        """The part of a request that keeps the order; what it returns gives the answer, None for none."""
+    async def _take(self, request: Any) -> _Taken:
+        """Do the part of a request that keeps the order."""
         identifier: Any = None
         silent = False
         result: Any = None
@@ -117,8 +153,9 @@ class Connection:
             result = await self._handlers[name](self, validate(method, params))
         except Exception as caught:
             error = caught
+        feeds, self._feeds = self._feeds, []
 
-        async def later() -> bytes | None:
+        async def answer() -> bytes | None:
             nonlocal result, error
             if error is None and callable(result):
                 try:
@@ -128,32 +165,37 @@ class Connection:
             if silent:
                 return None
             if error is not None:
-                return _error_object(identifier, error)
-            answer = encode_json({"jsonrpc": "2.0", "id": identifier, "result": result})
-            if len(answer) > MAX_LINE:
-                return _error_object(identifier, refused("the answer is too long; ask for less", "too_long"))
-            return answer
+                return self._encode_error(identifier, error)
+            encoded = self._framing.encode({"jsonrpc": "2.0", "id": identifier, "result": result})
+            if len(encoded) > MAX_LINE:
+                too_long = refused("the answer is too long; ask for less", "too_long")
+                return self._encode_error(identifier, too_long)
+            return encoded
 
-        return later
+        return _Taken(answer, feeds)
 
-    async def _finish(self, laters: list[Later], batch: bool) -> None:
+    async def _finish(self, requests: list[_Taken], batch: bool) -> None:
         try:
-            answers = [answer for later in laters if (answer := await later()) is not None]
+            answers = [answer for taken in requests if (answer := await taken.answer()) is not None]
             if batch and answers:
-                while sum(map(len, answers)) + len(answers) > MAX_LINE:
+                while sum(map(len, answers)) + len(answers) + _BATCH_OVERHEAD > MAX_LINE:
                     longest = max(range(len(answers)), key=lambda at: len(answers[at]))
-                    identifier = json.loads(answers[longest])["id"]
-                    answers[longest] = _error_object(
+                    identifier = self._framing.decode(answers[longest])["id"]
+                    answers[longest] = self._encode_error(
                         identifier, refused("the answers are too long together; ask one by one", "too_long")
                     )
-                await self._outbox.put(b"[" + b",".join(answers) + b"]\n")
+                await self._outbox.put(self._framing.frame_batch(answers))
             elif answers:
-                await self._outbox.put(answers[0] + b"\n")
+                await self._outbox.put(self._framing.frame(answers[0]))
+            assert self._nursery is not None
+            for taken in requests:
+                for feed in taken.feeds:
+                    self._nursery.start_soon(self._feed, *feed)
         finally:
             self._under_way.release()
 
     async def _answer_error(self, error: RpcError) -> None:
-        await self._outbox.put(_error_object(None, error) + b"\n")
+        await self._outbox.put(self._framing.frame(self._encode_error(None, error)))
 
     async def _write(self, connection: trio.CancelScope) -> None:
         while data := await self._outbox.take():
@@ -170,15 +212,20 @@ class Connection:
             if self.after_answer is not None:
                 self.after_answer()
 
-    def subscribe(self, start: int, wanted: Callable[[StoredEvent], bool]) -> int:
-        """Feed every wanted event after `start`; returns the number of the subscription."""
+    def choose_framing(self, name: str) -> None:
+        """Use a framing for all that follows the request that is being taken, and its answer."""
+        if not self._may_choose_framing and name != self.framing_chosen:
+            raise refused("the framing is chosen by the first request of a connection", "framing")
+        self.framing_chosen = name
+
+    def subscribe(self, start: int, wanted: Wanted) -> int:
+        """Feed every wanted event after `start`, once the request is answered; the subscription's number."""
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise refused(f"a connection has at most {MAX_SUBSCRIPTIONS} subscriptions", "too_many")
         number = self._next_subscription
         self._next_subscription += 1
         self._subscriptions[number] = trio.CancelScope()
-        assert self._nursery is not None
-        self._nursery.start_soon(self._feed, number, start, wanted)
+        self._feeds.append((number, start, wanted))
         return number
 
     def unsubscribe(self, number: int) -> None:
@@ -187,8 +234,7 @@ class Connection:
             raise refused(f"there is no subscription {number} on this connection", "unknown_subscription")
         self._subscriptions[number].cancel()
 
-    async def _feed(self, number: int, start: int, wanted: Callable[[StoredEvent], bool]) -> None:
-        head = b'{"jsonrpc":"2.0","method":"events.event","params":{"subscription":%d,"event":' % number
+    async def _feed(self, number: int, start: int, wanted: Wanted) -> None:
         try:
             with self._subscriptions[number]:
                 seq = start
@@ -200,7 +246,8 @@ class Connection:
                     for event in events:
                         if wanted(event):
                             with trio.move_on_after(LAG_SECONDS) as lag:
-                                await self._outbox.put(head + event.json + b"}}\n")
+                                told = self._framing.encode_event(number, event)
+                                await self._outbox.put(self._framing.frame(told))
                             if lag.cancelled_caught:
                                 self._notify("events.lagged", {"subscription": number, "seq": seq})
                                 return
@@ -209,7 +256,16 @@ class Connection:
             del self._subscriptions[number]
 
     def _notify(self, method: str, params: dict[str, Any]) -> None:
-        self._outbox.put_now(encode_json({"jsonrpc": "2.0", "method": method, "params": params}) + b"\n")
+        told = self._framing.encode({"jsonrpc": "2.0", "method": method, "params": params})
+        self._outbox.put_now(self._framing.frame(told))
+
+    def _encode_error(self, identifier: Any, error: Exception) -> bytes:
+        told = as_rpc_error(error)
+        if told is not error and told.data["code"] == "internal":
+            log.error("a request failed", exc_info=error)
+        if isinstance(told, _Malformed):
+            identifier = told.identifier
+        return self._framing.encode({"jsonrpc": "2.0", "id": identifier, "error": told.object()})
 
 
 def _envelope(request: Any) -> tuple[Any, bool, str, Any]:
@@ -236,12 +292,3 @@ class _Malformed(RpcError):
             "bad_request",
         )
         self.identifier = identifier
-
-
-def _error_object(identifier: Any, error: Exception) -> bytes:
-    told = as_rpc_error(error)
-    if told is not error and told.data["code"] == "internal":
-        log.error("a request failed", exc_info=error)
-    if isinstance(told, _Malformed):
-        identifier = told.identifier
-    return encode_json({"jsonrpc": "2.0", "id": identifier, "error": told.object()})

@@ -13,6 +13,7 @@ from typing import Any
 from starling.daemon import render
 from starling.daemon.event_log import StoredEvent
 from starling.daemon.history import OwnMessage
+from starling.daemon.ipc import openrpc
 from starling.daemon.ipc.connection import Connection, Handler
 from starling.daemon.ipc.errors import refused
 from starling.daemon.ipc.schema import API_VERSION, MAX_LINE, METHODS
@@ -30,8 +31,15 @@ _JOIN_REFUSALS = {
     "ticket.unknown": "the ticket is not known there",
     "ticket.removed": "whoever used this ticket was removed from the universe",
 }
+_SENT_MEMBERS = ("recipients", "epoch", "dmls_epoch")
 _PAGE_BYTES = MAX_LINE - 64 * 1024
 MAX_CURSORS = 1024
+_SHOWN_DIGITS = 12
+_MOST_SHOWN = 8
+_ROLLED_BACK = (
+    "a member knows a newer state of this node's own group than the node itself: it was probably put back to an "
+    "old state, and others cannot read what it sends from now on; see 'starling universe show'"
+)
 
 
 class Methods:
@@ -48,22 +56,32 @@ class Methods:
         self._started = time.monotonic()
         self.handlers: dict[str, Handler] = {name: getattr(self, name.replace(".", "_")) for name in METHODS}
 
-    async def hello(self, _: Connection, params: dict[str, Any]) -> Any:
+    @property
+    def _engine(self) -> Any:
+        return self._loop.engine
+
+    async def hello(self, connection: Connection, params: dict[str, Any]) -> Any:
         wanted = (params["want"] or "1").split(".")[0]
         if wanted != str(API_VERSION["major"]):
             raise refused(
                 f"this daemon speaks version {API_VERSION['major']}.x of the interface", "api_version"
             )
+        if params["framing"] is not None:
+            connection.choose_framing(params["framing"])
         return {
             "server": "starling",
             "version": version("starling"),
             "api": API_VERSION,
-            "features": ["cursors", "batch"],
+            "features": ["cursors", "batch", "msgpack"],
+            "framing": connection.framing_chosen,
             "profile": self._profile(),
         }
 
     async def ping(self, _: Connection, params: dict[str, Any]) -> Any:
         return {"pong": True}
+
+    async def rpc_discover(self, _: Connection, params: dict[str, Any]) -> Any:
+        return openrpc.document()
 
     async def daemon_status(self, _: Connection, params: dict[str, Any]) -> Any:
         status = await self._loop.view(lambda engine: engine.status())
@@ -92,6 +110,15 @@ class Methods:
         return {**render.plain(shown), "addresses": list(self._loop.addresses)}
 
     async def universe_create(self, _: Connection, params: dict[str, Any]) -> Any:
+        universes: list[Mapping[str, Any]] = self._engine.universes()
+        for universe in universes:
+            if universe["name"] == params["name"] and universe.get("state") != "removed":
+                raise refused(
+                    f"there is a universe {params['name'][:80]!r} on this node already "
+                    f"({universe['universe_id'].hex()[:_SHOWN_DIGITS]}...); choose another name",
+                    "universe.exists",
+                    universe_id=universe["universe_id"].hex(),
+                )
         reply = await self._loop.submit(inputs.CreateUniverse(params["name"], params["cipher_suite"]))
 
         async def later() -> Any:
@@ -170,7 +197,7 @@ class Methods:
         if known is not None and (known["body"], known["type"]) != (body, params["type"]):
             raise refused("another message was sent with this id; draw a new one", "id_used")
         if known is not None and known["sent"] is not None:
-            return _sent(message_id, known["sent"])
+            return self._sent(universe, message_id, known["sent"])
         expecting = self._loop.hub.expect_sent(universe, message_id)
         expectation = expecting.__enter__()
         try:
@@ -184,17 +211,22 @@ class Methods:
             try:
                 outcome = await reply.wait()
                 if outcome["state"] != "sent" and params["wait"]:
-                    outcome = await expectation.wait(params["timeout"])
-                    return (
-                        _sent(message_id, outcome) if outcome else {"id": message_id.hex(), "state": "queued"}
-                    )
+                    told = await expectation.wait(params["timeout"])
+                    outcome = outcome if told is None else {"state": "sent", **told}
             finally:
                 expecting.__exit__(None, None, None)
-            if outcome["state"] == "sent":
-                return _sent(message_id, outcome)
-            return {"id": message_id.hex(), "state": "queued"}
+            return self._sent(universe, message_id, outcome if outcome["state"] == "sent" else None)
 
         return later
+
+    def _sent(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The answer to a send; `outcome` is None while the message is queued."""
+        answer: dict[str, Any] = {"id": message_id.hex(), "state": "queued" if outcome is None else "sent"}
+        if outcome is not None:
+            answer |= render.plain({name: outcome.get(name) for name in _SENT_MEMBERS})
+        if self._engine.rollback_suspected(universe):
+            answer["warning"] = _ROLLED_BACK
+        return answer
 
     def _own_message(self, command: inputs.SendMessage, outcome: Any) -> OwnMessage:
         return OwnMessage(
@@ -276,8 +308,7 @@ class Methods:
                 break
             seq = event.seq
             if params["kinds"] is None or event.kind in params["kinds"]:
-                shown.append(render.plain({"seq": event.seq, "time": event.time, "kind": event.kind}))
-                shown[-1] |= {"universe_id": event.universe_id.hex(), "body": render.event_body(event.body)}
+                shown.append(event.shown)
         return {"events": shown, "next": seq, "last": self._loop.hub.last_seq}
 
     async def security_update(self, _: Connection, params: dict[str, Any]) -> Any:
@@ -318,19 +349,35 @@ class Methods:
         """
         if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
             return bytes.fromhex(text)
-        engine: Any = self._loop.engine
-        universes: list[Mapping[str, Any]] = engine.universes()
+        universes: list[Mapping[str, Any]] = self._engine.universes()
         ids = [bytes(universe["universe_id"]) for universe in universes]
-        found = [i for i, u in zip(ids, universes, strict=True) if u.get("name") == text]
+        found = [i for i, u in zip(ids, universes, strict=True) if u["name"] == text]
+        how = "are called"
         if not found and len(text) >= 4:
             found = [i for i in ids if i.hex().startswith(text.lower())]
+            how = "have ids that begin with"
         if len(found) == 1:
             return found[0]
         if found:
-            raise refused(f"{len(found)} universes are called {text!r}; give more of the id", "ambiguous")
+            digits = _distinguishing(found)
+            listed = ", ".join(i.hex()[:digits] for i in found[:_MOST_SHOWN])
+            more = ", ..." if len(found) > _MOST_SHOWN else ""
+            raise refused(
+                f"{len(found)} universes {how} {text[:80]!r}; name one by its id: {listed}{more}",
+                "ambiguous",
+                universe_ids=[i.hex() for i in found],
+            )
         raise refused(
             f"there is no universe {text[:80]!r} here; 'starling universe list' shows all", "universe.unknown"
         )
+
+
+def _distinguishing(ids: list[bytes]) -> int:
+    """How many hex digits tell these ids apart."""
+    digits = _SHOWN_DIGITS
+    while len({i.hex()[:digits] for i in ids}) < len(set(ids)):
+        digits += 4
+    return digits
 
 
 def _when_done(wait: Callable[[], Any], answer: dict[str, Any]) -> Callable[[], Any]:
@@ -339,11 +386,6 @@ def _when_done(wait: Callable[[], Any], answer: dict[str, Any]) -> Callable[[], 
         return answer
 
     return later
-
-
-def _sent(message_id: bytes, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: outcome.get(name) for name in ("recipients", "epoch", "dmls_epoch")}
-    return {"id": message_id.hex(), "state": "sent", **render.plain(told)}
 
 
 def _body(text: str, encoding: str) -> bytes:

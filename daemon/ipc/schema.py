@@ -1,8 +1,8 @@
 """The methods of the socket, as data: validation and the reference come from here.
 
-Kinds of parameters: `string`, `integer`, `number`, `boolean`, `strings` (a list), `id16` and `id32` (hex of
-16 or 32 bytes), `ids16` (a list), `universe` (its id, a unique beginning of it, or its name), `seq` (an event
-number), `from` (an event number or "now").
+Kinds of parameters: `string`, `integer`, `number`, `boolean`, `kinds` (a list of event kinds), `hex`, `id16` and
+`id32` (hex of 16 or 32 bytes), `ids16` (a list), `universe` (its id, a unique beginning of it, or its name), `from`
+(an event number or "now").
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starling.daemon.ipc.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from starling.daemon.ipc.event_kinds import check_kinds
 
 API_VERSION = {"major": 1, "minor": 0}
 MAX_LINE = 2**20
@@ -20,6 +21,7 @@ MAX_BATCH = 64
 MAX_CLIENTS = 64
 MAX_SUBSCRIPTIONS = 16
 MAX_WAIT = 60
+FRAMINGS = ("json", "msgpack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ _UNIVERSE = Parameter("universe", "universe", "id, unique beginning of the id, o
 _WAIT = Parameter("wait", "boolean", "false: answer as soon as it is saved", default=True)
 _TIMEOUT = Parameter("timeout", "number", "seconds to wait at most", default=15, low=0, high=MAX_WAIT)
 _LIMIT = Parameter("limit", "integer", "how many at most", default=100, low=1, high=1000)
-_KINDS = Parameter("kinds", "strings", "event kinds wanted, all where absent", high=64)
+_KINDS = Parameter("kinds", "kinds", "event kinds wanted, all where absent", high=64)
 _SUITE = Parameter(
     "cipher_suite", "integer", "the MLS cipher suite of the own send group", default=1, low=1, high=65535
 )
@@ -64,10 +66,17 @@ METHODS = {
             (
                 Parameter("client", "string", "name of the app, for the log", high=128),
                 Parameter("want", "string", "wanted version, such as 1.x", high=16),
+                Parameter(
+                    "framing",
+                    "string",
+                    "of all that follows this request and its answer; by the first request of a connection only",
+                    values=FRAMINGS,
+                ),
             ),
-            "server, version, api, features, profile",
+            "server, version, api, features, framing, profile",
         ),
         Method("ping", "Answer.", (), "pong"),
+        Method("rpc.discover", "This list, as an OpenRPC document.", (), "the document"),
         Method("daemon.status", "How the node is.", (), "version, pid, uptime_s, addresses, events, ..."),
         Method("daemon.shutdown", "End the daemon cleanly.", (), "stopping"),
         Method("profile.get", "Who this node is.", (), "name, identity, peer_id, addresses"),
@@ -133,7 +142,7 @@ METHODS = {
                 _WAIT,
                 _TIMEOUT,
             ),
-            "id, state (queued or sent), recipients, epoch, dmls_epoch",
+            "id, state (queued or sent), recipients, epoch, dmls_epoch; warning, where something is wrong",
         ),
         Method(
             "message.history",
@@ -145,8 +154,18 @@ METHODS = {
             "events.subscribe",
             "Every event after a named cursor or a number, then each new one, as notifications `events.event`.",
             (
-                Parameter("cursor", "string", "name of a cursor; a new one begins at `from`", low=1, high=64),
-                Parameter("from", "from", 'number of the last event known, or "now"'),
+                Parameter(
+                    "cursor",
+                    "string",
+                    "name of a cursor; a new one begins at `from`, at the oldest kept event without it",
+                    low=1,
+                    high=64,
+                ),
+                Parameter(
+                    "from",
+                    "from",
+                    'number of the last event known, or "now", which it is without cursor and number',
+                ),
                 _KINDS,
                 Parameter("universe", "universe", "only events of this one"),
             ),
@@ -259,7 +278,8 @@ def _check(parameter: Parameter, value: Any) -> Any:
             return tuple(_hex(item, 16) for item in value)
         case _:
             if not isinstance(value, list) or len(value) > high or not all(isinstance(v, str) for v in value):
-                raise ValueError(f"must be a list of at most {high:.0f} strings")
+                raise ValueError(f"must be a list of at most {high:.0f} event kinds")
+            check_kinds(value)
             return tuple(value)
 
 

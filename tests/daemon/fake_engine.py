@@ -24,6 +24,7 @@ class FakeEngine:
         self.messages: dict[bytes, bytes] = {}
         self.handled: list[Any] = []
         self.hold = False
+        self.rolled_back = False
         self.fault: Exception | None = None
         self.queued: list[inputs.SendMessage] = []
         for table, key, value in records:
@@ -96,6 +97,9 @@ class FakeEngine:
         if universe_id not in self.names:
             raise UsageError("no such universe on this node", "universe.unknown")
         return {"universe_id": universe_id, "name": self.names[universe_id]}
+
+    def rollback_suspected(self, universe_id: bytes) -> bool:
+        return self.rolled_back
 
     def members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return [

@@ -25,7 +25,7 @@ CONFIG = Config(network_listen=("/ip4/127.0.0.1/tcp/0",), network_mdns=False, ev
 class Client:
     """A raw client of the socket."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.notifications: list[dict[str, Any]] = []
         self._buffer = b""
@@ -105,7 +105,12 @@ def home(tmp_path: Path) -> Paths:
 
 
 @asynccontextmanager
-async def running(paths: Paths, config: Config = CONFIG, hub: MemoryHub | None = None) -> AsyncIterator[Node]:
+async def running(
+    paths: Paths,
+    config: Config = CONFIG,
+    hub: MemoryHub | None = None,
+    stdio: trio.abc.Stream | None = None,
+) -> AsyncIterator[Node]:
     """A daemon until the end of the block; raises the error with which it ended."""
     node = Node(paths)
     started = trio.Event()
@@ -127,7 +132,12 @@ async def running(paths: Paths, config: Config = CONFIG, hub: MemoryHub | None =
         try:
             with node.scope:
                 await app.run(
-                    paths, config, ready=ready, engine_factory=engine_factory, network_factory=network_factory
+                    paths,
+                    config,
+                    ready=ready,
+                    stdio=stdio,
+                    engine_factory=engine_factory,
+                    network_factory=network_factory,
                 )
         except DaemonError as error:
             node.error = error

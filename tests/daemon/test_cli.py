@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.daemon.scripted_socket import Answer, event, refusal, result, scripted
+
+from starling.daemon.cli.main import _parser
+from starling.daemon.ipc.schema import METHODS
 
 MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
 HEAVY = {"trio", "libp2p", "cryptography", "msgpack", "sqlite3", "asyncio"}
@@ -170,6 +175,18 @@ def test_send_standard_input_and_bytes_of_a_file(tmp_path: Path) -> None:
     assert (first["type"], second["type"]) == ("text", "binary")
 
 
+def test_a_warning_of_the_daemon_goes_to_standard_error(tmp_path: Path) -> None:
+    told = {"state": "sent", "recipients": 2, "epoch": 3, "id": "ab" * 16, "warning": "put back"}
+    with scripted(tmp_path / "home", always(told)):
+        done = starling(tmp_path / "home", "send", "lab", "hello")
+    assert (done.returncode, done.stderr) == (0, "starling: put back\n")
+    with scripted(tmp_path / "other", always({"name": "ann", "rollback_suspected": ["cd" * 32]})):
+        done = starling(tmp_path / "other", "status")
+    assert done.returncode == 0
+    assert "cd" * 6 in done.stderr
+    assert "old state" in done.stderr
+
+
 def test_send_of_what_cannot_be_sent(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", always({})) as served:
         assert "--file" in starling(tmp_path / "home", "send", "lab").stderr
@@ -243,6 +260,36 @@ def test_a_message_cannot_pass_for_another_line(tmp_path: Path) -> None:
     first, second = done.stdout.splitlines()
     assert first.endswith("e ve: fine")
     assert second == "    2026-11-21 09:40:00 bob: agreed"
+
+
+def test_listen_says_where_a_new_cursor_begins(tmp_path: Path) -> None:
+    shown = " ".join(starling(tmp_path, "listen", "--help").stdout.split())
+    assert "a new name begins at the oldest kept event, or where --from says (without a cursor: now)" in shown
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, argparse.Action]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _actions(command)
+        else:
+            yield parser, action
+
+
+def test_defaults_of_the_command_line_are_those_of_the_socket() -> None:
+    """Stated twice, for the command line does not load the schema; so they are held together here."""
+    options = {
+        (parser.prog, action.dest): action.default for parser, action in _actions(_parser()) if action.dest
+    }
+    for command, option, method, parameter, per_unit in [
+        ("universe create", "suite", "universe.create", "cipher_suite", 1),
+        ("join", "suite", "universe.join", "cipher_suite", 1),
+        ("invite create", "uses", "invite.create", "uses", 1),
+        ("invite create", "expires", "invite.create", "expires_in", 3600),
+    ]:
+        (known,) = [found for found in METHODS[method].params if found.name == parameter]
+        given = str(options[f"starling {command}", option])
+        assert float(given.rstrip("h")) * per_unit == known.default, (command, option)
 
 
 # the rest

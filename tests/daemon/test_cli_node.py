@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,6 +132,28 @@ def test_what_is_unknown_or_not_allowed(alice: Path) -> None:
     refused(starling(alice, "remove", "lab", "Mallory"), 4, "Mallory", "starling members")
     refused(starling(alice, "invite", "revoke", "lab", "00" * 32), 4, "invite")
     refused(starling(alice, "universe", "create", "n" * 65), 2, "64")
+
+
+def test_listening_for_what_never_happens(alice: Path) -> None:
+    refused(starling(alice, "listen", "--type", "bogus"), 2, "bogus", "known are", "message.received")
+    refused(starling(alice, "listen", "--type", "message.recieved"), 2, "did you mean 'message.received'?")
+
+
+def test_a_name_that_is_taken(alice: Path) -> None:
+    refused(starling(alice, "universe", "create", "lab"), 4, "'lab'", "choose another name")
+
+
+def test_the_sixty_fifth_client(alice: Path) -> None:
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(64)]
+    try:
+        for client in clients:
+            client.connect(str(alice / "run" / "socket"))
+            client.sendall(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+            assert client.recv(1000)
+        refused(starling(alice, "status"), 1, "64 clients are connected already")
+    finally:
+        for client in clients:
+            client.close()
 
 
 def test_tickets_that_do_not_work(alice: Path) -> None:

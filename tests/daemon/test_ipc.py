@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import trio
 from tests.daemon.node import Client, home, running
 
-from starling.daemon.ipc import connection, server
+from starling.daemon.ipc import connection, framing, server
 from starling.daemon.ipc.schema import MAX_BATCH, MAX_CLIENTS, MAX_LINE, METHODS
 from starling.protocol.engine import inputs
 
@@ -309,6 +310,112 @@ async def test_events_that_are_no_longer_kept_are_told_as_lost(tmp_path: Path) -
         assert lost["method"] == "events.lost"
         assert lost["params"]["from"] == 6
         assert (await client.event())["seq"] == lost["params"]["to"] + 1
+
+
+async def test_a_name_is_given_to_one_universe_of_a_node(tmp_path: Path) -> None:
+    async with running(home(tmp_path)) as node:
+        client = await node.client()
+        lab = await universe(client)
+        answer = await client.call("universe.create", name="lab")
+        assert answer["error"]["data"] == {"code": "universe.exists", "universe_id": lab}
+        assert lab[:12] in answer["error"]["message"]
+        # A universe of others that is joined may have the same name.
+        ids = [lab, "00" * 30 + "ab01", "00" * 30 + "ab02"]
+        node.engine.names |= {bytes.fromhex(i): "lab" for i in ids[1:]}
+        for method, params in [
+            ("message.send", {"body": "x"}),
+            ("member.list", {}),
+            ("events.subscribe", {}),
+        ]:
+            answer = await client.call(method, universe="lab", **params)
+            assert answer["error"]["data"] == {"code": "ambiguous", "universe_ids": ids}
+            assert "3 universes are called 'lab'" in answer["error"]["message"]
+            # Three that cannot be told apart by their first digits are shown as far as they differ.
+            assert "ab01" in answer["error"]["message"]
+        answer = await client.call("member.list", universe="0000")
+        assert "begin with '0000'" in answer["error"]["message"]
+        assert await client.result("member.list", universe=ids[1][:62] + "01")
+
+
+async def test_a_kind_of_event_that_never_happens_is_refused(tmp_path: Path) -> None:
+    async with running(home(tmp_path)) as node:
+        client = await node.client()
+        for method in ("events.subscribe", "events.list"):
+            answer = await client.call(method, kinds=["message.sent", "message.recieved"])
+            assert answer["error"]["code"] == -32602
+            assert "did you mean 'message.received'?" in answer["error"]["message"]
+            answer = await client.call(method, kinds=["bogus"])
+            assert "known are message.received, message.sent" in answer["error"]["message"]
+
+
+async def test_a_send_warns_while_the_node_seems_to_be_put_back(tmp_path: Path) -> None:
+    async with running(home(tmp_path)) as node:
+        client = await node.client()
+        await universe(client)
+        params = {"universe": "lab", "body": "hi", "id": "ab" * 16}
+        assert "warning" not in await client.result("message.send", **params)
+        node.engine.rolled_back = True
+        again = await client.result("message.send", **params)
+        assert "put back to an old state" in again["warning"]
+        node.engine.hold = True
+        queued = await client.result("message.send", universe="lab", body="hi", wait=False)
+        assert (queued["state"], "warning" in queued) == ("queued", True)
+
+
+async def test_the_interface_describes_itself(tmp_path: Path) -> None:
+    async with running(home(tmp_path)) as node:
+        found = await (await node.client()).result("rpc.discover")
+        assert [method["name"] for method in found["methods"]] == list(METHODS)
+        by_name = {method["name"]: method for method in found["methods"]}
+        send = {param["name"]: param for param in by_name["message.send"]["params"]}
+        assert send["body"]["required"] and not send["id"]["required"]
+        assert send["id"]["schema"] == {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"}
+        assert send["timeout"]["schema"] == {"type": "number", "minimum": 0, "maximum": 60, "default": 15}
+
+
+async def test_a_line_that_is_begun_and_not_ended_holds_no_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(framing, "LINE_SECONDS", 0.3)
+    async with running(home(tmp_path)) as node:
+        idle = await node.client()
+        assert await idle.result("ping")
+        lazy = [await node.client() for _ in range(MAX_CLIENTS - 1)]
+        for client in lazy:
+            await client.stream.send_all(b'{"jsonrpc":"2.0",')
+        dripping = lazy[0]
+        with trio.move_on_after(2), suppress(trio.BrokenResourceError):
+            # Each byte is in time, the line is not; a line that is too long goes on for ever in the same way.
+            while True:
+                await dripping.stream.send_all(b" ")
+                await lazy[1].stream.send_all(b"x" * (MAX_LINE // 8))
+                await trio.sleep(0.05)
+        for client in lazy[2:]:
+            answer = await client.receive()
+            assert answer["error"]["data"]["code"] == "line_too_slow"
+            assert await client.receive() is None
+        for _ in lazy[2:]:
+            assert await (await node.client()).result("ping")
+        # Who has said all it wanted to say may be silent as long as it likes.
+        assert await idle.result("ping")
+
+
+async def test_a_subscription_is_answered_before_its_first_event(tmp_path: Path) -> None:
+    async with running(home(tmp_path)) as node:
+        client = await node.client()
+        lab = await universe(client)
+        for number in range(20):
+            await client.result("message.send", universe=lab, body=str(number))
+        for number in range(1, 9):
+            await client.result("events.subscribe", **{"from": 0})
+            assert client.notifications == []
+            for seq in range(1, 22):
+                assert (await client.event())["seq"] == seq
+            await client.result("events.unsubscribe", subscription=number)
+        # A batch too.
+        subscribe = {"jsonrpc": "2.0", "method": "events.subscribe", "params": {"from": 0}}
+        first = await client.line(json.dumps([{**subscribe, "id": 1}, {**subscribe, "id": 2}]).encode())
+        assert [answer["result"]["subscription"] for answer in first] == [9, 10]
 
 
 async def test_a_client_that_never_reads_harms_nobody(

@@ -1,0 +1,50 @@
+"""The kinds of events that apps can hear, as data: subscriptions are checked against it, the reference shows it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "message.received": (
+        "a message for the app",
+        ("sender", "sender_name", "id", "type", "body", "encoding", "refs", "epoch", "dmls_epoch"),
+    ),
+    "message.sent": (
+        "an own message is encrypted; `recipients` is how many others can read it",
+        ("id", "type", "body", "encoding", "recipients", "epoch", "dmls_epoch"),
+    ),
+    "messages.unavailable": (
+        "messages of an ended epoch were given up: only the first `held` came",
+        ("owner", "epoch", "held"),
+    ),
+    "universe.created": ("founded here", ("name",)),
+    "universe.joined": ("a join is done", ("name", "members")),
+    "join.failed": ("a join was refused", ("reason",)),
+    "universe.converged": ("all members report the same, and nothing is missing", ("members",)),
+    "member.joined": ("somebody is new in the roster", ("identity", "name", "sponsor")),
+    "member.removed": ("somebody was removed from the roster", ("identity",)),
+    "member.excluded": ("this node was removed from one member's group", ("owner", "epoch")),
+    "group.entered": ("this node is now in one more member's group", ("owner", "name", "epoch")),
+    "epoch.started": (
+        "a commit of some member, also of this node; `path` tells whether its keys are fresh, `imports` how "
+        "many others' secrets it mixed in, `removed` whom it removed",
+        ("owner", "epoch", "dmls_epoch", "path", "imports", "removed"),
+    ),
+    "import.done": ("the own group has imported others' secrets", ("count",)),
+    "fork.detected": ("an owner committed twice on one epoch", ("owner", "parent", "epoch")),
+    "rollback.suspected": (
+        "a peer knows an epoch of the own group that this node does not: was it put back to an old state?",
+        ("peer_id", "epoch", "head"),
+    ),
+}
+"""Kind: (when it happens, the members of its body)."""
+
+
+def check_kinds(kinds: Iterable[str]) -> None:
+    """ValueError, with the nearest kind, for one that never happens."""
+    for kind in kinds:
+        if kind not in EVENT_KINDS:
+            near = difflib.get_close_matches(kind[:64], EVENT_KINDS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(EVENT_KINDS)}"
+            raise ValueError(f"has {kind[:64]!r}, which is no kind of event; {hint}")

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from pyhpke import AEADId, KDFId, KEMId
 
 from starling.protocol.crypto.hpke import Hpke, HPKECiphertext, Random
-from starling.protocol.crypto.signature import Ecdsa, Ed25519, SignatureScheme
+from starling.protocol.crypto.signature import ED448, ED25519, Ecdsa, SignatureScheme
+from starling.protocol.crypto.xwing import XWingId
 from starling.protocol.errors import Unsupported, VerificationFailed
 from starling.protocol.wire import encode_opaque
 
@@ -38,11 +39,6 @@ class CipherSuite:
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return cipher_suite, (self.id,)
-
-    @property
-    def signature_is_eddsa(self) -> bool:
-        """Whether a signature cannot be turned into a second valid one."""
-        return self.signature.is_eddsa
 
     # hash, MAC, KDF
 
@@ -147,9 +143,16 @@ def _labelled(label: str) -> bytes:
 
 
 _X25519 = KEMId.DHKEM_X25519_HKDF_SHA256
+_X448 = KEMId.DHKEM_X448_HKDF_SHA512
 _P256 = KEMId.DHKEM_P256_HKDF_SHA256
+_P384 = KEMId.DHKEM_P384_HKDF_SHA384
+_P521 = KEMId.DHKEM_P521_HKDF_SHA512
+_XWING = XWingId.XWING
 _SHA256 = KDFId.HKDF_SHA256
+_SHA384 = KDFId.HKDF_SHA384
+_SHA512 = KDFId.HKDF_SHA512
 _AES128 = AEADId.AES128_GCM
+_AES256 = AEADId.AES256_GCM
 _CHACHA = AEADId.CHACHA20_POLY1305
 
 CIPHER_SUITES: Mapping[int, CipherSuite] = {
@@ -157,7 +160,7 @@ CIPHER_SUITES: Mapping[int, CipherSuite] = {
     for suite in (
         CipherSuite(
             1, "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519",
-            "sha256", 32, 16, 12, Hpke(_X25519, _SHA256, _AES128), AESGCM, Ed25519(),
+            "sha256", 32, 16, 12, Hpke(_X25519, _SHA256, _AES128), AESGCM, ED25519,
         ),
         CipherSuite(
             2, "MLS_128_DHKEMP256_AES128GCM_SHA256_P256",
@@ -166,7 +169,30 @@ CIPHER_SUITES: Mapping[int, CipherSuite] = {
         ),
         CipherSuite(
             3, "MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519",
-            "sha256", 32, 32, 12, Hpke(_X25519, _SHA256, _CHACHA), ChaCha20Poly1305, Ed25519(),
+            "sha256", 32, 32, 12, Hpke(_X25519, _SHA256, _CHACHA), ChaCha20Poly1305, ED25519,
+        ),
+        CipherSuite(
+            4, "MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448",
+            "sha512", 64, 32, 12, Hpke(_X448, _SHA512, _AES256), AESGCM, ED448,
+        ),
+        CipherSuite(
+            5, "MLS_256_DHKEMP521_AES256GCM_SHA512_P521",
+            "sha512", 64, 32, 12, Hpke(_P521, _SHA512, _AES256), AESGCM,
+            Ecdsa(ec.SECP521R1(), hashes.SHA512()),
+        ),
+        CipherSuite(
+            6, "MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_Ed448",
+            "sha512", 64, 32, 12, Hpke(_X448, _SHA512, _CHACHA), ChaCha20Poly1305, ED448,
+        ),
+        CipherSuite(
+            7, "MLS_256_DHKEMP384_AES256GCM_SHA384_P384",
+            "sha384", 48, 32, 12, Hpke(_P384, _SHA384, _AES256), AESGCM,
+            Ecdsa(ec.SECP384R1(), hashes.SHA384()),
+        ),
+        # Not registered: the number and the construction are those of the library ts-mls.
+        CipherSuite(
+            83, "MLS_256_XWING_AES256GCM_SHA512_Ed25519",
+            "sha512", 64, 32, 12, Hpke(_XWING, _SHA512, _AES256), AESGCM, ED25519,
         ),
     )
 }  # fmt: skip

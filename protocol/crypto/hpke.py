@@ -1,8 +1,8 @@
-"""HPKE base mode for MLS: sealing to a public key, and key pairs (RFC 9180; RFC 9420 §5.1.3).
+"""HPKE base mode for MLS: sealing to a public key, exporting, and key pairs (RFC 9180; RFC 9420 §5.1.3, §8.3).
 
-`pyhpke` does all suites. Where `cryptography` has a base mode of its own it is quicker (about 1.5 times), and
+`pyhpke` does all suites, X-Wing with a KEM of our own. Where `cryptography` has a base mode it is quicker, and
 is used for opening, and for sealing when the randomness is the operating system's; any other source of
-randomness gives the ephemeral key pair itself, so that a simulation repeats to the byte.
+randomness gives the ephemeral key pair itself, so that a simulation repeats to the byte (but with X-Wing).
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke as native
 from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
-from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKey
+from pyhpke import AEADId, CipherSuite, ContextInterface, KDFId, KEMId, KEMKey, KEMKeyInterface
+from pyhpke.aead import AEAD
 from pyhpke.exceptions import PyHPKEError
+from pyhpke.kdf import KDF
 from pyhpke.kem_key import KEMKeyPair
 
+from starling.protocol.crypto.xwing import XWing, XWingId, XWingPrivateKey, XWingPublicKey
 from starling.protocol.errors import DecodeError, VerificationFailed
 from starling.protocol.wire import Struct, opaque
 
@@ -37,13 +40,20 @@ class HPKECiphertext(Struct):
 _NATIVE_KEM = {
     KEMId.DHKEM_X25519_HKDF_SHA256: native.KEM.X25519,
     KEMId.DHKEM_P256_HKDF_SHA256: native.KEM.P256,
+    KEMId.DHKEM_P384_HKDF_SHA384: native.KEM.P384,
+    KEMId.DHKEM_P521_HKDF_SHA512: native.KEM.P521,
 }
-_NATIVE_KDF = {KDFId.HKDF_SHA256: native.KDF.HKDF_SHA256}
+_NATIVE_KDF = {
+    KDFId.HKDF_SHA256: native.KDF.HKDF_SHA256,
+    KDFId.HKDF_SHA384: native.KDF.HKDF_SHA384,
+    KDFId.HKDF_SHA512: native.KDF.HKDF_SHA512,
+}
 _NATIVE_AEAD = {
     AEADId.AES128_GCM: native.AEAD.AES_128_GCM,
+    AEADId.AES256_GCM: native.AEAD.AES_256_GCM,
     AEADId.CHACHA20_POLY1305: native.AEAD.CHACHA20_POLY1305,
 }
-_CURVES: dict[KEMId, ec.EllipticCurve] = {
+_CURVES: dict[KEMId | XWingId, ec.EllipticCurve] = {
     KEMId.DHKEM_P256_HKDF_SHA256: ec.SECP256R1(),
     KEMId.DHKEM_P384_HKDF_SHA384: ec.SECP384R1(),
     KEMId.DHKEM_P521_HKDF_SHA512: ec.SECP521R1(),
@@ -53,18 +63,26 @@ _CURVES: dict[KEMId, ec.EllipticCurve] = {
 class Hpke:
     """One combination of KEM, KDF and AEAD. Keys are raw bytes (RFC 9180 §7.1)."""
 
-    def __init__(self, kem: KEMId, kdf: KDFId, aead: AEADId) -> None:
+    def __init__(self, kem: KEMId | XWingId, kdf: KDFId, aead: AEADId) -> None:
         self.kem = kem
-        self._suite = CipherSuite.new(kem, kdf, aead)
         self._native: native.Suite | None = None
-        if kem in _NATIVE_KEM and kdf in _NATIVE_KDF and aead in _NATIVE_AEAD:
+        if isinstance(kem, XWingId):
+            ids = b"".join(number.value.to_bytes(2) for number in (kem, kdf, aead))
+            self._suite = CipherSuite(XWing(), KDF(kdf, b"HPKE" + ids), AEAD(aead))
+            return
+        self._suite = CipherSuite.new(kem, kdf, aead)
+        if kem in _NATIVE_KEM:
             self._native = native.Suite(_NATIVE_KEM[kem], _NATIVE_KDF[kdf], _NATIVE_AEAD[aead])
             self._enc_length = _NATIVE_KEM[kem].enc_length()
 
     def derive_key_pair(self, ikm: bytes) -> tuple[bytes, bytes]:
         """DeriveKeyPair (RFC 9180 §7.1.3): (private key, public key)."""
         pair = self._suite.kem.derive_key_pair(ikm)
-        return pair.private_key.to_private_bytes(), pair.public_key.to_public_bytes()
+        private_key = pair.private_key.to_private_bytes()
+        if self.kem in _CURVES:
+            # pyhpke takes the curve's size in bits for one in bytes, and puts zeros before.
+            private_key = private_key[-((_CURVES[self.kem].key_size + 7) // 8) :]
+        return private_key, pair.public_key.to_public_bytes()
 
     def check_public_key(self, public_key: bytes) -> None:
         """Raises `DecodeError` where the bytes are no public key of the KEM."""
@@ -79,26 +97,19 @@ class Hpke:
             except (InvalidTag, ValueError):
                 raise DecodeError("not a usable public key") from None
             return HPKECiphertext(sealed[: self._enc_length], sealed[self._enc_length :])
-        try:
-            enc, context = self._sender_context(recipient, info, random)
-            return HPKECiphertext(enc, context.seal(plaintext))
-        except (PyHPKEError, ValueError):
-            # A public key of small order: it decodes, but nothing can be agreed with it.
-            raise DecodeError("not a usable public key") from None
+        kem_output, context = self._send(recipient, info, random)
+        return HPKECiphertext(kem_output, context.seal(plaintext))
 
     def open(self, private_key: bytes, info: bytes, sealed: HPKECiphertext) -> bytes:
         """OpenBase with empty AAD. Raises `VerificationFailed`."""
         try:
-            recipient = _private_key(self.kem, private_key)
             if self._native is not None:
                 # Both parts travel as one string here: a shifted border between them must not go unseen.
                 if len(sealed.kem_output) != self._enc_length:
                     raise VerificationFailed
+                recipient = _private_key(self.kem, private_key)
                 return self._native.decrypt(sealed.kem_output + sealed.ciphertext, recipient, info)
-            context = self._suite.create_recipient_context(
-                sealed.kem_output, KEMKey.from_pyca_cryptography_key(recipient), info
-            )
-            return context.open(sealed.ciphertext)
+            return self._receive(private_key, sealed.kem_output, info).open(sealed.ciphertext)
         except (InvalidTag, PyHPKEError, ValueError):
             raise VerificationFailed from None
 
@@ -107,12 +118,8 @@ class Hpke:
     ) -> tuple[bytes, bytes]:
         """SendExportBase with empty info (RFC 9180 §6.2): (KEM output, secret of `length` bytes). Raises
         `DecodeError` for a bad public key."""
-        recipient = _public_key(self.kem, public_key)
-        try:
-            enc, context = self._sender_context(recipient, b"", random)
-            return enc, context.export(exporter_context, length)
-        except (PyHPKEError, ValueError):
-            raise DecodeError("not a usable public key") from None
+        kem_output, context = self._send(_public_key(self.kem, public_key), b"", random)
+        return kem_output, context.export(exporter_context, length)
 
     def receive_export(
         self, private_key: bytes, kem_output: bytes, exporter_context: bytes, length: int
@@ -120,34 +127,50 @@ class Hpke:
         """ReceiveExportBase with empty info: `length` bytes. Raises `DecodeError` where `kem_output` is none
         of the KEM."""
         try:
-            recipient = KEMKey.from_pyca_cryptography_key(_private_key(self.kem, private_key))
-            context = self._suite.create_recipient_context(kem_output, recipient, b"")
-            return context.export(exporter_context, length)
+            return self._receive(private_key, kem_output, b"").export(exporter_context, length)
         except (PyHPKEError, ValueError):
             raise DecodeError("not a KEM output") from None
 
-    def _sender_context(self, recipient: Any, info: bytes, random: Random) -> tuple[bytes, Any]:
-        ephemeral = self._suite.kem.derive_key_pair(random(64))
-        return self._suite.create_sender_context(
-            KEMKey.from_pyca_cryptography_key(recipient),
-            info,
-            eks=KEMKeyPair(ephemeral.private_key, ephemeral.public_key),
-        )
+    def _send(self, recipient: Any, info: bytes, random: Random) -> tuple[bytes, ContextInterface]:
+        ephemeral = None
+        if not isinstance(self.kem, XWingId):
+            pair = self._suite.kem.derive_key_pair(random(64))
+            ephemeral = KEMKeyPair(pair.private_key, pair.public_key)
+        try:
+            return self._suite.create_sender_context(_wrapped(recipient), info, eks=ephemeral)
+        except (PyHPKEError, ValueError):
+            raise DecodeError("not a usable public key") from None
+
+    def _receive(self, private_key: bytes, kem_output: bytes, info: bytes) -> ContextInterface:
+        recipient = _private_key(self.kem, private_key)
+        return self._suite.create_recipient_context(kem_output, _wrapped(recipient), info)
 
 
-_PROBE = x25519.X25519PrivateKey.from_private_bytes(bytes(31) + b"\x40")
+def _wrapped(key: Any) -> KEMKeyInterface:
+    return key if isinstance(key, KEMKeyInterface) else KEMKey.from_pyca_cryptography_key(key)
+
+
+_X25519_PROBE = x25519.X25519PrivateKey.from_private_bytes(bytes(31) + b"\x40")
+_X448_PROBE = x448.X448PrivateKey.from_private_bytes(bytes(55) + b"\x80")
 
 
 @functools.lru_cache(maxsize=4096)
-def _public_key(kem: KEMId, encoded: bytes) -> Any:
+def _public_key(kem: KEMId | XWingId, encoded: bytes) -> Any:
+    """The key of the KEM. Nothing can be agreed with a point of small order: a leaf with such a key would
+    stop every path, so it counts as none."""
     try:
         if kem is KEMId.DHKEM_X25519_HKDF_SHA256:
             key = x25519.X25519PublicKey.from_public_bytes(encoded)
-            # Nothing can be agreed with a point of small order: a leaf with such a key would stop every path.
-            _PROBE.exchange(key)
+            _X25519_PROBE.exchange(key)
             return key
         if kem is KEMId.DHKEM_X448_HKDF_SHA512:
-            return x448.X448PublicKey.from_public_bytes(encoded)
+            x448_key = x448.X448PublicKey.from_public_bytes(encoded)
+            _X448_PROBE.exchange(x448_key)
+            return x448_key
+        if kem is XWingId.XWING:
+            xwing_key = XWingPublicKey(encoded)
+            _X25519_PROBE.exchange(xwing_key.x25519)
+            return xwing_key
         if encoded[:1] != b"\x04":  # only the uncompressed form is allowed
             raise ValueError
         return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[kem], encoded)
@@ -155,9 +178,11 @@ def _public_key(kem: KEMId, encoded: bytes) -> Any:
         raise DecodeError("not a public key of the KEM") from None
 
 
-def _private_key(kem: KEMId, encoded: bytes) -> Any:
+def _private_key(kem: KEMId | XWingId, encoded: bytes) -> Any:
     if kem is KEMId.DHKEM_X25519_HKDF_SHA256:
         return x25519.X25519PrivateKey.from_private_bytes(encoded)
     if kem is KEMId.DHKEM_X448_HKDF_SHA512:
         return x448.X448PrivateKey.from_private_bytes(encoded)
+    if kem is XWingId.XWING:
+        return XWingPrivateKey(encoded)
     return ec.derive_private_key(int.from_bytes(encoded), _CURVES[kem])

@@ -1,4 +1,4 @@
-"""Signature schemes of the cipher suites: Ed25519 and ECDSA, with raw keys (RFC 9420 §5.1.1, §5.1.2)."""
+"""Signature schemes of the cipher suites: EdDSA and ECDSA, with raw keys (RFC 9420 §5.1.1, §5.1.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from starling.protocol.errors import UsageError, VerificationFailed
@@ -18,46 +18,57 @@ from starling.protocol.errors import UsageError, VerificationFailed
 class SignatureScheme(Protocol):
     """Sign and verify with raw keys; `verify` raises `VerificationFailed`, also for a bad public key."""
 
-    is_eddsa: bool
-
     def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]: ...
     def public_key(self, private_key: bytes) -> bytes: ...
     def sign(self, private_key: bytes, content: bytes) -> bytes: ...
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None: ...
 
 
-class Ed25519:
-    """Ed25519: a private key is the 32-byte seed."""
+_PrivateKey = type[ed25519.Ed25519PrivateKey] | type[ed448.Ed448PrivateKey]
+_PublicKey = type[ed25519.Ed25519PublicKey] | type[ed448.Ed448PublicKey]
 
-    is_eddsa = True
+
+@dataclass(frozen=True, slots=True)
+class Eddsa:
+    """EdDSA: a private key is a seed of `seed_length` bytes."""
+
+    name: str
+    seed_length: int
+    private_type: _PrivateKey
+    public_type: _PublicKey
 
     def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]:
-        seed = random(32)
+        seed = random(self.seed_length)
         return seed, self.public_key(seed)
 
     def public_key(self, private_key: bytes) -> bytes:
-        return _ed25519_private(private_key).public_key().public_bytes_raw()
+        return self._private(private_key).public_key().public_bytes_raw()
 
     def sign(self, private_key: bytes, content: bytes) -> bytes:
-        return _ed25519_private(private_key).sign(content)
+        return self._private(private_key).sign(content)
 
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None:
         try:
-            _ed25519_public(public_key).verify(signature, content)
+            _eddsa_public(self.public_type, public_key).verify(signature, content)
         except (InvalidSignature, ValueError):
             raise VerificationFailed from None
 
-
-def _ed25519_private(private_key: bytes) -> ed25519.Ed25519PrivateKey:
-    try:
-        return ed25519.Ed25519PrivateKey.from_private_bytes(private_key)
-    except ValueError:
-        raise UsageError("not an Ed25519 private key") from None
+    def _private(self, private_key: bytes) -> ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
+        try:
+            return self.private_type.from_private_bytes(private_key)
+        except ValueError:
+            raise UsageError(f"not an {self.name} private key") from None
 
 
 @functools.lru_cache(maxsize=4096)
-def _ed25519_public(public_key: bytes) -> ed25519.Ed25519PublicKey:
-    return ed25519.Ed25519PublicKey.from_public_bytes(public_key)
+def _eddsa_public(
+    public_type: _PublicKey, public_key: bytes
+) -> ed25519.Ed25519PublicKey | ed448.Ed448PublicKey:
+    return public_type.from_public_bytes(public_key)
+
+
+ED25519 = Eddsa("Ed25519", 32, ed25519.Ed25519PrivateKey, ed25519.Ed25519PublicKey)
+ED448 = Eddsa("Ed448", 57, ed448.Ed448PrivateKey, ed448.Ed448PublicKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,6 @@ class Ecdsa:
 
     curve: ec.EllipticCurve
     hash: hashes.HashAlgorithm
-    is_eddsa = False
 
     def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]:
         order = self.curve.group_order

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
-from starling.protocol.distributed.member import DmlsMember, leaf_identity, verify_member
+from starling.protocol.distributed.member import UNIVERSE_SUITES, DmlsMember, leaf_identity, verify_member
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
 from starling.protocol.mls.key_package import KeyPackage
@@ -37,13 +37,13 @@ def parse_key_packages(data: bytes) -> tuple[KeyPackage, ...]:
 def check_key_package(
     key_package: KeyPackage, *, universe_id: bytes, identity: bytes | None = None, now: int | None = None
 ) -> DmlsMember:
-    """Check all of a KeyPackage: itself, its leaf, its `dmls_member` and that the suite is EdDSA.
+    """Check all of a KeyPackage: itself, its leaf, its `dmls_member` and that send groups use the suite.
 
     `identity` is whose it must be, where that is known; the lifetime is checked where `now` (ms) is given.
     Raises DecodeError, Invalid, VerificationFailed, Unsupported for a suite that is not known here.
     """
     suite = cipher_suite(key_package.cipher_suite)
-    if not suite.signature_is_eddsa:
+    if suite.id not in UNIVERSE_SUITES:
         raise Invalid(Rule.KEY_PACKAGE_SUITE, suite.name)
     if identity is not None and leaf_identity(key_package.leaf_node) != identity:
         raise Invalid(Rule.MEMBER_IDENTITY)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, CipherSuite
+from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.distributed import component_ids, labels
 from starling.protocol.distributed.identity import KEY_LENGTH, Identity, peer_public_key, verify
 from starling.protocol.distributed.rules import Rule
@@ -35,6 +35,10 @@ from starling.protocol.mls.leaf_node import KEY_PACKAGE, LeafNode, Lifetime
 from starling.protocol.wire import Struct, opaque, uint32, uint64
 
 SEND_GROUP_ID_LENGTH = 32
+
+UNIVERSE_SUITES = (1, 3)
+"""The suites of send groups, which every member supports. Not ECDSA's: its signatures can be turned into other
+valid ones."""
 
 KEY_PACKAGE_LIFETIME = 30 * 24 * 3600 * 1000
 """How long a KeyPackage may be used for adding, in milliseconds."""
@@ -177,10 +181,10 @@ def _verify_signatures(member: DmlsMember, identity: bytes, peer_key: bytes, sig
 
 
 def leaf_capabilities() -> Capabilities:
-    """What every member of a universe supports: all EdDSA suites and what send groups require."""
+    """What every member of a universe supports: the suites of send groups and what they require."""
     return Capabilities(
         versions=(MLS10,),
-        cipher_suites=tuple(sorted(s.id for s in CIPHER_SUITES.values() if s.signature_is_eddsa)),
+        cipher_suites=UNIVERSE_SUITES,
         extensions=(
             extensions.APP_DATA_DICTIONARY,
             extensions.SUPPORTED_WIRE_FORMATS,
@@ -240,10 +244,10 @@ def build_owner_leaf(
 ) -> LeafNode:
     """A signed leaf with source key_package, to create a send group with or to put into a KeyPackage.
 
-    `now` and `lifetime` are in milliseconds. UsageError for a suite that is not EdDSA.
+    `now` and `lifetime` are in milliseconds. UsageError for a suite that send groups do not use.
     """
-    if not cipher_suite.signature_is_eddsa:
-        raise UsageError("send groups use EdDSA suites")
+    if cipher_suite.id not in UNIVERSE_SUITES:
+        raise UsageError("send groups use suites 1 and 3")
     signature_key = cipher_suite.signature_public_key(signature_private_key)
     leaf = LeafNode(
         encryption_key=encryption_key,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.member import UNIVERSE_SUITES
 from starling.protocol.distributed.ticket import Ticket, TicketError, verify_sponsor_mac
 from starling.protocol.engine import membership, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
 from starling.protocol.engine.receiving import receive
-from starling.protocol.engine.universe import UNIVERSE_SUITES, Joining, Universe
+from starling.protocol.engine.universe import Joining, Universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError, VerificationFailed
 from starling.protocol.exchange.messages import JoinAnswer, JoinHello, JoinProof, JoinRefused, JoinRequest
 

@@ -15,6 +15,7 @@ from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.leaf_replace import LeafReplace, check_leaf_replace
 from starling.protocol.distributed.member import (
+    UNIVERSE_SUITES,
     build_key_package,
     build_owner_leaf,
     leaf_identity,
@@ -33,7 +34,7 @@ from starling.protocol.distributed.universe_component import (
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_imports
 from starling.protocol.engine.group_state import GroupState
-from starling.protocol.engine.universe import UNIVERSE_SUITES, Universe
+from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import ProtocolError, Unsupported
 from starling.protocol.exchange.frame import (
     MAX_GOSSIP_FRAME,

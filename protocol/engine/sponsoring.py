@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 from starling.protocol.distributed.key_packages import check_key_package
+from starling.protocol.distributed.member import UNIVERSE_SUITES
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.rules import Rule
@@ -17,7 +17,7 @@ from starling.protocol.distributed.ticket_proof import verify_ticket_proof
 from starling.protocol.engine import membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import profiles_of
-from starling.protocol.engine.universe import UNIVERSE_SUITES, Universe
+from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.messages import JoinAnswer, JoinHello, JoinProof, JoinRefused, JoinRequest
 from starling.protocol.mls.key_package import KeyPackage
@@ -147,7 +147,7 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinReques
     member = members[0]
     if any(other.send_group_id != member.send_group_id for other in members):
         raise Invalid(Rule.MEMBER_SEND_GROUP)
-    if message.cipher_suite not in CIPHER_SUITES or message.cipher_suite not in UNIVERSE_SUITES:
+    if message.cipher_suite not in UNIVERSE_SUITES:
         raise Invalid(Rule.KEY_PACKAGE_SUITE)
     if address:
         signed = PeerAddress.decode(address)

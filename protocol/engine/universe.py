@@ -22,9 +22,6 @@ from starling.protocol.engine.profiles import ProfileStore
 from starling.protocol.exchange.waiting import Waiting
 from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
 
-UNIVERSE_SUITES = (1, 3)
-"""The suites of send groups: every member publishes a KeyPackage for each (EdDSA suites only)."""
-
 _ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob.of(32), Either(None, Uint()), Uint(), bool)
 
 

@@ -13,6 +13,9 @@ from starling.protocol.crypto.hpke import HPKECiphertext
 from starling.protocol.errors import DecodeError, VerificationFailed
 
 every_suite = pytest.mark.parametrize("suite", CIPHER_SUITES.values(), ids=repr)
+every_curve = pytest.mark.parametrize(
+    "suite", [suite for suite in CIPHER_SUITES.values() if suite.id < 8], ids=repr
+)
 
 
 def repeating(seed: bytes) -> Callable[[int], bytes]:
@@ -21,7 +24,7 @@ def repeating(seed: bytes) -> Callable[[int], bytes]:
     return lambda size: hashlib.shake_128(seed + next(counter).to_bytes(4)).digest(size)
 
 
-@every_suite
+@every_curve
 def test_a_fixed_source_repeats_to_the_byte(suite: CipherSuite) -> None:
     private, public = suite.hpke_generate(repeating(b"recipient"))
     assert (private, public) == suite.hpke_generate(repeating(b"recipient"))
@@ -32,6 +35,19 @@ def test_a_fixed_source_repeats_to_the_byte(suite: CipherSuite) -> None:
     assert first == again != other
     for sealed in (first, other):
         assert suite.decrypt_with_label(private, "label", b"context", sealed) == b"secret"
+
+
+def test_keys_have_the_lengths_of_the_registry() -> None:
+    """RFC 9180 §7.1: Nsk and Npk; for X-Wing its draft."""
+    lengths = {}
+    for suite in CIPHER_SUITES.values():
+        private, public = suite.hpke_generate(os.urandom)
+        lengths[suite.id] = (len(private), len(public))
+    x25519, x448 = (32, 32), (56, 56)
+    p256, p384, p521 = (32, 65), (48, 97), (66, 133)
+    assert lengths == {
+        1: x25519, 2: p256, 3: x25519, 4: x448, 5: p521, 6: x448, 7: p384, 83: (32, 1216)
+    }  # fmt: skip
 
 
 @every_suite
@@ -74,21 +90,41 @@ def test_the_border_between_the_two_parts_cannot_be_moved(suite: CipherSuite) ->
 @pytest.mark.parametrize("random", [os.urandom, repeating(b"r")], ids=["system", "fixed"])
 def test_what_is_no_public_key_is_refused(suite: CipherSuite, random: Callable[[int], bytes]) -> None:
     _, public = suite.hpke_generate(os.urandom)
-    # All zero is no point of P-256, and a point of small order of Curve25519.
+    # All zero is no point of the NIST curves, and a point of small order of the others.
     for wrong in (b"", public[:-1], public + b"\0", bytes(len(public))):
         with pytest.raises(DecodeError):
             suite.encrypt_with_label(wrong, "label", b"", b"secret", random)
 
 
-def test_a_compressed_point_is_refused() -> None:
-    suite = cipher_suite(2)
+@every_suite
+@pytest.mark.parametrize("random", [os.urandom, repeating(b"r")], ids=["system", "fixed"])
+def test_an_exported_secret_is_the_same_on_both_sides(
+    suite: CipherSuite, random: Callable[[int], bytes]
+) -> None:
+    private, public = suite.hpke_generate(os.urandom)
+    kem_output, secret = suite.hpke.send_export(public, b"context", 48, random)
+    assert len(secret) == 48
+    received = suite.hpke.receive_export(private, kem_output, b"context", 48)
+    assert received == secret
+    assert suite.hpke.receive_export(private, kem_output, b"other", 48) != secret
+    for wrong in (b"", kem_output[:-1], kem_output + b"\0"):
+        with pytest.raises(DecodeError):
+            suite.hpke.receive_export(private, wrong, b"context", 48)
+    for wrong in (b"", public[:-1], bytes(len(public))):
+        with pytest.raises(DecodeError):
+            suite.hpke.send_export(wrong, b"context", 48, random)
+
+
+@pytest.mark.parametrize("number", [2, 5, 7])
+def test_a_compressed_point_is_refused(number: int) -> None:
+    suite = cipher_suite(number)
     _, public = suite.hpke_generate(os.urandom)
-    compressed = bytes((2 + (public[-1] & 1),)) + public[1:33]
+    compressed = bytes((2 + (public[-1] & 1),)) + public[1 : len(public) // 2 + 1]
     with pytest.raises(DecodeError):
         suite.hpke.check_public_key(compressed)
     private, public = suite.signature_generate(os.urandom)
     signature = suite.sign_with_label(private, "label", b"content")
     suite.verify_with_label(public, "label", b"content", signature)
-    compressed = bytes((2 + (public[-1] & 1),)) + public[1:33]
+    compressed = bytes((2 + (public[-1] & 1),)) + public[1 : len(public) // 2 + 1]
     with pytest.raises(VerificationFailed):
         suite.verify_with_label(compressed, "label", b"content", signature)

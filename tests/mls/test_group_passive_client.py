@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.vectors import load_vectors, supported
+from tests.vectors import load_vectors
 
-from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, cipher_suite
+from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
@@ -73,9 +73,7 @@ class PassiveClient:
 @pytest.mark.parametrize("reload", [False, True], ids=["memory", "saved"])
 @pytest.mark.parametrize("name", ["welcome", "handling-commit"])
 def test_passive_client_vectors(name: str, reload: bool) -> None:
-    vectors = supported(load_vectors(f"mls/passive-client-{name}.json"))
-    assert {vector["cipher_suite"] for vector in vectors} == set(CIPHER_SUITES)
-    for vector in vectors:
+    for vector in load_vectors(f"mls/passive-client-{name}.json"):
         client = PassiveClient(vector, reload=reload)
         authenticator = client.group.secrets.epoch_authenticator.hex()
         assert authenticator == vector["initial_epoch_authenticator"]

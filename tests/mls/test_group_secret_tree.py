@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.vectors import load_vectors, supported
+from tests.vectors import load_vectors
 
 from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
 from starling.protocol.errors import Invalid, Pending
+from starling.protocol.mls.private_message import sender_data_key_nonce
 from starling.protocol.mls.ratchet import MAX_SKIPPED
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.secret_tree import SecretTree, SecretTreeRecord
@@ -19,8 +20,11 @@ def _tree(leaf_count: int = 4) -> SecretTree:
 
 
 def test_secret_tree_vectors() -> None:
-    for vector in supported(load_vectors("mls/secret-tree.json")):
+    for vector in load_vectors("mls/secret-tree.json"):
         suite = cipher_suite(vector["cipher_suite"])
+        case = {name: bytes.fromhex(value) for name, value in vector["sender_data"].items()}
+        sender = sender_data_key_nonce(suite, case["sender_data_secret"], case["ciphertext"])
+        assert (sender.key, sender.nonce) == (case["key"], case["nonce"])
         leaves = vector["leaves"]
         tree = SecretTree(suite, len(leaves), bytes.fromhex(vector["encryption_secret"]))
         for leaf_index, generations in enumerate(leaves):

@@ -1,0 +1,177 @@
+"""Conversations with ts-mls, a client in another language, in both roles and all suites that both have.
+
+After every step all members have the same exporter and epoch authenticator. Where ts-mls leaves RFC 9420
+its peer goes the RFC's way, or the test says what is left out; docs/interoperability.md lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from tests.interop.conversation import Conversation
+from tests.interop.peer import Peer, Refused, starling_peer
+from tests.interop.ts_mls_peer import SUITES, ts_mls_peer
+
+from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
+
+STARLING, TS_MLS = "starling", "ts_mls"
+
+
+@pytest.fixture(scope="module")
+def peers() -> Iterator[dict[str, Peer]]:
+    with ts_mls_peer() as other, starling_peer() as own:
+        yield {STARLING: own, TS_MLS: other}
+
+
+@dataclass
+class Roles:
+    """Who plays what: alice, the creator, and carol are of one implementation, bob and dave of the other."""
+
+    creator: Peer
+    other: Peer
+    suite: int
+
+    def pair(self, **options: object) -> Conversation:
+        talk = Conversation(self.suite)
+        talk.create(self.creator, "alice", **options)
+        talk.add("alice", (self.other, "bob"))
+        return talk
+
+    def four(self) -> Conversation:
+        talk = self.pair()
+        talk.add("alice", (self.creator, "carol"), (self.other, "dave"))
+        return talk
+
+
+@pytest.fixture(params=sorted(SUITES & set(CIPHER_SUITES)), ids=lambda suite: f"suite {suite}")
+def suite(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(params=[STARLING, TS_MLS], ids=lambda name: f"{name} creates")
+def roles(request: pytest.FixtureRequest, peers: dict[str, Peer], suite: int) -> Roles:
+    creator = peers[request.param]
+    other = peers[TS_MLS if request.param == STARLING else STARLING]
+    return Roles(creator, other, suite)
+
+
+def test_the_suites_are_those_of_the_peer(peers: dict[str, Peer]) -> None:
+    assert set(peers[TS_MLS].call("hello")["suites"]) == SUITES
+
+
+def test_join_and_talk(roles: Roles) -> None:
+    talk = roles.four()
+    talk.talk()
+    assert talk.check() == 2
+
+
+def test_the_tree_beside_the_welcome(roles: Roles) -> None:
+    talk = Conversation(roles.suite)
+    talk.create(roles.creator, "alice")
+    talk.add("alice", (roles.other, "bob"), ratchet_tree_extension=False)
+    talk.add("bob", (roles.creator, "carol"), ratchet_tree_extension=False)
+    talk.talk()
+
+
+@pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
+def test_updates(roles: Roles, public: bool) -> None:
+    """By path and by reference, from everybody."""
+    talk = roles.four()
+    for identity in ("bob", "alice", "dave", "carol"):
+        talk.commit(identity, public=public, aad="0c")
+    talk.propose("bob", "update", public=public)
+    talk.propose("carol", "update", public=public)
+    talk.commit("alice", public=public)
+    talk.propose("alice", "update", public=public)
+    talk.commit("dave", public=public)
+    for identity in ("alice", "bob"):
+        talk.commit(identity, public=public)
+    talk.talk()
+
+
+@pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
+def test_external_psks(roles: Roles, public: bool) -> None:
+    """By value, by reference, and in the Welcome."""
+    talk = roles.pair()
+    for peer in (roles.creator, roles.other):
+        peer.call("add_psk", psk_id="a1", psk="11" * 32)
+        peer.call("add_psk", psk_id="a2", psk="22" * 16)
+    first, second = ({"type": "psk", "psk_id": name} for name in ("a1", "a2"))
+    for by, other in (("alice", "bob"), ("bob", "alice")):
+        talk.commit(by, first, second, public=public)
+        talk.propose(other, "psk", psk_id="a1", public=public)
+        talk.commit(by, second, public=public)
+    talk.add("alice", (roles.other, "dave"), proposals=(first, second), public=public)
+    talk.add("dave", (roles.creator, "carol"), proposals=(second,), public=public)
+    talk.talk()
+
+
+@pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
+def test_resumption_psks(roles: Roles, public: bool) -> None:
+    """Of the current and a past epoch, by value and by reference."""
+    talk = roles.pair()
+    talk.commit("alice")
+    for by, other in (("alice", "bob"), ("bob", "alice")):
+        talk.commit(by, {"type": "resumption_psk"}, public=public)
+        talk.commit(by, {"type": "resumption_psk", "psk_epoch": 1}, public=public)
+        talk.propose(other, "resumption_psk", psk_epoch=2, public=public)
+        talk.commit(by, public=public)
+    talk.talk()
+
+
+def test_removals(roles: Roles) -> None:
+    talk = roles.four()
+    talk.commit("bob", {"type": "remove", "leaf_index": 2})
+    talk.propose("alice", "remove", leaf_index=3)
+    talk.commit("bob", public=True)
+    assert set(talk.seats) == {"alice", "bob"}
+    talk.add("alice", (roles.other, "erin"))
+    talk.add("erin", (roles.creator, "frank"))
+    talk.commit("alice", {"type": "remove", "leaf_index": 1})
+    talk.commit("frank", {"type": "remove", "leaf_index": 2})
+    assert set(talk.seats) == {"alice", "frank"}
+    talk.talk()
+
+
+def test_a_blank_left_half(roles: Roles) -> None:
+    """Where the filtered direct path ends below the root, commit_secret comes from its last path secret (RFC
+    9420 §7.4, §12.4.1). ts-mls derives on to the root, so it neither follows nor is followed."""
+    talk = roles.four()
+    talk.commit("carol", {"type": "remove", "leaf_index": 0})
+    with pytest.raises(Refused):
+        talk.commit("carol", {"type": "remove", "leaf_index": 1})
+
+
+EXTENSIONS = [{"type": 1, "data": "c0ffee"}, {"type": 3, "data": "000000"}]
+
+
+@pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
+def test_group_context_extensions(roles: Roles, public: bool) -> None:
+    """By value and by reference, committed by Starling: ts-mls makes no path where §17.4 requires one."""
+    talk = roles.four()
+    own, other = ("alice", "bob") if roles.creator.name == STARLING else ("bob", "alice")
+    change = {"type": "group_context_extensions", "extensions": EXTENSIONS}
+    talk.commit(own, change, public=public)
+    assert talk.seats[other].call("info")["group_extensions"] == EXTENSIONS
+    talk.propose(other, "group_context_extensions", extensions=EXTENSIONS[:1], public=public)
+    talk.commit(own, public=public)
+    for seat in talk.seats.values():
+        assert seat.call("info")["group_extensions"] == EXTENSIONS[:1]
+    talk.commit(other)
+    talk.talk()
+    made = talk.seats[other].call("commit", proposals=[change], public=public)
+    with pytest.raises(Refused) as refused:
+        talk.seats[own].call("process", message=made["commit"])
+    assert refused.value.rule == "PATH_REQUIRED"
+
+
+def test_a_group_with_extensions_from_the_start(roles: Roles) -> None:
+    talk = Conversation(roles.suite)
+    talk.create(roles.creator, "alice", group_extensions=EXTENSIONS)
+    talk.add("alice", (roles.other, "bob"))
+    talk.add("bob", (roles.creator, "carol"))
+    for seat in talk.seats.values():
+        assert seat.call("info")["group_extensions"] == EXTENSIONS
+    talk.talk()

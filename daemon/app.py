@@ -79,13 +79,15 @@ async def run(
     config: Config,
     *,
     ready: Ready,
+    load: Callable[[], None] = lambda: None,
     stdio: trio.abc.Stream | None = None,
     engine_factory: EngineFactory = real_engine,
     network_factory: Callable[[NetworkOptions], Network] = open_network,
 ) -> None:
     """Run the daemon until SIGTERM, SIGINT, `daemon.shutdown` or cancellation; `ready` is told where it listens.
 
-    A client on `stdio` is served beside the socket, and the daemon ends with it.
+    A client on `stdio` is served beside the socket, and the daemon ends with it. `load` is called once directory,
+    keys and store are found good; what it takes does not count into the seconds that `ready` is told.
 
     Raises DaemonError where it cannot start or go on.
     """
@@ -99,6 +101,9 @@ async def run(
         store = Store(paths.data, read_key_file(paths.key_file), keep_events=config.events_keep)
         try:
             identity = Identity.load(store.identity())
+            loading = time.perf_counter()
+            load()
+            began += time.perf_counter() - loading
             clock = Clock()
             engine = engine_factory(identity, store.records(), clock())
             await _run(paths, config, store, identity, engine, clock, network_factory, told, stdio)

@@ -6,6 +6,7 @@ import gc
 import getpass
 import os
 import sys
+import threading
 from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,9 @@ from starling.daemon.config import read_config
 from starling.daemon.errors import ConfigError
 from starling.daemon.paths import Paths
 from starling.p2p.interface import peer_id_text
+
+_PATIENCE_SECONDS = 2.0
+"""How long loading may take before it is said what is waited for."""
 
 
 def init(paths: Paths, args: Namespace) -> int:
@@ -42,9 +46,6 @@ def daemon(paths: Paths, args: Namespace) -> int:
         raise ConfigError(f"there is no configuration file {args.config}; check the path given with --config")
     config = read_config(paths.config if args.config is None else Path(args.config))
     app.configure_logging(config.log_level)
-    # Loaded here, a second or two, so that the time told in the ready line is that of the node's own start.
-    import_module("starling.p2p.network")
-    import_module("starling.protocol.engine.engine")
 
     def ready(said: dict[str, Any]) -> None:
         # What is loaded by now stays: the collector need not look at half a million objects again and again.
@@ -60,12 +61,28 @@ def daemon(paths: Paths, args: Namespace) -> int:
 
     async def main() -> None:
         if not args.stdio:
-            return await app.run(paths, config, ready=ready)
+            return await app.run(paths, config, ready=ready, load=_load)
         async with _standard_streams() as stdio:
-            await app.run(paths, config, ready=ready, stdio=stdio)
+            await app.run(paths, config, ready=ready, load=_load, stdio=stdio)
 
     trio.run(main)
     return EXIT_OK
+
+
+def _load() -> None:
+    """Import the libraries of the network and the engine: a second of work, more on a busy machine."""
+    said = "starling: loading the network layer, which can take some seconds on a busy machine\n"
+    patience = threading.Timer(_PATIENCE_SECONDS, sys.stderr.write, (said,))
+    patience.daemon = True
+    patience.start()
+    # Nothing of what is loaded goes again, so looking for it would cost a tenth of the time.
+    gc.disable()
+    try:
+        import_module("starling.p2p.network")
+        import_module("starling.protocol.engine.engine")
+    finally:
+        gc.enable()
+        patience.cancel()
 
 
 def _standard_streams() -> trio.abc.Stream:

@@ -157,3 +157,28 @@ async def test_sigint_and_sigterm_end_it(tmp_path: Path) -> None:
             os.kill(os.getpid(), number)
             with trio.fail_after(5):
                 await node.ended.wait()
+
+
+def test_a_slow_start_says_what_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from starling.daemon.cli import node
+
+    monkeypatch.setattr(node, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(node, "import_module", lambda name: time.sleep(0.1))
+    node._load()
+    assert "loading the network layer" in capsys.readouterr().err
+    monkeypatch.setattr(node, "_PATIENCE_SECONDS", 10)
+    monkeypatch.setattr(node, "import_module", lambda name: None)
+    node._load()
+    assert capsys.readouterr().err == ""
+
+
+async def test_what_is_wrong_with_the_places_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    def load() -> None:
+        raise AssertionError("loaded for nothing")
+
+    paths = home(tmp_path)
+    (paths.data / "keys").write_bytes(bytes(128))
+    with pytest.raises(StoreError, match="key file does not open"):
+        await app.run(paths, CONFIG, ready=print, load=load)

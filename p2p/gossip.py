@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import trio
@@ -31,6 +32,7 @@ from starling.p2p.gate import Gate, Peer
 from starling.p2p.host import CLOSE_TIMEOUT, GuardedHost
 from starling.p2p.interface import Frame
 from starling.p2p.limits import shielded
+from starling.p2p.reach import REACH_SIZE, UNTOLD, reach
 from starling.p2p.streams import BufferedReader
 
 PROTOCOL = TProtocol(PROTOCOL_ID_V11)
@@ -80,13 +82,34 @@ class Router(GossipSub):
     counters: Counter[str]
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
-        """Pass a message on to the mesh. (libp2p's also keeps it for connected peers outside the topic.)"""
+        """Send an own message to all topic peers, and pass one of another peer on to the mesh where somebody
+        may lack it. (libp2p's also keeps it for connected peers outside the topic.)"""
         assert self.pubsub is not None
         self.mcache.put(pubsub_msg)
+        topic = pubsub_msg.topicIDs[0]
+        told = pubsub_msg.data[:REACH_SIZE]
+        peers: Iterable[ID]
+        if msg_forwarder == self.pubsub.my_id and told != UNTOLD:
+            peers = self.topic_peers(topic)
+        elif told == self.reach(topic) != UNTOLD:
+            return
+        else:
+            peers = self._get_peers_to_send(pubsub_msg.topicIDs, msg_forwarder, ID(pubsub_msg.from_id))
         rpc = rpc_pb2.RPC(publish=[pubsub_msg])
-        for peer in self._get_peers_to_send(pubsub_msg.topicIDs, msg_forwarder, ID(pubsub_msg.from_id)):
+        for peer in peers:
             if peer in self.pubsub.peers:
                 self.send_rpc(peer, rpc)
+                self.counters["bundles_passed_on"] += 1
+
+    def topic_peers(self, topic: str) -> set[ID]:
+        """The peers of a topic to which there is a stream."""
+        assert self.pubsub is not None
+        return {peer for peer in self.pubsub.peer_topics.get(topic, ()) if peer in self.pubsub.peers}
+
+    def reach(self, topic: str) -> bytes:
+        """What a message of a topic begins with when this node is its origin."""
+        assert self.pubsub is not None
+        return reach(self.pubsub.my_id.to_bytes(), (peer.to_bytes() for peer in self.topic_peers(topic)))
 
     async def handle_rpc(self, rpc: rpc_pb2.RPC, sender_peer_id: ID) -> None:
         """Obey a control message as far as it is about own topics and of ordinary size."""
@@ -341,7 +364,7 @@ class Gossip(Pubsub):
             if peer is None or not peer.gossip.take(trio.current_time()):
                 self._counters["bundles_over_rate"] += 1
                 return
-            if len(msg.topicIDs) != 1 or len(msg.seqno) != 8 or len(msg.data) > MAX_BUNDLE:
+            if len(msg.topicIDs) != 1 or len(msg.seqno) != 8 or len(msg.data) > REACH_SIZE + MAX_BUNDLE:
                 self._counters["bundles_refused"] += 1
                 self._gate.offend(peer.peer_id)
                 return
@@ -351,7 +374,7 @@ class Gossip(Pubsub):
             try:
                 if not _is_signed(msg):
                     raise BundleError("signature")
-                frames = split(msg.data)
+                frames = split(msg.data[REACH_SIZE:])
             except BundleError:
                 self._counters["bundles_refused"] += 1
                 self._gate.offend(peer.peer_id)
@@ -381,7 +404,7 @@ class Gossip(Pubsub):
                 while any(BUSY < len(queue) < OUTGOING for queue in self.peer_queues.values()):
                     await trio.sleep(BUSY_WAIT / 25)
             try:
-                await self.publish(topic, bundle)
+                await self.publish(topic, self.gossip_router.reach(topic) + bundle)
             except Exception:
                 self._counters["publish_faults"] += 1
 

@@ -44,6 +44,7 @@ from starling.p2p.gate import buffered
 from starling.p2p.host import GuardedHost, make_host
 from starling.p2p.interface import MAX_FRAME, Frame, NetworkOptions, peer_id_of_seed
 from starling.p2p.network import Libp2pNetwork
+from starling.p2p.reach import UNTOLD
 from starling.p2p.streams import PROTOCOL as EXCHANGE
 from starling.p2p.streams import read_exactly
 
@@ -267,7 +268,10 @@ async def test_the_defaults_drop_and_grow() -> None:
     for instance, router in ((pubsub, pubsub.router), (gossip, gossip.gossip_router)):
         for number in range(30):
             message = rpc_pb2.Message(
-                data=join([b"x"]), topicIDs=["t"], seqno=number.to_bytes(8), from_id=instance.my_id.to_bytes()
+                data=UNTOLD + join([b"x"]),
+                topicIDs=["t"],
+                seqno=number.to_bytes(8),
+                from_id=instance.my_id.to_bytes(),
             )
             await router.publish(instance.my_id, message)
     # Of 30 messages within a second the plain router passes on 10, one's own as well.
@@ -343,7 +347,9 @@ async def test_an_asynchronous_validator_lets_a_message_through_twice() -> None:
         return True
 
     pubsub.set_topic_validator("t", validator, True)
-    message = rpc_pb2.Message(data=join([b"x"]), topicIDs=["t"], seqno=bytes(8), from_id=ids(2)[1].to_bytes())
+    message = rpc_pb2.Message(
+        data=UNTOLD + join([b"x"]), topicIDs=["t"], seqno=bytes(8), from_id=ids(2)[1].to_bytes()
+    )
     async with trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(pubsub.push_msg, ids(1)[0], message)

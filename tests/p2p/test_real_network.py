@@ -50,6 +50,37 @@ async def test_frames_and_messages_between_members() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_nobody_forwards_what_everybody_has_from_its_origin() -> None:
+    async with trio.open_nursery() as nursery:
+        nodes = [await start(nursery, number) for number in (1, 2, 3)]
+        introduce(*nodes)
+        await meshed(*nodes)
+        for number in range(20):
+            nodes[0].network.publish("t", b"%d" % number)
+            await trio.sleep(0.01)
+        await until(lambda: all(len(node.frames) == 20 for node in nodes[1:]))
+        counters = [node.network.counters() for node in nodes]
+        assert counters[0]["bundles_passed_on"] == 2 * counters[0]["bundles_published"]
+        assert not any(found.get("bundles_passed_on") for found in counters[1:])
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_somebody_cannot_have_from_its_origin_is_forwarded() -> None:
+    async with trio.open_nursery() as nursery:
+        one, two, three, four = [await start(nursery, number) for number in (1, 2, 3, 4)]
+        introduce(two, three, four)
+        one.network.set_known_peers({two.peer_id: two.addresses}, {})
+        two.network.set_known_peers({node.peer_id: node.addresses for node in (one, three, four)}, {})
+        await meshed(two, three, four)
+        await meshed(one, two)
+        one.network.publish("t", b"from the end")
+        four.network.publish("t", b"from the middle")
+        await until(lambda: three.frames and len(four.frames) == 1 and one.frames)
+        await until(lambda: sorted(three.frames) == [b"from the end", b"from the middle"])
+        assert one.frames == [b"from the middle"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_both_dialling_at_once_settle_on_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starling.p2p.dialer.COURTESY", 0.0)
     async with trio.open_nursery() as nursery:
@@ -216,10 +247,10 @@ async def test_a_peer_that_takes_nothing_any_more_can_be_disconnected(
 
         monkeypatch.setattr(muxed, "_write_frame", stuck_write)
         monkeypatch.setattr(muxed.secured_conn, "close", close_socket)
-        monkeypatch.setattr("starling.p2p.gate.FAREWELL", 0.5)
+        monkeypatch.setattr("starling.p2p.gate.FAREWELL", 1.5)
         one.network.disconnect(two.peer_id)
         await trio.sleep(0.3)
         assert one.is_connected(two)
-        await until(lambda: not one.is_connected(two), 3)
+        await until(lambda: not one.is_connected(two))
         assert one.network.counters()["sockets_closed"] == 1
         nursery.cancel_scope.cancel()

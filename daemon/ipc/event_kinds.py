@@ -32,10 +32,18 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("owner", "epoch", "dmls_epoch", "path", "imports", "removed"),
     ),
     "import.done": ("the own group has imported others' secrets", ("count",)),
-    "fork.detected": ("an owner committed twice on one epoch", ("owner", "parent", "epoch")),
+    "fork.detected": (
+        "an owner committed twice on one epoch; `evidence` is its two signed statements, which anybody can check",
+        ("owner", "parent", "epoch", "evidence"),
+    ),
     "rollback.suspected": (
         "a peer knows an epoch of the own group that this node does not: was it put back to an old state?",
         ("peer_id", "epoch", "head"),
+    ),
+    "rollback.detected": (
+        "a commit in the own group that this node signed and does not know: it was put back to an old state, or "
+        "runs twice",
+        ("parent", "epoch", "evidence"),
     ),
 }
 """Kind: (when it happens, the members of its body)."""

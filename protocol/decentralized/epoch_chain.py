@@ -29,7 +29,7 @@ class EpochInfo:
     `application_count` is how many application generations were sent in it, stated by its child
     (`epoch_end`; with several children the highest counts). `next_generation` and `missing` say which of them
     this node holds; `user_count` is one more than the highest generation of a user message seen. `ended_by` is
-    the SHA-256 of the commit that led on from here: the same commit again is no fork.
+    the signed statement of the commit that led on from here: a second one for another commit proves a fork.
     """
 
     dmls_epoch: bytes

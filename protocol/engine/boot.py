@@ -8,11 +8,12 @@ from starling.protocol.engine.universe import Universe
 
 
 def is_due(universe: Universe, now: int) -> bool:
-    """B3: a peer has told how far it knows our group, all first dials have failed, nobody is there, or time is
-    up."""
+    """B3: a peer has told, and shown, how far it knows our group, all first dials have failed, nobody is there, or
+    time is up."""
     boot = universe.boot
     peers = {info.peer_id for info in universe.others()}
-    return boot.answered or now >= boot.deadline or peers <= boot.failed
+    answered = boot.answered and not boot.waits_for_proof and not boot.waits_for_roster
+    return answered or now >= boot.deadline or peers <= boot.failed
 
 
 def boot_commit(ctx: Context, universe: Universe) -> None:

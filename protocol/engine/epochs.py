@@ -9,6 +9,7 @@ from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.export_psk import export_psk
+from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import MemberId, leaf_identity, member_id
 from starling.protocol.distributed.psk_ledger import ExportedPsk, LastImport
 from starling.protocol.distributed.universe_component import read_universe
@@ -31,11 +32,11 @@ def enter_epoch(
     *,
     has_path: bool,
     application_count: int = 0,
-    commit_hash: bytes = b"",
+    head_statement: bytes = b"",
 ) -> EpochInfo:
     """Store a new epoch of a group and supersede its parent.
 
-    `commit_hash` is that of the commit's head statement. An epoch that a path commit started is exported at
+    `head_statement` is the commit's. An epoch that a path commit started is exported at
     once (X-6), before its exporter secret can go.
     """
     info = EpochInfo(
@@ -54,7 +55,7 @@ def enter_epoch(
     if parent is not None:
         parent.application_count = max(parent.application_count or 0, application_count)
         parent.superseded_at = parent.superseded_at or ctx.now
-        parent.ended_by = parent.ended_by or commit_hash
+        parent.ended_by = parent.ended_by or head_statement
         state.save_info(ctx, parent)
         _supersede(ctx, state, parent)
     note_change(ctx, universe)
@@ -97,6 +98,26 @@ def note_change(ctx: Context, universe: Universe) -> None:
     timers.report_first = timers.report_first or ctx.now
     quiet = max(ctx.now + policy.REPORT_QUIET, timers.reported_at + policy.REPORT_MIN_GAP)
     timers.report = min(quiet, timers.report_first + policy.REPORT_UNDER_LOAD)
+
+
+def note_fork(
+    ctx: Context, universe: Universe, state: GroupState, first: HeadStatement, second: HeadStatement
+) -> None:
+    """R4: an owner contradicts itself. The two statements, which anybody can check, are kept and told."""
+    if state.forked:
+        return
+    state.evidence = (first.encode(), second.encode())
+    state.save(ctx)
+    ctx.event(
+        "fork.detected",
+        universe.universe_id,
+        {
+            "owner": state.owner,
+            "parent": second.parent_dmls_epoch,
+            "epoch": second.epoch,
+            "evidence": list(state.evidence),
+        },
+    )
 
 
 def note_imports(

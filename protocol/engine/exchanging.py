@@ -117,6 +117,8 @@ def _check_own(
         ctx.event(
             "rollback.suspected", universe.universe_id, {"peer_id": peer_id, "epoch": number, "head": head}
         )
+        universe.boot.waits_for_proof = not universe.boot.done
+        note_behind(ctx, universe, peer_id, state.group_id, head, 0, grace=0)
 
 
 def _has_reached(state: GroupState, head: bytes, count: int) -> bool:
@@ -228,6 +230,9 @@ def answer_want(ctx: Context, universe: Universe, peer_id: bytes, message: Want)
                 queues.append(iter((adding,)))
             continue
         queues.append(_following(state, epochs))
+        if state.owner == member.identity:
+            # It asks only where it was put back; what lies between may be gone, but this proves it (B3).
+            queues.append(iter(state.log.leading_to(state.chain.head)))
     frame_ids, more = take_in_turn(queues)
     if frame_ids:
         ctx.send(peer_id, Frames(universe.universe_id, more), frame_ids)

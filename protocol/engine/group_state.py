@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from starling.protocol.decentralized.epoch_chain import EpochChain, EpochInfo
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine.context import Context
+from starling.protocol.exchange.frame import MAX_STATEMENT
 from starling.protocol.exchange.frame_log import FrameLog, LoggedFrame
 from starling.protocol.mls.group import Group
 from starling.protocol.packed import Blob, Either, Many, Uint, pack, shape, unpack
@@ -16,12 +17,12 @@ from starling.protocol.packed import Blob, Either, Many, Uint, pack, shape, unpa
 _ID = Blob(64)
 _INFO = (
     Uint(), _ID, Uint(), Many(Blob.of(32), 4096), bool, Many(_ID, 8), Either(None, Uint(2**32 - 1)),
-    Either(None, Uint()), bool, Uint(2**32 - 1), Many(Uint(2**32 - 1), 2**16), Blob(32),
+    Either(None, Uint()), bool, Uint(2**32 - 1), Many(Uint(2**32 - 1), 2**16), Blob(MAX_STATEMENT),
 )  # fmt: skip
 _LOGGED = (
     Blob(64, 1), _ID, Either(None, Uint(2**32 - 1)), Uint(2**32), bool, Many(Blob.of(32), 4096), _ID, Uint(),
 )  # fmt: skip
-_GROUP = (Blob.of(32), Blob.of(32), _ID, Uint(), bool, bool, Uint())
+_GROUP = (Blob.of(32), Blob.of(32), _ID, Uint(), Many(Blob(MAX_STATEMENT), 2), bool, Uint())
 _MAX_ROW = 64 * 1024 * 1024
 
 GroupLoader = Callable[[bytes, bytes], Group]
@@ -57,13 +58,19 @@ class GroupState:
         self.chain = EpochChain()
         self.log = FrameLog()
         self.pinned_epoch = 0
-        self.forked = False
+        self.evidence: tuple[bytes, ...] = ()
+        """Two statements of the owner that contradict each other (R4), empty where it has kept to its word."""
         self.last_update = 0
         """When the newest path commit was processed, in milliseconds."""
         self.updated = False
         """Whether a path commit that adds nobody came from the owner: its joining is over."""
         self._states: dict[bytes, Group | SavedState] = {}
         self._load = load
+
+    @property
+    def forked(self) -> bool:
+        """Whether the owner has contradicted itself: imports from it pause (R4)."""
+        return bool(self.evidence)
 
     # states
 
@@ -94,8 +101,8 @@ class GroupState:
 
     def save(self, ctx: Context) -> None:
         row = [
-            self.universe_id, self.owner, self.chain.head, self.pinned_epoch, self.forked, self.updated,
-            self.last_update,
+            self.universe_id, self.owner, self.chain.head, self.pinned_epoch, list(self.evidence),
+            self.updated, self.last_update,
         ]  # fmt: skip
         ctx.put("group", self.group_id, pack(row))
 
@@ -178,9 +185,10 @@ class GroupState:
 
     def load_row(self, row: bytes) -> bytes:
         """Take the fields of a `group` row but the first two; the head's `dmls_epoch` is given back."""
-        _, _, head, self.pinned_epoch, self.forked, self.updated, self.last_update = shape(
+        _, _, head, self.pinned_epoch, evidence, self.updated, self.last_update = shape(
             unpack(row, max_bytes=_MAX_ROW), _GROUP
         )
+        self.evidence = tuple(evidence)
         return bytes(head)
 
     def load_info(self, dmls_epoch: bytes, row: bytes) -> None:

@@ -198,7 +198,7 @@ def commit(
         parent,
         has_path=path,
         application_count=count,
-        commit_hash=statement.commit_hash,
+        head_statement=statement.encode(),
     )
     note_imports(ctx, universe, state, parent, dependencies)
     if serial is not None:

@@ -108,8 +108,10 @@ def _as_member(
             for frame in frames:
                 decodable = receive(ctx, universe, peer_id, frame) and decodable
             exchanging.take_answer(ctx, universe, peer_id)
+            universe.boot.waits_for_proof = False
         case RosterEntries():
             membership.add_entries(ctx, universe, message.entries, source=peer_id)
+            universe.boot.waits_for_roster = False
         case WantRoster():
             missing = universe.roster.missing_from(message.held)
             if missing:

@@ -9,16 +9,17 @@ from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_
 from starling.protocol.decentralized.epoch_chain import EpochInfo
 from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
-from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.engine import welcoming
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import enter_epoch, note_change, note_imports
+from starling.protocol.engine.epochs import enter_epoch, note_change, note_fork, note_imports
 from starling.protocol.engine.exchanging import note_behind, note_lack
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.imports import note_update
 from starling.protocol.engine.reporting import take_report
+from starling.protocol.engine.rollback import take_own_commit
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, Invalid, Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.frame import (
@@ -119,7 +120,11 @@ def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Nee
                 )
             _require_joined(universe, group_id, message)
             return []
-        if state.is_own or arrival.frame_id in state.log:
+        if arrival.frame_id in state.log:
+            return []
+        if state.is_own:
+            if isinstance(frame, CommitFrame):
+                take_own_commit(ctx, universe, arrival.peer_id, frame, message)
             return []
         info = _find_epoch(state, message)
         if info is None:
@@ -218,7 +223,7 @@ def _receive_commit(
         info,
         has_path=content.has_path,
         application_count=content.application_count,
-        commit_hash=statement.commit_hash,
+        head_statement=frame.head_statement,
     )
     note_imports(ctx, universe, state, info, content.dependencies)
     _learn_key_packages(ctx, universe, state.owner, content)
@@ -292,19 +297,14 @@ def _receive_sibling(
 
     The known commit itself may come again after its frame was forgotten: that is none.
     """
-    if statement.commit_hash == info.ended_by:
+    known = HeadStatement.decode(info.ended_by)
+    if not is_evidence(known, statement):
         return
     group = state.state(info.dmls_epoch) or state.head
     _check_statement(universe, state, info, group, statement, frame, message)
     if state.forked:
         return
-    state.forked = True
-    state.save(ctx)
-    ctx.event(
-        "fork.detected",
-        universe.universe_id,
-        {"owner": state.owner, "parent": info.dmls_epoch, "epoch": info.number},
-    )
+    note_fork(ctx, universe, state, known, statement)
 
 
 def _find_psks(universe: Universe, content: CommitContent, own_group_id: bytes) -> dict[bytes, bytes]:

@@ -84,6 +84,9 @@ def _drop_frames(ctx: Context, universe: Universe, state: GroupState, reports: R
                 for identity in wanted_by
                 if identity in reports
             )
+            # Kept beyond that is what can show an owner that was put back that it is so (B3).
+            if logged.child == state.chain.head and not state.is_own:
+                continue
             if acknowledged or ctx.now - logged.stored_at > policy.FRAME_RETENTION:
                 state.drop_frame(ctx, logged)
 

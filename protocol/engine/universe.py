@@ -46,10 +46,16 @@ class Link:
 
 @dataclass(slots=True)
 class Boot:
-    """A start is followed by a boot commit before anything is sent (B2, B3)."""
+    """A start is followed by a boot commit before anything is sent (B2, B3).
+
+    Where a member names a newer head of ours, `waits_for_proof` is until it has shown the commit, and
+    `waits_for_roster`, after that, until it has told what the roster lacks.
+    """
 
     deadline: int
     answered: bool = False
+    waits_for_proof: bool = False
+    waits_for_roster: bool = False
     failed: set[bytes] = field(default_factory=set)
     done: bool = False
 
@@ -122,6 +128,8 @@ class Universe:
         self.refused: dict[str, int] = {}
         self.suspected: set[bytes] = set()
         """The peers that named an epoch of our own group that we do not know."""
+        self.rollbacks: set[bytes] = set()
+        """The commits that we signed and do not know, by hash, as far as told in this run."""
         self.joining: Joining | None = None
         self.own_address: PeerAddress | None = None
         self.connected: set[bytes] = set()

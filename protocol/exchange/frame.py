@@ -20,9 +20,12 @@ MAX_FRAME = 1024 * 1024
 MAX_GOSSIP_FRAME = 60 * 1024
 """Longer frames are announced by id and pulled over a stream."""
 
+MAX_STATEMENT = 256
+"""An encoded head statement."""
+
 _MAX_ANNOUNCED = 64
 _ENVELOPE = (Uint(255), Uint(255), [object])
-_COMMIT = (Blob(MAX_FRAME, 1), Blob(256, 1), Blob(MAX_FRAME))
+_COMMIT = (Blob(MAX_FRAME, 1), Blob(MAX_STATEMENT, 1), Blob(MAX_FRAME))
 _MESSAGE = (Blob(MAX_FRAME, 1),)
 _ANNOUNCEMENT = (Many((Blob(64, 1), Blob(64, 1), Uint(2**32 - 1)), _MAX_ANNOUNCED, 1),)
 

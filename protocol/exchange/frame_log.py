@@ -76,6 +76,10 @@ class FrameLog:
         found = [frame for frame in self.commits() if identity in frame.adds]
         return found[-1] if found else None
 
+    def leading_to(self, dmls_epoch: bytes) -> list[LoggedFrame]:
+        """The held commit that starts this epoch, if any."""
+        return [frame for frame in self.commits() if frame.child == dmls_epoch]
+
     def after(
         self, dmls_epoch: bytes, contiguous: int, held: frozenset[int], child: bool
     ) -> Iterator[LoggedFrame]:

@@ -9,13 +9,29 @@ from tests.engine.small_network import Node
 
 from starling.protocol.decentralized.dmls_message import wrap
 from starling.protocol.decentralized.key_schedule import SEND_GROUP_KEY_SCHEDULE
+from starling.protocol.distributed import component_ids
+from starling.protocol.distributed.epoch_end import build_epoch_end
 from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.send_group_rules import SendGroupRules
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame
 from starling.protocol.extensions.safe_aad import EMPTY
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group import Group
-from starling.protocol.mls.proposal import Proposal
+from starling.protocol.mls.proposal import AppEphemeral, Proposal
+
+
+def end(node: Node, universe: bytes) -> AppEphemeral:
+    """What ends the head epoch of the own group."""
+    count, _ = node.group(universe, node).head.application_progress(0)
+    return AppEphemeral(component_ids.EPOCH_END, build_epoch_end(count))
+
+
+def packages(node: Node, universe: bytes) -> AppEphemeral:
+    """What a commit with a path brings."""
+    return AppEphemeral(
+        component_ids.KEY_PACKAGES, build_key_packages(node.universe(universe).bundles.newest())
+    )
 
 
 class NoRules(SendGroupRules):

@@ -13,6 +13,8 @@ def test_a_commit_that_comes_again_after_its_frame_was_dropped_is_no_fork() -> N
     alice.do(UpdateKeys(universe))
     (frame,) = [frame for frame in network.published(alice)[-1:] if is_commit(frame)]
     network.run(MINUTE)
+    alice.do(UpdateKeys(universe))
+    network.run(MINUTE)
     assert frame not in bob.frames(universe, alice)
 
     bob.do(FrameReceived(carol.id, frame))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.engine.forging import forged_commit, forged_message, lawless_group
+from tests.engine.forging import end, forged_commit, forged_message, lawless_group, packages
 from tests.engine.small_network import MINUTE, SECOND, Network, Node, header_of, is_commit, quiet
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
@@ -15,6 +15,7 @@ from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.dependency import Dependency, build_dependencies
 from starling.protocol.distributed.epoch_end import build_epoch_end
+from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.member import build_key_package
@@ -39,17 +40,6 @@ from starling.protocol.mls.proposal import Add, AppEphemeral, PreSharedKey
 from starling.protocol.mls.psk import PreSharedKeyID
 
 END = AppEphemeral(component_ids.EPOCH_END, build_epoch_end(0))
-
-
-def end(node: Node, universe: bytes) -> AppEphemeral:
-    count, _ = node.group(universe, node).head.application_progress(0)
-    return AppEphemeral(component_ids.EPOCH_END, build_epoch_end(count))
-
-
-def packages(node: Node, universe: bytes) -> AppEphemeral:
-    return AppEphemeral(
-        component_ids.KEY_PACKAGES, build_key_packages(node.universe(universe).bundles.newest())
-    )
 
 
 def all_is_well(network: Network, universe: bytes, *nodes: Node) -> None:
@@ -275,13 +265,17 @@ def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> N
     parent = alice.group(universe, mallory).chain.head_info.parent
     alice.do(FrameReceived(bob.id, sibling))
     alice.do(FrameReceived(bob.id, sibling))
-    assert [dict(body) for body in alice.heard("fork.detected")] == [
-        {
-            "owner": mallory.me,
-            "parent": parent,
-            "epoch": alice.group(universe, mallory).chain.head_info.number - 1,
-        }
-    ]
+    (told,) = alice.heard("fork.detected")
+    assert (told["owner"], told["parent"]) == (mallory.me, parent)
+    assert told["epoch"] == alice.group(universe, mallory).chain.head_info.number - 1
+    first, second = map(HeadStatement.decode, told["evidence"])
+    leaf = bob.group(universe, mallory).head.tree.leaf(0)
+    assert leaf is not None and is_evidence(first, second)
+    for statement in (first, second):
+        statement.verify(leaf.signature_key)  # whoever knows the owner's key can check it
+    network.stop(alice)
+    network.restart(alice)
+    network.run(5 * SECOND)
     assert alice.group(universe, mallory).forked
     newest = alice.universe(universe).ledger.newest(mallory.universe(universe).group_id)
     assert newest is not None

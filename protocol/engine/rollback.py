@@ -1,0 +1,54 @@
+"""Finding out that this node was put back to an old state, or runs twice (PROTOCOL X-9, 5.3, B3).
+
+Whoever holds a member's state can act as it, so nothing here prevents anything: it is told to people.
+"""
+
+from __future__ import annotations
+
+from starling.protocol.decentralized.dmls_message import DMLSMessage
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import Invalid
+from starling.protocol.exchange.frame import CommitFrame
+from starling.protocol.exchange.messages import WantRoster
+
+MAX_TOLD = 16
+"""Alarms in one run: whoever reads sixteen knows."""
+
+
+def take_own_commit(
+    ctx: Context, universe: Universe, peer_id: bytes, frame: CommitFrame, message: DMLSMessage
+) -> None:
+    """A commit of our own group from somebody else: one that we know, or proof of a state that we do not have.
+
+    Proof is a head statement under our own key: no peer can make one. Its parent is an epoch that we hold, or a
+    newer one than our head; of older epochs we may have forgotten the end.
+    """
+    own = universe.own
+    statement = HeadStatement.decode(frame.head_statement)
+    if statement.parent != (universe.universe_id, own.group_id, message.epoch, message.dmls_epoch):
+        raise Invalid(Rule.HEAD_COMMIT)
+    info = own.chain.get(message.dmls_epoch)
+    known = HeadStatement.decode(info.ended_by) if info is not None and info.ended_by else None
+    if known is not None and known.commit_hash == statement.commit_hash:
+        return
+    if info is None and message.epoch < own.chain.head_info.number:
+        return
+    if statement.commit_hash in universe.rollbacks or len(universe.rollbacks) >= MAX_TOLD:
+        return
+    leaf = own.head.tree.leaf(0)
+    assert leaf is not None, "the owner is leaf 0"
+    statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)
+    universe.behind.pop(own.group_id, None)
+    universe.rollbacks.add(statement.commit_hash)
+    evidence = [found.encode() for found in (known, statement) if found is not None]
+    ctx.event(
+        "rollback.detected",
+        universe.universe_id,
+        {"parent": message.dmls_epoch, "epoch": message.epoch, "evidence": evidence},
+    )
+    if not universe.boot.done and peer_id in universe.links:
+        universe.boot.waits_for_roster = True
+        ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))

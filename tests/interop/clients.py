@@ -41,7 +41,7 @@ class DriverRules(GroupRules):
         self,
         group_context: GroupContext,
         tree: RatchetTree,
-        committer_leaf_index: int,
+        committer_leaf_index: int | None,
         proposals: Sequence[Proposal],
         has_path: bool,
     ) -> None:

@@ -67,6 +67,15 @@ class Conversation:
             self.seats[seat.identity] = seat
         self.check()
 
+    def external_join(self, peer: Peer, identity: str, *, by: str, **options: Any) -> None:
+        """An external commit into the epoch of a GroupInfo of `by`; with `resync` by one who is a member."""
+        info = self.seats[by].call("group_info")["group_info"]
+        seat = self.seats.pop(identity, None) or self.seat(peer, identity)
+        made = seat.call("external_join", group_info=info, identity=identity, suite=self.suite, **options)
+        self.deliver(identity, made["commit"], check=False)
+        self.seats[identity] = seat
+        self.check()
+
     def commit(
         self, by: str, *proposals: dict[str, Any], check: bool = True, **options: Any
     ) -> dict[str, Any]:
@@ -105,8 +114,8 @@ class Conversation:
 
     def talk(self) -> None:
         """Everybody says something that all others read."""
-        for speaker, listener in itertools.permutations(self.seats.values(), 2):
-            text = f"{speaker.identity} to {listener.identity}".encode().hex()
+        for speaker in self.seats.values():
+            text = f"{speaker.identity} in epoch {self.check()}".encode().hex()
             message = speaker.call("encrypt", plaintext=text, aad="0a0b")["message"]
             for seat in self.seats.values():
                 if seat is not speaker:

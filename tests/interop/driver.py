@@ -26,15 +26,14 @@ from tests.interop.proposals import read_proposal
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 from starling.protocol.errors import Invalid, StarlingError, UsageError
-from starling.protocol.mls.extension import EXTERNAL_PUB, Extension
 from starling.protocol.mls.group import Group
+from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.key_package import KeyPackageBundle
 from starling.protocol.mls.leaf_node import KEY_PACKAGE
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.proposal import Proposal
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.welcome import Welcome
-from starling.protocol.wire import encode_opaque
 
 Answer = dict[str, Any]
 
@@ -131,12 +130,35 @@ class Driver:
             bundle,
             client.signature_private_key,
             psks=self._psks.find,
-            ratchet_tree=tree,
+            ratchet_tree=read_tree(arguments),
             rules=RULES,
         )
         handle = self._new_handle(arguments, group.group_id)
         del self._bundles[references[0]]
         return self._keep(handle, group, client).answer(group_id=group.group_id.hex())
+
+    def do_external_join(self, arguments: Arguments) -> Answer:
+        info = arguments.message("group_info", GroupInfo)
+        resync = arguments.boolean("resync", False)
+        handle = arguments.text("group", info.group_context.group_id.hex())
+        former = self._members.get(handle) if resync else None
+        if former is None:
+            handle = self._new_handle(arguments, info.group_context.group_id)
+        # Who comes back keeps the signature key, as long as it is still in this process.
+        client = Client.of(arguments, former.client.signature_private_key if former is not None else None)
+        leaf, _ = client.leaf_node(KEY_PACKAGE, lifetime_of(DEFAULT_LIFETIME))
+        made = Group.external_join(
+            info,
+            leaf,
+            client.signature_private_key,
+            resync=resync,
+            psks=self._psks.find,
+            ratchet_tree=read_tree(arguments),
+            authenticated_data=arguments.binary("aad", b""),
+            rules=RULES,
+            random=os.urandom,
+        )
+        return self._keep(handle, made.next, client).answer(commit=made.message.hex())
 
     # in a group
 
@@ -203,9 +225,7 @@ class Driver:
 
     def do_group_info(self, arguments: Arguments) -> Answer:
         member = self._member(arguments)
-        suite = member.group.cipher_suite
-        _, external_pub = suite.hpke_derive_key_pair(member.group.secrets.external_secret)
-        info = member.group.group_info((Extension(EXTERNAL_PUB, encode_opaque(external_pub)),))
+        info = member.group.group_info(external_pub=True)
         return member.answer(group_info=MLSMessage.of(info).encode().hex())
 
     def do_ratchet_tree(self, arguments: Arguments) -> Answer:
@@ -252,6 +272,10 @@ class Driver:
 
     def _proposal(self, member: Member, arguments: Arguments) -> Proposal:
         return read_proposal(member, arguments)
+
+
+def read_tree(arguments: Arguments) -> RatchetTree | None:
+    return RatchetTree.decode(arguments.binary("ratchet_tree")) if arguments.has("ratchet_tree") else None
 
 
 def _failure(error: str, rule: str | None = None) -> Answer:

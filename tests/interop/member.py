@@ -173,6 +173,8 @@ class Member:
             "added": list(staged.added),
             "removed": list(staged.removed),
             "updated": list(staged.updated),
+            "committer": staged.committer,
+            "external": staged.external,
             "self_removed": staged.self_removed,
         }
 

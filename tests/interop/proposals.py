@@ -16,6 +16,7 @@ from starling.protocol.mls.proposal import (
     Proposal,
     ReInit,
     Remove,
+    SelfRemove,
 )
 from starling.protocol.mls.psk import PreSharedKeyID, ResumptionPSKUsage
 from starling.protocol.mls.wire_format import MLS10
@@ -35,6 +36,8 @@ def read_proposal(member: Member, arguments: Arguments) -> Proposal:
             return member.update()
         case "remove":
             return Remove(arguments.integer("leaf_index", most=_UINT32))
+        case "self_remove":
+            return SelfRemove()
         case "psk":
             return PreSharedKey(PreSharedKeyID.external(arguments.binary("psk_id"), os.urandom(nonce_length)))
         case "resumption_psk":

@@ -15,7 +15,7 @@ from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 GROUP = b"hikers".hex()
 COMMANDS = {
     "add_psk", "commit", "create_group", "decrypt", "discard", "encrypt", "epoch_authenticator", "export",
-    "group_info", "hello", "info", "join", "key_package", "merge", "process", "propose", "quit",
+    "external_join",    "group_info", "hello", "info", "join", "key_package", "merge", "process", "propose", "quit",
     "ratchet_tree",
 }  # fmt: skip
 
@@ -182,6 +182,41 @@ def test_group_context_extensions(pair: tuple[Peer, Peer]) -> None:
     assert refused(alice, "commit", group=GROUP, proposals=[proposal]) == "PROPOSAL_CONTEXT_SUPPORT"
 
 
+def test_external_commits(pair: tuple[Peer, Peer]) -> None:
+    alice, bob = pair
+    carol = InProcess()
+    info = bob.call("group_info", group=GROUP)["group_info"]
+    joined = carol.call("external_join", group_info=info, identity="carol", aad="01")
+    done = alice.call("process", group=GROUP, message=joined["commit"])
+    assert (done["external"], done["committer"], done["added"]) == (True, 2, [])
+    bob.call("process", group=GROUP, message=joined["commit"])
+    assert agree(alice, bob, carol) == 2
+    # Bob comes back: with his signature key, and from a process that does not have it.
+    for back in (bob, InProcess()):
+        info = alice.call("group_info", group=GROUP)["group_info"]
+        made = back.call("external_join", group_info=info, identity="bob", resync=True)
+        for peer in (alice, carol):
+            assert peer.call("process", group=GROUP, message=made["commit"])["removed"] == [1]
+        agree(alice, carol, back)
+    assert refused(alice, "external_join", group_info=info, identity="alice") is None
+
+
+def test_a_member_leaves_by_itself() -> None:
+    alice, bob = InProcess(), InProcess()
+    package = bob.call("key_package", identity="bob", cap_proposals=[10])["key_package"]
+    alice.call("create_group", group_id=GROUP, identity="alice", cap_proposals=[10])
+    bob.call(
+        "join",
+        welcome=alice.call("commit", group=GROUP, proposals=[{"type": "add", "key_package": package}])[
+            "welcome"
+        ],
+    )
+    message = bob.call("propose", group=GROUP, type="self_remove", public=True)["message"]
+    alice.call("process", group=GROUP, message=message)
+    made = alice.call("commit", group=GROUP)
+    assert bob.call("process", group=GROUP, message=made["commit"])["self_removed"]
+
+
 def test_a_commit_is_merged_or_discarded(pair: tuple[Peer, Peer]) -> None:
     alice, bob = pair
     first = alice.call("commit", group=GROUP, merge=False)
@@ -277,6 +312,7 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("commit", {"group": GROUP, "proposals": {}}),
     ("commit", {"group": GROUP, "proposals": [{"type": "x"}]}),
     ("commit", {"group": GROUP, "proposals": [{"type": "remove", "leaf_index": 2**32 - 1}]}),
+    ("commit", {"group": GROUP, "proposals": [{"type": "update"}]}),
     ("commit", {"group": GROUP, "merge": "yes"}),
     ("propose", {"group": GROUP}),
     ("process", {"group": GROUP, "message": "00010002"}),

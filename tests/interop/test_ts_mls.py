@@ -7,7 +7,7 @@ its peer goes the RFC's way, or the test says what is left out; docs/interoperab
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.interop.conversation import Conversation
@@ -17,6 +17,7 @@ from tests.interop.ts_mls_peer import SUITES, ts_mls_peer
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 
 STARLING, TS_MLS = "starling", "ts_mls"
+EXTENSIONS = [{"type": 1, "data": "c0ffee"}, {"type": 3, "data": "000000"}]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,12 @@ class Roles:
 
     creator: Peer
     other: Peer
-    suite: int
+    suite: int = 1
+
+    @property
+    def own(self) -> str:
+        """The member of the first two whose implementation is ours."""
+        return "alice" if self.creator.name == STARLING else "bob"
 
     def pair(self, **options: object) -> Conversation:
         talk = Conversation(self.suite)
@@ -45,20 +51,43 @@ class Roles:
         return talk
 
 
-@pytest.fixture(params=sorted(SUITES & set(CIPHER_SUITES)), ids=lambda suite: f"suite {suite}")
-def suite(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
-
-
 @pytest.fixture(params=[STARLING, TS_MLS], ids=lambda name: f"{name} creates")
-def roles(request: pytest.FixtureRequest, peers: dict[str, Peer], suite: int) -> Roles:
+def roles(request: pytest.FixtureRequest, peers: dict[str, Peer]) -> Roles:
     creator = peers[request.param]
     other = peers[TS_MLS if request.param == STARLING else STARLING]
-    return Roles(creator, other, suite)
+    return Roles(creator, other)
 
 
 def test_the_suites_are_those_of_the_peer(peers: dict[str, Peer]) -> None:
     assert set(peers[TS_MLS].call("hello")["suites"]) == SUITES
+
+
+@pytest.mark.parametrize("suite", sorted(SUITES & set(CIPHER_SUITES)))
+def test_a_whole_life(roles: Roles, suite: int) -> None:
+    """Every kind of step once, in each suite; the tests below look closer at one."""
+    talk = replace(roles, suite=suite).pair()
+    talk.talk()
+    talk.commit("alice", public=True)
+    talk.commit("bob", public=False)
+    talk.propose("bob", "update", public=True)
+    talk.commit("alice")
+    talk.propose("alice", "update")
+    talk.commit("bob", public=True)
+    for peer in (roles.creator, roles.other):
+        peer.call("add_psk", psk_id="b1", psk="33" * 48)
+    psk = {"type": "psk", "psk_id": "b1"}
+    talk.commit("alice", psk)
+    talk.propose("alice", "psk", psk_id="b1")
+    talk.commit("bob", {"type": "resumption_psk", "psk_epoch": 2})
+    talk.propose("bob", "resumption_psk", public=True)
+    talk.commit("alice")
+    talk.add("bob", (roles.creator, "carol"), proposals=(psk,))
+    talk.commit(roles.own, {"type": "group_context_extensions", "extensions": EXTENSIONS})
+    talk.external_join(roles.other, "dave", by="alice")
+    talk.external_join(roles.creator, "erin", by="bob")
+    talk.commit("dave", {"type": "remove", "leaf_index": 2})
+    talk.external_join(roles.other, "dave", by="alice", resync=True)
+    talk.talk()
 
 
 def test_join_and_talk(roles: Roles) -> None:
@@ -144,14 +173,11 @@ def test_a_blank_left_half(roles: Roles) -> None:
         talk.commit("carol", {"type": "remove", "leaf_index": 1})
 
 
-EXTENSIONS = [{"type": 1, "data": "c0ffee"}, {"type": 3, "data": "000000"}]
-
-
 @pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
 def test_group_context_extensions(roles: Roles, public: bool) -> None:
     """By value and by reference, committed by Starling: ts-mls makes no path where §17.4 requires one."""
     talk = roles.four()
-    own, other = ("alice", "bob") if roles.creator.name == STARLING else ("bob", "alice")
+    own, other = roles.own, "bob" if roles.own == "alice" else "alice"
     change = {"type": "group_context_extensions", "extensions": EXTENSIONS}
     talk.commit(own, change, public=public)
     assert talk.seats[other].call("info")["group_extensions"] == EXTENSIONS
@@ -174,4 +200,19 @@ def test_a_group_with_extensions_from_the_start(roles: Roles) -> None:
     talk.add("bob", (roles.creator, "carol"))
     for seat in talk.seats.values():
         assert seat.call("info")["group_extensions"] == EXTENSIONS
+    talk.talk()
+
+
+def test_external_commits(roles: Roles) -> None:
+    """Into groups of both, and back into one's own place, with the tree inside the GroupInfo."""
+    talk = roles.four()
+    talk.external_join(roles.creator, "erin", by="bob")
+    talk.external_join(roles.other, "frank", by="alice")
+    talk.commit("frank")
+    talk.commit("erin")
+    for identity in ("bob", "alice", "erin", "frank"):
+        by = "carol" if identity != "carol" else "dave"
+        talk.external_join(talk.seats[identity].peer, identity, by=by, resync=True)
+    talk.commit("alice", {"type": "remove", "leaf_index": 3})
+    talk.external_join(roles.other, "dave", by="bob")
     talk.talk()

@@ -170,7 +170,7 @@ const commands = {
 
   external_join: async (request) => {
     const { groupInfo } = decodeMessage(request.group_info, "mls_group_info")
-    const former = request.resync ? member({ group: hex(groupInfo.groupContext.groupId) }) : undefined
+    const former = request.resync ? member(request) : undefined
     const made = await makeKeyPackage(request, former?.keys)
     // ts-mls takes the data of the external_pub extension for the key itself; RFC 9420 §12.4.3.2 has an
     // HPKEPublicKey there, with its length.

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from starling.daemon.config import Config
-from starling.daemon.errors import DaemonError
+from starling.daemon.errors import DaemonError, StoreError
 from starling.daemon.ipc.connection import Connection
 from starling.daemon.ipc.methods import Methods
 from starling.daemon.ipc.server import serve
 from starling.daemon.lock import single_writer
 from starling.daemon.loop import Clock, EngineLike, Loop, first_error
-from starling.daemon.node_key import create_key_file, read_key_file
+from starling.daemon.node_key import AskPassphrase, create_key_file, read_key_file
 from starling.daemon.paths import Paths, private_directory
 from starling.daemon.store import DATABASE, Store
 from starling.p2p.interface import ListenError, Network, NetworkOptions, open_network, peer_id_text
@@ -49,18 +49,19 @@ def real_engine(identity: Identity, records: Iterable[tuple[str, bytes, bytes]],
     return engine
 
 
-def init(paths: Paths, name: str) -> Identity:
-    """Make the data directory, the key file and an identity. Raises DaemonError, UsageError for a bad name."""
+def init(paths: Paths, name: str, passphrase: str | None = None) -> Identity:
+    """Make the data directory, the key file and an identity; with a passphrase the key file alone opens nothing.
+
+    Raises DaemonError, UsageError for a bad name.
+    """
     identity = Identity.generate(name, os.urandom)
     private_directory(paths.data, create=True)
     with single_writer(paths.lock):
         if (paths.data / DATABASE).exists() and _is_store(paths.data / DATABASE):
             raise DaemonError(f"there is an identity in {paths.data} already; use it, or another --home")
-        node_key = (
-            read_key_file(paths.key_file)
-            if paths.key_file.exists()
-            else create_key_file(paths.key_file, os.urandom)
-        )
+        # One of an init that was cut short opens nothing yet.
+        paths.key_file.unlink(missing_ok=True)
+        node_key = create_key_file(paths.key_file, os.urandom, passphrase)
         Store.create(paths.data, node_key, identity.save(), os.urandom)
     return identity
 
@@ -74,12 +75,18 @@ def _is_store(path: Path) -> bool:
     )
 
 
+def no_passphrase() -> str:
+    """For where nobody can be asked."""
+    raise DaemonError("the store is locked by a passphrase, and there is nobody to ask for it", "passphrase")
+
+
 async def run(
     paths: Paths,
     config: Config,
     *,
     ready: Ready,
     load: Callable[[], None] = lambda: None,
+    ask_passphrase: AskPassphrase = no_passphrase,
     stdio: trio.abc.Stream | None = None,
     engine_factory: EngineFactory = real_engine,
     network_factory: Callable[[NetworkOptions], Network] = open_network,
@@ -87,18 +94,21 @@ async def run(
     """Run the daemon until SIGTERM, SIGINT, `daemon.shutdown` or cancellation; `ready` is told where it listens.
 
     A client on `stdio` is served beside the socket, and the daemon ends with it. `load` is called once directory,
-    keys and store are found good; what it takes does not count into the seconds that `ready` is told.
+    keys and store are found good, `ask_passphrase` where the key file needs it; what these take does not count
+    into the seconds that `ready` is told.
 
     Raises DaemonError where it cannot start or go on.
     """
-    began = time.perf_counter()
+    began = 0.0
 
     def told(said: dict[str, Any]) -> None:
         ready(said | {"seconds": round(time.perf_counter() - began, 3)})
 
     private_directory(paths.data, create=False)
     with single_writer(paths.lock):
-        store = Store(paths.data, read_key_file(paths.key_file), keep_events=config.events_keep)
+        node_key, is_asked = read_key_file(paths.key_file, ask_passphrase)
+        began = time.perf_counter()
+        store = _open_store(paths, config, node_key, is_asked)
         try:
             identity = Identity.load(store.identity())
             loading = time.perf_counter()
@@ -119,6 +129,17 @@ async def run(
             raise _plain(failure) from None
         finally:
             store.close()
+
+
+def _open_store(paths: Paths, config: Config, node_key: bytes, is_asked: bool) -> Store:
+    try:
+        return Store(paths.data, node_key, keep_events=config.events_keep)
+    except StoreError as error:
+        if error.code == "wrong_key" and is_asked:
+            raise DaemonError(
+                f"this passphrase does not open the store in {paths.data}; try again", "wrong_passphrase"
+            ) from None
+        raise
 
 
 def _plain(error: Exception) -> DaemonError:

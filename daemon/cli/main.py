@@ -134,11 +134,16 @@ def _parser() -> argparse.ArgumentParser:
 
     init = add(top, "init", "make an identity and its data directory", None)
     init.add_argument("--name", help="your name for others (default: the login name)")
+    init.add_argument(
+        "--passphrase", action="store_true", help="lock the store by a passphrase, which is asked for"
+    )
+    _passphrase_file(init)
     init.set_defaults(node="init")
     daemon = add(top, "daemon", "run the node in the foreground", None)
     daemon.add_argument(
         "--config", metavar="FILE", help="configuration (default: starling.toml, see configs/)"
     )
+    _passphrase_file(daemon)
     daemon.add_argument(
         "--stdio",
         action="store_true",
@@ -259,6 +264,14 @@ def _message_id(text: str) -> str:
 
 def _universe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("universe", metavar="UNIVERSE", help="name, id, or beginning of the id")
+
+
+def _passphrase_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--passphrase-file",
+        metavar="FILE",
+        help="the passphrase is in this file of mode 0600 (else in STARLING_PASSPHRASE_FILE, or asked for)",
+    )
 
 
 def _suite(parser: argparse.ArgumentParser) -> None:

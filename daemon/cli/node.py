@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from argparse import Namespace
+from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from starling.daemon import app
 from starling.daemon.cli import output
 from starling.daemon.cli.client import EXIT_OK
 from starling.daemon.config import read_config
-from starling.daemon.errors import ConfigError
+from starling.daemon.errors import ConfigError, PlaceError
+from starling.daemon.passphrase import check_passphrase, read_passphrase_file
 from starling.daemon.paths import Paths
 from starling.p2p.interface import peer_id_text
 
@@ -27,7 +29,10 @@ _PATIENCE_SECONDS = 2.0
 
 
 def init(paths: Paths, args: Namespace) -> int:
-    identity = app.init(paths, args.name if args.name is not None else getpass.getuser())
+    passphrase = None
+    if args.passphrase or args.passphrase_file is not None:
+        passphrase = _new_passphrase(args)
+    identity = app.init(paths, args.name if args.name is not None else getpass.getuser(), passphrase)
     made = {
         "name": identity.name,
         "identity": identity.identity_public_key.hex(),
@@ -59,14 +64,51 @@ def daemon(paths: Paths, args: Namespace) -> int:
             )
             sys.stdout.flush()
 
+    def ask_passphrase() -> str:
+        return _known_passphrase(args)
+
     async def main() -> None:
-        if not args.stdio:
-            return await app.run(paths, config, ready=ready, load=_load)
-        async with _standard_streams() as stdio:
-            await app.run(paths, config, ready=ready, load=_load, stdio=stdio)
+        async with AsyncExitStack() as stack:
+            stdio = await stack.enter_async_context(_standard_streams()) if args.stdio else None
+            await app.run(
+                paths, config, ready=ready, load=_load, ask_passphrase=ask_passphrase, stdio=stdio
+            )
 
     trio.run(main)
     return EXIT_OK
+
+
+def _new_passphrase(args: Namespace) -> str:
+    given = _passphrase_of_file(args)
+    if given is not None:
+        return given
+    passphrase = check_passphrase(_ask("New passphrase for this node: "))
+    if _ask("The same again: ") != passphrase:
+        raise PlaceError("these were two different passphrases; nothing was made, try again", "passphrase")
+    return passphrase
+
+
+def _known_passphrase(args: Namespace) -> str:
+    given = _passphrase_of_file(args)
+    return given if given is not None else _ask("Passphrase of this node: ")
+
+
+def _passphrase_of_file(args: Namespace) -> str | None:
+    path = args.passphrase_file or os.environ.get("STARLING_PASSPHRASE_FILE")
+    return read_passphrase_file(Path(path)) if path else None
+
+
+def _ask(prompt: str) -> str:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise PlaceError(
+            "a passphrase is needed: call this in a terminal, or name a file that holds it with "
+            "--passphrase-file or STARLING_PASSPHRASE_FILE",
+            "passphrase",
+        )
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        raise PlaceError("no passphrase was given", "passphrase") from None
 
 
 def _load() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ async def running(
     config: Config = CONFIG,
     hub: MemoryHub | None = None,
     stdio: trio.abc.Stream | None = None,
+    ask_passphrase: Callable[[], str] = app.no_passphrase,
 ) -> AsyncIterator[Node]:
     """A daemon until the end of the block; raises the error with which it ended."""
     node = Node(paths)
@@ -136,6 +137,7 @@ async def running(
                     config,
                     ready=ready,
                     stdio=stdio,
+                    ask_passphrase=ask_passphrase,
                     engine_factory=engine_factory,
                     network_factory=network_factory,
                 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from starling.daemon import paths as paths_module
+from starling.daemon.app import no_passphrase
 from starling.daemon.errors import LockedError, PlaceError
 from starling.daemon.lock import single_writer
 from starling.daemon.node_key import create_key_file, read_key_file
@@ -78,22 +79,22 @@ def test_the_key_file(tmp_path: Path) -> None:
     path = tmp_path / "node.key"
     key = create_key_file(path, os.urandom)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert read_key_file(path) == key
+    assert read_key_file(path, no_passphrase) == (key, False)
     with pytest.raises(PlaceError, match="cannot write"):
         create_key_file(path, os.urandom)
     path.chmod(0o640)
     with pytest.raises(PlaceError, match="chmod 600"):
-        read_key_file(path)
+        read_key_file(path, no_passphrase)
     path.chmod(0o600)
     path.write_text("short")
     with pytest.raises(PlaceError, match="not a key file"):
-        read_key_file(path)
+        read_key_file(path, no_passphrase)
     path.unlink()
     with pytest.raises(PlaceError, match="is missing"):
-        read_key_file(path)
+        read_key_file(path, no_passphrase)
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PlaceError, match="not a plain file"):
-        read_key_file(path)
+        read_key_file(path, no_passphrase)
 
 
 _HOLD = """

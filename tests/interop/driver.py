@@ -118,7 +118,6 @@ class Driver:
 
     def do_join(self, arguments: Arguments) -> Answer:
         welcome = arguments.message("welcome", Welcome)
-        tree = RatchetTree.decode(arguments.binary("ratchet_tree")) if arguments.has("ratchet_tree") else None
         references = [entry.new_member for entry in welcome.secrets if entry.new_member in self._bundles]
         if arguments.has("ref"):
             references = [ref for ref in references if ref == arguments.binary("ref")]

@@ -28,7 +28,7 @@ from starling.protocol.mls.protection import protect_handshake, sign_content
 from starling.protocol.mls.psk import FindPsk, ResumptionPSKUsage, find_psk_secret
 from starling.protocol.mls.update_path import NewPath, UpdatePath, create_path, seal_path
 from starling.protocol.mls.welcome import create_welcome
-from starling.protocol.mls.wire_format import ContentType
+from starling.protocol.mls.wire_format import ContentType, WireFormat
 
 ChangeLeaf = Callable[[LeafNode], LeafNode]
 """Our leaf as it is to the leaf as it shall be; keys, source, parent hash and signature are made anew."""
@@ -38,16 +38,16 @@ ChangeLeaf = Callable[[LeafNode], LeafNode]
 class CommitOptions:
     """How a commit is made; see `Group.commit`."""
 
-    path: bool | None
-    leaf_node: ChangeLeaf | None
-    signature_private_key: bytes | None = field(repr=False)
-    authenticated_data: bytes
-    handshake_generation: int | None
-    wire_format: int
-    padding: int
-    group_info_extensions: tuple[Extension, ...]
-    with_tree: bool
-    now: int | None
+    path: bool | None = None
+    leaf_node: ChangeLeaf | None = None
+    signature_private_key: bytes | None = field(repr=False, default=None)
+    authenticated_data: bytes = b""
+    handshake_generation: int | None = None
+    wire_format: int = WireFormat.MLS_PRIVATE_MESSAGE
+    padding: int = 0
+    group_info_extensions: tuple[Extension, ...] = ()
+    with_tree: bool = True
+    now: int | None = None
     psk_usage: int = ResumptionPSKUsage.APPLICATION
 
 

@@ -11,10 +11,16 @@ from types import MappingProxyType
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.mls import key_schedule as schedules
-from starling.protocol.mls.apply_proposals import check_committer_leaf
-from starling.protocol.mls.capabilities import MLS10
-from starling.protocol.mls.committing import ChangeLeaf, CommitOptions, create_commit, create_group_info
-from starling.protocol.mls.epoch import Epoch, enter_epoch
+from starling.protocol.mls import succession
+from starling.protocol.mls.committing import (
+    ChangeLeaf,
+    CommitOptions,
+    CreatedCommit,
+    create_commit,
+    create_group_info,
+)
+from starling.protocol.mls.creation import Creator, create_epoch
+from starling.protocol.mls.epoch import Epoch
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.external_join import ExternalJoinOptions, join_by_external_commit
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, Sender
@@ -24,11 +30,12 @@ from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.group_record import load_epoch, save_epoch
 from starling.protocol.mls.group_rules import RFC_RULES, GroupRules
 from starling.protocol.mls.joining import join_by_welcome
-from starling.protocol.mls.key_package import KeyPackageBundle
+from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.key_schedule import RFC9420, EpochSecrets, KeySchedule
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.proposal import Proposal
+from starling.protocol.mls.past_epochs import FindPastEpoch, PastEpoch, no_past_epochs
+from starling.protocol.mls.proposal import Proposal, ReInit
 from starling.protocol.mls.proposal_list import ReceivedProposals
 from starling.protocol.mls.protection import (
     ApplicationMessage,
@@ -42,7 +49,6 @@ from starling.protocol.mls.protection import (
 from starling.protocol.mls.psk import FindPsk, no_psks
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.staging import FindLeafKey, stage_commit
-from starling.protocol.mls.tree_hash import tree_hash
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import ContentType, WireFormat
 
@@ -80,24 +86,8 @@ class Group:
     ) -> Group:
         """A group of one member at leaf 0, in epoch 0 (§11). `leaf_node` is signed, of source key_package or
         commit. Raises `Invalid` where the leaf does not meet the extensions."""
-        tree, own = RatchetTree().with_leaf_added(leaf_node)
-        context = GroupContext(
-            MLS10, cipher_suite.id, group_id, 0, tree_hash(cipher_suite, tree), b"", extensions
-        )
-        check_committer_leaf(cipher_suite, context, leaf_node, own, rules)
-        return cls(
-            enter_epoch(
-                suite=cipher_suite,
-                context=context,
-                tree=tree,
-                own_leaf_index=own,
-                private_keys={2 * own: encryption_private_key},
-                signature_private_key=signature_private_key,
-                epoch_secret=random(cipher_suite.hash_length),
-                rules=rules,
-                key_schedule=key_schedule,
-            )
-        )
+        creator = Creator(leaf_node, encryption_private_key, signature_private_key)
+        return cls(create_epoch(cipher_suite, group_id, creator, extensions, rules, key_schedule, random))
 
     @classmethod
     def join(
@@ -107,20 +97,25 @@ class Group:
         signature_private_key: bytes,
         *,
         psks: FindPsk = no_psks,
+        past_epochs: FindPastEpoch = no_past_epochs,
         ratchet_tree: RatchetTree | None = None,
         rules: GroupRules = RFC_RULES,
         key_schedule: KeySchedule = RFC9420,
     ) -> tuple[Group, GroupInfo]:
         """Join by a Welcome (§12.4.3.1); `ratchet_tree` where the GroupInfo carries none.
 
+        `past_epochs` finds the epoch that the group follows, after a ReInit or as a branch (§11.2, §11.3);
+        its PSK is not asked of `psks`.
+
         That the group id is not one of ours already is the caller's check. Raises `Invalid`,
-        `VerificationFailed`, `DecodeError`, `Unsupported`, or `Pending` for a missing PSK.
+        `VerificationFailed`, `DecodeError`, `Unsupported`, or `Pending` for a missing PSK or past epoch.
         """
         epoch, info = join_by_welcome(
             welcome,
             bundle,
             signature_private_key,
             psks=psks,
+            past_epochs=past_epochs,
             ratchet_tree=ratchet_tree,
             rules=rules,
             key_schedule=key_schedule,
@@ -230,6 +225,15 @@ class Group:
     def secrets(self) -> EpochSecrets:
         """The epoch's secrets, owned by this group; `extra` has what the key schedule adds."""
         return self._epoch.secrets
+
+    @property
+    def reinit(self) -> ReInit | None:
+        """The ReInit that ended the group with this epoch's commit; nothing is sent here then."""
+        return self._epoch.reinit
+
+    def past_epoch(self) -> PastEpoch:
+        """What is to be kept of this epoch where its resumption PSK may be needed once it is superseded."""
+        return PastEpoch.of(self._epoch)
 
     @property
     def application_generation(self) -> int:
@@ -395,14 +399,75 @@ class Group:
             now=now,
         )
         made = create_commit(self._epoch, proposals, by_reference, options, psks, random)
-        return CommitResult(
-            made.message,
-            made.content,
-            Group(made.child),
-            made.welcome,
-            made.group_info,
-            tuple(made.applied.added),
+        return _result(made)
+
+    # groups that follow
+
+    def reinitialize(
+        self,
+        key_packages: Sequence[KeyPackage],
+        *,
+        leaf_node: LeafNode,
+        encryption_private_key: bytes,
+        signature_private_key: bytes,
+        group_info_extensions: tuple[Extension, ...] = (),
+        with_tree: bool = True,
+        now: int | None = None,
+        rules: GroupRules | None = None,
+        key_schedule: KeySchedule | None = None,
+        random: Callable[[int], bytes],
+    ) -> CommitResult:
+        """The group that this one's ReInit asks for, in epoch 1, and the Welcome to it (§11.2).
+
+        `key_packages` are those of all other members, in the new suite; our own leaf is as for `create`.
+        The message of the result concerns nobody. Rules and key schedule are this group's by default.
+
+        Raises `UsageError`, `Unsupported` for the new parameters, `Invalid`.
+        """
+        made = succession.reinitialize(
+            self._epoch,
+            key_packages,
+            Creator(leaf_node, encryption_private_key, signature_private_key),
+            CommitOptions(group_info_extensions=group_info_extensions, with_tree=with_tree, now=now),
+            rules or self._epoch.rules,
+            key_schedule or self._epoch.key_schedule,
+            random,
         )
+        return _result(made)
+
+    def branch(
+        self,
+        group_id: bytes,
+        key_packages: Sequence[KeyPackage],
+        *,
+        leaf_node: LeafNode,
+        encryption_private_key: bytes,
+        signature_private_key: bytes,
+        extensions: tuple[Extension, ...] | None = None,
+        group_info_extensions: tuple[Extension, ...] = (),
+        with_tree: bool = True,
+        now: int | None = None,
+        rules: GroupRules | None = None,
+        key_schedule: KeySchedule | None = None,
+        random: Callable[[int], bytes],
+    ) -> CommitResult:
+        """A group of some of this one's members, in epoch 1, and the Welcome to it (§11.3).
+
+        As `reinitialize`, but this group goes on; version and suite are the same, and so are the extensions
+        by default.
+        """
+        made = succession.branch(
+            self._epoch,
+            group_id,
+            self._epoch.context.extensions if extensions is None else extensions,
+            key_packages,
+            Creator(leaf_node, encryption_private_key, signature_private_key),
+            CommitOptions(group_info_extensions=group_info_extensions, with_tree=with_tree, now=now),
+            rules or self._epoch.rules,
+            key_schedule or self._epoch.key_schedule,
+            random,
+        )
+        return _result(made)
 
     # ending
 
@@ -429,3 +494,8 @@ class Group:
     def wipe(self) -> None:
         """Delete all secrets: this epoch can do nothing any more."""
         self._epoch.wipe()
+
+
+def _result(made: CreatedCommit) -> CommitResult:
+    added = tuple(made.applied.added)
+    return CommitResult(made.message, made.content, Group(made.child), made.welcome, made.group_info, added)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.errors import DecodeError, UsageError
@@ -12,11 +13,14 @@ from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_schedule import EpochSecrets, KeySchedule
 from starling.protocol.mls.private_tree import PrivateTree
+from starling.protocol.mls.proposal import ReInit
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.secret_tree import SecretTree, SecretTreeRecord
-from starling.protocol.wire import Struct, Vector, opaque, uint16, uint32
+from starling.protocol.wire import Struct, Vector, When, opaque, uint16, uint32
 
 _VERSION = 1
+_ENDED = 2
+"""The version of a record with the ReInit that ended the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,14 @@ class GroupRecord(Struct):
     extra: Vector[_Named]
     confirmation_tag: opaque
     interim_transcript_hash: opaque
+    reinit: Annotated[ReInit | None, When("version", _ENDED)] = None
 
 
 def save_epoch(epoch: Epoch) -> bytes:
     """The record without the ratchets: it changes only when the epoch is superseded."""
     signing = epoch.signature_private_key
     return GroupRecord(
-        _VERSION,
+        _VERSION if epoch.reinit is None else _ENDED,
         epoch.key_schedule.name.encode(),
         epoch.context,
         epoch.tree.encode(),
@@ -63,13 +68,14 @@ def save_epoch(epoch: Epoch) -> bytes:
         _named(epoch.secrets.extra),
         epoch.confirmation_tag,
         epoch.interim_transcript_hash,
+        epoch.reinit,
     ).encode()
 
 
 def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: KeySchedule) -> Epoch:
     """The epoch that was saved. Raises `DecodeError`, or `UsageError` for another key schedule."""
     saved = GroupRecord.decode(record)
-    if saved.version != _VERSION:
+    if saved.version not in (_VERSION, _ENDED):
         raise DecodeError(f"a group record of version {saved.version}")
     if saved.key_schedule != key_schedule.name.encode():
         raise UsageError("the group was saved with another key schedule")
@@ -89,6 +95,7 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
         interim_transcript_hash=saved.interim_transcript_hash,
         rules=rules,
         key_schedule=key_schedule,
+        reinit=saved.reinit,
     )
 
 

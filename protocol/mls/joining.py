@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hmac
 
-from starling.protocol.crypto.cipher_suite import cipher_suite
-from starling.protocol.errors import Invalid, Unsupported
+from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
+from starling.protocol.errors import Invalid, Pending
 from starling.protocol.mls import key_schedule as schedules
 from starling.protocol.mls import tree_math
 from starling.protocol.mls.epoch import Epoch, enter_epoch
@@ -14,10 +14,13 @@ from starling.protocol.mls.group_info_validation import validate_group_info
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackageBundle
 from starling.protocol.mls.key_schedule import KeySchedule
+from starling.protocol.mls.past_epochs import FindPastEpoch
 from starling.protocol.mls.private_tree import path_secrets_from
-from starling.protocol.mls.psk import FindPsk, PreSharedKeyID, PSKType, ResumptionPSKUsage, find_psk_secret
+from starling.protocol.mls.proposal_list import check_psks
+from starling.protocol.mls.psk import FindPsk, PreSharedKeyID, ResumptionPSKUsage, find_psk_secret
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.succession import check_successor
 from starling.protocol.mls.welcome import Welcome, open_group_info, open_group_secrets
 
 
@@ -27,18 +30,27 @@ def join_by_welcome(
     signature_private_key: bytes,
     *,
     psks: FindPsk,
+    past_epochs: FindPastEpoch,
     ratchet_tree: RatchetTree | None,
     rules: GroupRules,
     key_schedule: KeySchedule,
 ) -> tuple[Epoch, GroupInfo]:
     """The epoch that a Welcome leads into. Whether the group id is new to us is the caller's check.
 
-    Raises `Invalid`, `VerificationFailed`, `DecodeError`, `Unsupported`, or `Pending` for a missing PSK.
+    Raises `Invalid`, `VerificationFailed`, `DecodeError`, `Unsupported`, or `Pending` for a missing PSK
+    or the missing past epoch of a group that this one follows.
     """
     suite = cipher_suite(welcome.cipher_suite)
     secrets = open_group_secrets(suite, welcome, bundle)
-    _check_psks(secrets.psks)
-    psk_secret = find_psk_secret(suite, secrets.psks, psks)
+    link = _link(suite, secrets.psks)
+    past = past_epochs(link.psk_group_id or b"", link.psk_epoch or 0) if link is not None else None
+    if link is not None and past is None:
+        raise Pending("the group that this one follows is not known")
+
+    def find_psk(psk_id: PreSharedKeyID) -> bytes | None:
+        return bytes(past.resumption_psk) if past is not None and psk_id == link else psks(psk_id)
+
+    psk_secret = find_psk_secret(suite, secrets.psks, find_psk)
     info = open_group_info(suite, welcome, secrets.joiner_secret, psk_secret)
     context = info.group_context
     if context.cipher_suite != suite.id:
@@ -50,6 +62,8 @@ def join_by_welcome(
         raise Invalid(Rule.WELCOME_MY_LEAF)
     if own == info.signer:
         raise Invalid(Rule.GROUP_INFO_SIGNER)
+    if link is not None and past is not None:
+        check_successor(link.usage or 0, past, context, tree, rules)
     private_keys = {2 * own: bundle.encryption_private_key}
     if secrets.path_secret is not None:
         lowest = tree_math.common_ancestor(own, info.signer)
@@ -77,11 +91,11 @@ def join_by_welcome(
     return epoch, info
 
 
-def _check_psks(psk_ids: tuple[PreSharedKeyID, ...]) -> None:
-    special = [
-        psk
-        for psk in psk_ids
-        if psk.psktype == PSKType.RESUMPTION and psk.usage != ResumptionPSKUsage.APPLICATION
-    ]
-    if special:
-        raise Unsupported("joining after a reinitialization or a branch")
+def _link(suite: CipherSuite, psks: tuple[PreSharedKeyID, ...]) -> PreSharedKeyID | None:
+    """The PSK that ties the group to the one before it, None where there is none."""
+    links = [psk for psk in psks if psk.usage in (ResumptionPSKUsage.REINIT, ResumptionPSKUsage.BRANCH)]
+    if len(links) > 1:
+        raise Invalid(Rule.WELCOME_PSKS)
+    link = links[0] if links else None
+    check_psks(suite, psks, (link.usage if link is not None else None) or ResumptionPSKUsage.APPLICATION)
+    return link

@@ -103,6 +103,13 @@ class Rule(enum.Enum):
     # reinitialization and branching
     REINIT_LAST = ("RFC 9420 §12.4.2", "nothing is sent in a group after the commit of a ReInit")
 
+    SUCCESSOR_EPOCH = ("RFC 9420 §12.4.3.1", "a group that follows another is joined in epoch 1")
+    REINIT_COMMITTED = ("RFC 9420 §12.4.3.1", "the last commit of the group before holds a ReInit")
+    REINIT_PARAMETERS = ("RFC 9420 §11.2", "the new group has the parameters of the ReInit")
+    REINIT_MEMBERS = ("RFC 9420 §12.4.3.1", "all members of the old group are members of the new one")
+    BRANCH_PARAMETERS = ("RFC 9420 §11.3", "a branch has version and cipher suite of the group before")
+    BRANCH_MEMBERS = ("RFC 9420 §11.3", "the members of a branch are members of the group before")
+
     # external commits
     EXTERNAL_PUB = ("RFC 9420 §12.4.3.2", "the GroupInfo for an external commit has an external_pub")
     EXTERNAL_COMMIT_PATH = ("RFC 9420 §12.4.3.2", "an external commit has a path")
@@ -119,3 +126,4 @@ class Rule(enum.Enum):
     GROUP_INFO_SIGNATURE = ("RFC 9420 §12.4.3.1", "the GroupInfo's signature verifies")
     WELCOME_MY_LEAF = ("RFC 9420 §12.4.3.1", "the key package's leaf is in the tree")
     WELCOME_PATH_SECRET = ("RFC 9420 §12.4.3.1", "the path secret gives the keys of the tree")
+    WELCOME_PSKS = ("RFC 9420 §12.4.3.1", "at most one resumption PSK is of usage reinit or branch")

@@ -96,7 +96,7 @@ class JoinUniverse:
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """Send to the whole universe. Idempotent by `message_id` (16 bytes).
+    """Send to the whole universe. Idempotent by `message_id` (16 bytes), which stands for one type and body.
 
     Result: dict with `state`, `queued` or `sent`, and for `sent` the `recipients` (the other leaves of its
     epoch), `epoch` and `dmls_epoch`; for `queued` the event `message.sent` tells them.

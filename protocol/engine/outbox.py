@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from starling.protocol.distributed.application import ApplicationData
@@ -11,7 +12,7 @@ from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
 MAX_QUEUED = 10_000
 MAX_REMEMBERED = 20_000
 
-_ROW = (Uint(), Either(None, (Uint(2**32 - 1), Uint(), Blob(64))), Blob(1024 * 1024))
+_ROW = (Uint(), Blob.of(32), Either(None, (Uint(2**32 - 1), Uint(), Blob(64))), Blob(1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,20 @@ class SentAs:
 
 @dataclass(slots=True)
 class Sent:
-    """One message of ours; `data` is kept while it is queued, `sent_as` is known once it is encrypted."""
+    """One message of ours; `data` is kept while it is queued, `sent_as` is known once it is encrypted.
+
+    `content` is a hash of what it said (`content_of`): its id stands for nothing else.
+    """
 
     order: int
+    content: bytes
     data: ApplicationData | None = field(repr=False)
     sent_as: SentAs | None = None
+
+
+def content_of(data: ApplicationData) -> bytes:
+    """32 bytes over type and body. What a message refers to may have changed when an app repeats it."""
+    return hashlib.sha256(pack([data.content_type, data.body])).digest()
 
 
 class Outbox:
@@ -56,7 +66,7 @@ class Outbox:
         return self._messages.get(message_id)
 
     def add(self, ctx: Context, data: ApplicationData) -> Sent:
-        sent = Sent(self._next, data)
+        sent = Sent(self._next, content_of(data), data)
         self._next += 1
         self._messages[data.message_id] = self._queue[data.message_id] = sent
         self._save(ctx, data.message_id, sent)
@@ -75,9 +85,11 @@ class Outbox:
         self._save(ctx, message_id, sent)
 
     def load(self, key: bytes, row: bytes) -> None:
-        order, sent_as, encoded = shape(unpack(row, max_bytes=2 * 1024 * 1024), _ROW)
+        order, content, sent_as, encoded = shape(unpack(row, max_bytes=2 * 1024 * 1024), _ROW)
         data = ApplicationData.decode(encoded) if encoded else None
-        self._messages[key[32:]] = Sent(order, data, SentAs(*sent_as) if sent_as is not None else None)
+        self._messages[key[32:]] = Sent(
+            order, content, data, SentAs(*sent_as) if sent_as is not None else None
+        )
         self._next = max(self._next, order + 1)
 
     def finish_loading(self) -> None:
@@ -89,7 +101,7 @@ class Outbox:
         as_row = None
         if sent.sent_as is not None:
             as_row = [sent.sent_as.recipients, sent.sent_as.epoch, sent.sent_as.dmls_epoch]
-        row = [sent.order, as_row, sent.data.encode() if sent.data is not None else b""]
+        row = [sent.order, sent.content, as_row, sent.data.encode() if sent.data is not None else b""]
         ctx.put("sent", self._universe_id + message_id, pack(row))
 
     def _forget_old(self, ctx: Context) -> None:

@@ -9,7 +9,7 @@ from starling.protocol.engine import imports, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import note_change
 from starling.protocol.engine.inputs import SendMessage
-from starling.protocol.engine.outbox import Sent, SentAs
+from starling.protocol.engine.outbox import Sent, SentAs, content_of
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
 
@@ -17,11 +17,13 @@ from starling.protocol.errors import UsageError
 def send(ctx: Context, universe: Universe, command: SendMessage) -> dict[str, Any]:
     """Send a message, or say again what became of it: repeating an id sends nothing twice."""
     check_user_message(command.content_type, command.message_id, command.refs, command.body)
+    data = ApplicationData(command.content_type, command.message_id, command.refs, command.body)
     sent = universe.outbox.find(command.message_id)
+    if sent is not None and sent.content != content_of(data):
+        raise UsageError("another message was sent with this id; draw a new one", "id_used")
     if sent is None:
         if universe.outbox.is_full:
             raise UsageError("too many messages are queued; try again later", "queue.full")
-        data = ApplicationData(command.content_type, command.message_id, command.refs, command.body)
         sent = universe.outbox.add(ctx, data)
         if universe.boot.done:
             flush(ctx, universe)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.engine.small_network import LATENCY, MINUTE, SECOND, Network, is_commit, quiet, settled
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
-from starling.protocol.engine.inputs import CreateUniverse, RemoveMember, UpdateKeys
+from starling.protocol.engine.inputs import CreateUniverse, RemoveMember, SendMessage, UpdateKeys
+from starling.protocol.errors import UsageError
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
 
 
@@ -97,6 +99,23 @@ def test_sending_an_id_again_sends_nothing_over_a_start_too() -> None:
     network.run(10 * SECOND)
     assert bob.texts() == ["once", "queued"]
     assert [body["id"] for body in alice.heard("message.sent")] == [b"i" * 16, b"j" * 16]
+
+
+def test_an_id_stands_for_one_message_queued_or_sent_and_over_a_start() -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    first = alice.say(universe, "once", b"i" * 16)
+    network.stop(alice)
+    network.restart(alice)
+    alice.say(universe, "queued", b"j" * 16)
+    for message_id in (b"i" * 16, b"j" * 16):
+        with pytest.raises(UsageError, match="draw a new one") as refusal:
+            alice.say(universe, "something else", message_id)
+        assert refusal.value.code == "id_used"
+    with pytest.raises(UsageError, match="draw a new one"):
+        alice.do(SendMessage(universe, b"i" * 16, b"once", content_type="text/markdown"))
+    assert alice.say(universe, "once", b"i" * 16) == first
+    network.run(10 * SECOND)
+    assert bob.texts() == ["once", "queued"]
 
 
 def test_a_removal_that_was_missed_is_in_the_boot_commit() -> None:

@@ -51,7 +51,7 @@ class PassphraseKey:
         if found is None:
             return None
         iterations, memory, lanes = (int(number) for number in found.group(1, 2, 3))
-        if not (1 <= iterations and 1 <= lanes <= 64 and 8 * lanes <= memory <= 4 * 2**20):
+        if not (iterations >= 1 and 1 <= lanes <= 64 and 8 * lanes <= memory <= 4 * 2**20):
             return None
         return cls(bytes.fromhex(found.group(4)), iterations, memory, lanes)
 
@@ -91,9 +91,7 @@ def read_passphrase_file(path: Path) -> str:
             data = file.read(4 * MOST + 2)
         text = data.decode()
     except OSError as error:
-        raise PlaceError(
-            f"cannot read the passphrase file {path}: {error.strerror}", "passphrase"
-        ) from None
+        raise PlaceError(f"cannot read the passphrase file {path}: {error.strerror}", "passphrase") from None
     except UnicodeDecodeError:
         raise PlaceError(f"{path} holds no passphrase: it is not UTF-8 text", "passphrase") from None
     return check_passphrase(text.removesuffix("\n").removesuffix("\r"))

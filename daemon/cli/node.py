@@ -70,9 +70,7 @@ def daemon(paths: Paths, args: Namespace) -> int:
     async def main() -> None:
         async with AsyncExitStack() as stack:
             stdio = await stack.enter_async_context(_standard_streams()) if args.stdio else None
-            await app.run(
-                paths, config, ready=ready, load=_load, ask_passphrase=ask_passphrase, stdio=stdio
-            )
+            await app.run(paths, config, ready=ready, load=_load, ask_passphrase=ask_passphrase, stdio=stdio)
 
     trio.run(main)
     return EXIT_OK

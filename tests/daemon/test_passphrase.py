@@ -106,7 +106,9 @@ def test_a_passphrase_file_is_private_text_of_some_length(tmp_path: Path) -> Non
     with pytest.raises(PlaceError, match="cannot read"):
         read_passphrase_file(tmp_path / "none")
     os.mkfifo(tmp_path / "pipe")
-    writer = subprocess.Popen([sys.executable, "-c", f"open({str(tmp_path / 'pipe')!r}, 'w').write('piped secret')"])
+    writer = subprocess.Popen(
+        [sys.executable, "-c", f"open({str(tmp_path / 'pipe')!r}, 'w').write('piped secret')"]
+    )
     assert read_passphrase_file(tmp_path / "pipe") == "piped secret"
     assert writer.wait(10) == 0
 

@@ -70,9 +70,11 @@ class Client:
     signature_private_key: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, arguments: Arguments, signature_private_key: bytes | None = None) -> Client:
+    def of(
+        cls, arguments: Arguments, signature_private_key: bytes | None = None, default_suite: int = 1
+    ) -> Client:
         """The client that a request describes, by default with a signature key of its own."""
-        suite = cipher_suite(arguments.integer("suite", 1, most=2**16 - 1))
+        suite = cipher_suite(arguments.integer("suite", default_suite, most=2**16 - 1))
         identity = (
             arguments.binary("identity_hex")
             if arguments.has("identity_hex")

@@ -144,7 +144,13 @@ class Driver:
         if former is None:
             handle = self._new_handle(arguments, info.group_context.group_id)
         # Who comes back keeps the signature key, as long as it is still in this process.
-        client = Client.of(arguments, former.client.signature_private_key if former is not None else None)
+        client = Client.of(
+            arguments,
+            former.client.signature_private_key if former is not None else None,
+            info.group_context.cipher_suite,
+        )
+        if client.suite.id != info.group_context.cipher_suite:
+            raise UsageError("the group has another cipher suite", "bad_argument")
         leaf, _ = client.leaf_node(KEY_PACKAGE, lifetime_of(DEFAULT_LIFETIME))
         made = Group.external_join(
             info,

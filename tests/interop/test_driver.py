@@ -90,7 +90,11 @@ def test_two_processes_talk(alice: Peer, bob: Peer) -> None:
 
 @pytest.mark.parametrize("suite", sorted(CIPHER_SUITES))
 def test_every_suite(suite: int) -> None:
-    meet(InProcess(), InProcess(), suite)
+    alice, bob, carol = InProcess(), InProcess(), InProcess()
+    meet(alice, bob, suite)
+    info = alice.call("group_info", group=GROUP)["group_info"]
+    deliver(carol.call("external_join", group_info=info, identity="carol"), alice, bob)
+    assert agree(alice, bob, carol) == 2
 
 
 @pytest.fixture
@@ -199,6 +203,7 @@ def test_external_commits(pair: tuple[Peer, Peer]) -> None:
             assert peer.call("process", group=GROUP, message=made["commit"])["removed"] == [1]
         agree(alice, carol, back)
     assert refused(alice, "external_join", group_info=info, identity="alice") is None
+    assert refused(InProcess(), "external_join", group_info=info, identity="dave", suite=2) is None
 
 
 def test_a_member_leaves_by_itself() -> None:

@@ -39,6 +39,13 @@ class Roles:
         """The member of the first two whose implementation is ours."""
         return "alice" if self.creator.name == STARLING else "bob"
 
+    @property
+    def theirs(self) -> str:
+        return "bob" if self.own == "alice" else "alice"
+
+    def peer(self, identity: str) -> Peer:
+        return self.creator if identity == "alice" else self.other
+
     def pair(self, **options: object) -> Conversation:
         talk = Conversation(self.suite)
         talk.create(self.creator, "alice", **options)
@@ -88,6 +95,11 @@ def test_a_whole_life(roles: Roles, suite: int) -> None:
     talk.commit("dave", {"type": "remove", "leaf_index": 2})
     talk.external_join(roles.other, "dave", by="alice", resync=True)
     talk.talk()
+    # The same two in another group, into which a Welcome with a resumption PSK leads.
+    resumption = {"type": "resumption_psk", "psk_group_id": talk.group_id, "psk_epoch": talk.check()}
+    second = Conversation(suite)
+    second.create(roles.creator, "alice")
+    second.add("alice", (roles.other, "bob"), proposals=(resumption,))
 
 
 def test_join_and_talk(roles: Roles) -> None:
@@ -150,6 +162,21 @@ def test_resumption_psks(roles: Roles, public: bool) -> None:
     talk.talk()
 
 
+def test_a_resumption_psk_in_the_welcome(roles: Roles) -> None:
+    """Of another group. A member that comes back may join by one in any epoch (RFC 9420 §12.4.3.1 asks for
+    epoch 1 only after ReInit and branch), but ts-mls wants epoch 1 for all of them."""
+    talk = roles.pair()
+    talk.commit("bob")
+    psk = {"type": "resumption_psk", "psk_group_id": talk.group_id, "psk_epoch": talk.check()}
+    second = Conversation(roles.suite)
+    second.create(roles.creator, "alice")
+    second.add("alice", (roles.other, "bob"), proposals=(psk,))
+    second.talk()
+    second.add(roles.theirs, (roles.peer(roles.own), "carol"), proposals=(psk,))
+    with pytest.raises(Refused, match="Resumption must be started at epoch 1"):
+        second.add(roles.own, (roles.peer(roles.theirs), "dave"), proposals=(psk,))
+
+
 def test_removals(roles: Roles) -> None:
     talk = roles.four()
     talk.commit("bob", {"type": "remove", "leaf_index": 2})
@@ -177,7 +204,7 @@ def test_a_blank_left_half(roles: Roles) -> None:
 def test_group_context_extensions(roles: Roles, public: bool) -> None:
     """By value and by reference, committed by Starling: ts-mls makes no path where §17.4 requires one."""
     talk = roles.four()
-    own, other = roles.own, "bob" if roles.own == "alice" else "alice"
+    own, other = roles.own, roles.theirs
     change = {"type": "group_context_extensions", "extensions": EXTENSIONS}
     talk.commit(own, change, public=public)
     assert talk.seats[other].call("info")["group_extensions"] == EXTENSIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.interop.arguments import Arguments
 
@@ -90,6 +90,11 @@ class Client:
         if signature_private_key is None:
             signature_private_key, _ = suite.signature_generate(os.urandom)
         return cls(suite, identity, capabilities, signature_private_key)
+
+    def in_suite(self, suite: CipherSuite) -> Client:
+        """The same identity in this suite, with a new signature key."""
+        private_key, _ = suite.signature_generate(os.urandom)
+        return replace(self, suite=suite, signature_private_key=private_key)
 
     def leaf_node(self, source: int, lifetime: Lifetime | None) -> tuple[LeafNode, bytes]:
         """A new leaf without a signature, and its private key."""

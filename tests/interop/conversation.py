@@ -76,6 +76,20 @@ class Conversation:
         self.seats[identity] = seat
         self.check()
 
+    def follow(self, by: str, *others: str, suite: int | None = None, **options: Any) -> Conversation:
+        """The group that follows this one, of these members: after a ReInit, else a branch."""
+        following = Conversation(suite or self.suite, **options)
+        seats = [following.seat(self.seats[identity].peer, identity) for identity in (by, *others)]
+        made = self.seats[by].call(
+            "branch",
+            key_packages=[following.key_package(seat) for seat in seats[1:]],
+            group_id=following.group_id,
+            new_group=seats[0].name,
+        )
+        following.seats[by] = seats[0]
+        following.join(seats[0], made["welcome"], *seats[1:])
+        return following
+
     def commit(
         self, by: str, *proposals: dict[str, Any], check: bool = True, **options: Any
     ) -> dict[str, Any]:

@@ -13,22 +13,23 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 # Run as a program, the repository is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.interop.arguments import Arguments
+from tests.interop.arguments import Arguments, message_body
 from tests.interop.clients import DEFAULT_LIFETIME, RULES, Client, lifetime_of
 from tests.interop.member import CommitWish, Member, PskStore
 from tests.interop.proposals import read_proposal
 
-from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
+from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, cipher_suite
 from starling.protocol.errors import Invalid, StarlingError, UsageError
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.group_info import GroupInfo
-from starling.protocol.mls.key_package import KeyPackageBundle
+from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.leaf_node import KEY_PACKAGE
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.proposal import Proposal
@@ -129,6 +130,7 @@ class Driver:
             bundle,
             client.signature_private_key,
             psks=self._psks.find,
+            past_epochs=self._psks.epochs.find,
             ratchet_tree=read_tree(arguments),
             rules=RULES,
         )
@@ -164,6 +166,31 @@ class Driver:
             random=os.urandom,
         )
         return self._keep(handle, made.next, client).answer(commit=made.message.hex())
+
+    def do_branch(self, arguments: Arguments) -> Answer:
+        member = self._member(arguments)
+        old = member.group
+        packages = [
+            message_body(encoded, KeyPackage, "key_packages")
+            for encoded in arguments.binaries("key_packages")
+        ]
+        suite, group_id = old.cipher_suite, arguments.binary("group_id", os.urandom(16))
+        if old.reinit is not None:
+            suite, group_id = cipher_suite(old.reinit.cipher_suite), old.reinit.group_id
+        handle = self._new_handle(arguments, group_id, "new_group")
+        client = member.client.in_suite(suite)
+        leaf, private_key = client.leaf_node(KEY_PACKAGE, lifetime_of(DEFAULT_LIFETIME))
+        follow = old.reinitialize if old.reinit is not None else partial(old.branch, group_id)
+        made = follow(
+            packages,
+            leaf_node=leaf.sign(suite, client.signature_private_key),
+            encryption_private_key=private_key,
+            signature_private_key=client.signature_private_key,
+            with_tree=arguments.boolean("ratchet_tree_extension", True),
+            random=os.urandom,
+        )
+        welcome = made.welcome.hex() if made.welcome is not None else None
+        return self._keep(handle, made.next, client).answer(group_id=group_id.hex(), welcome=welcome)
 
     # in a group
 
@@ -263,8 +290,8 @@ class Driver:
             raise UsageError("no such group in this process", "no_group")
         return member
 
-    def _new_handle(self, arguments: Arguments, group_id: bytes) -> str:
-        handle = arguments.text("group", group_id.hex())
+    def _new_handle(self, arguments: Arguments, group_id: bytes, argument: str = "group") -> str:
+        handle = arguments.text(argument, group_id.hex())
         known = self._members.get(handle)
         if known is not None and not known.removed:
             raise UsageError("this process has a group of that name", "group_exists")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tests.interop.clients import Client
@@ -14,6 +14,7 @@ from starling.protocol.errors import Invalid, Pending, UsageError
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.past_epochs import PastEpochs
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.proposal import Proposal, Update
 from starling.protocol.mls.psk import PreSharedKeyID, PSKType
@@ -28,23 +29,17 @@ MAX_PROPOSALS = 1000
 MAX_UNSTAGED = 16
 
 
-@dataclass
 class PskStore:
     """The PSKs of the process: external ones by id, resumption PSKs by group and epoch."""
 
-    external: dict[bytes, bytes] = field(default_factory=dict)
-    resumption: dict[tuple[bytes, int], bytes] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.external: dict[bytes, bytes] = {}
+        self.epochs = PastEpochs(limit=1000)
 
     def find(self, psk_id: PreSharedKeyID) -> bytes | None:
         if psk_id.psktype == PSKType.EXTERNAL:
             return self.external.get(psk_id.psk_id or b"")
-        if psk_id.psktype == PSKType.RESUMPTION:
-            return self.resumption.get((psk_id.psk_group_id or b"", psk_id.psk_epoch or 0))
-        return None
-
-    def keep(self, group: Group) -> None:
-        """Keep the resumption PSK of this epoch."""
-        self.resumption[group.group_id, group.epoch] = group.secrets.resumption_psk
+        return self.epochs.psk(psk_id)
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class Member:
         self._update_keys: dict[bytes, bytes] = {}
         self._made: CommitResult | None = None
         self._unstaged: dict[bytes, AuthenticatedContent] = {}
-        psks.keep(group)
+        psks.epochs.add(group.past_epoch())
 
     def answer(self, **more: Any) -> dict[str, Any]:
         """What every answer about a group carries."""
@@ -176,6 +171,7 @@ class Member:
             "committer": staged.committer,
             "external": staged.external,
             "self_removed": staged.self_removed,
+            "reinit": staged.reinit is not None,
         }
 
     def decrypt(self, encoded: bytes) -> dict[str, Any]:
@@ -210,7 +206,7 @@ class Member:
         self._proposals.clear()
         self._update_keys.clear()
         self._unstaged.clear()
-        self._psks.keep(following)
+        self._psks.epochs.add(following.past_epoch())
 
     def _keep_proposal(self, content: AuthenticatedContent) -> None:
         if len(self._proposals) >= MAX_PROPOSALS:

@@ -14,7 +14,7 @@ from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 
 GROUP = b"hikers".hex()
 COMMANDS = {
-    "add_psk", "commit", "create_group", "decrypt", "discard", "encrypt", "epoch_authenticator", "export",
+    "add_psk", "branch", "commit", "create_group", "decrypt", "discard", "encrypt", "epoch_authenticator", "export",
     "external_join",    "group_info", "hello", "info", "join", "key_package", "merge", "process", "propose", "quit",
     "ratchet_tree",
 }  # fmt: skip
@@ -204,6 +204,28 @@ def test_external_commits(pair: tuple[Peer, Peer]) -> None:
         agree(alice, carol, back)
     assert refused(alice, "external_join", group_info=info, identity="alice") is None
     assert refused(InProcess(), "external_join", group_info=info, identity="dave", suite=2) is None
+
+
+def test_a_branch_and_a_reinitialized_group(pair: tuple[Peer, Peer]) -> None:
+    alice, bob = pair
+    package = bob.call("key_package", identity="bob")["key_package"]
+    made = alice.call("branch", group=GROUP, key_packages=[package], group_id="b1")
+    assert bob.call("join", welcome=made["welcome"])["group"] == made["group"] == "b1"
+    assert agree(alice, bob, group="b1") == 1
+    package = InProcess().call("key_package", identity="carol")["key_package"]
+    wrong = {"group": GROUP, "key_packages": [package], "group_id": "b2"}
+    assert refused(alice, "branch", **wrong) == "BRANCH_MEMBERS"
+
+    proposal = {"type": "reinit", "group_id": "c1", "suite": 2}
+    ended = alice.call("commit", group=GROUP, proposals=[proposal])
+    assert bob.call("process", group=GROUP, message=ended["commit"])["reinit"]
+    assert refused(bob, "commit", group=GROUP) is None
+    package = alice.call("key_package", identity="alice", suite=2)["key_package"]
+    made = bob.call("branch", group=GROUP, key_packages=[package], new_group="new")
+    assert (made["group"], made["group_id"]) == ("new", "c1")
+    alice.call("join", welcome=made["welcome"], group="new")
+    assert agree(alice, bob, group="new") == 1
+    assert alice.call("info", group="new")["suite"] == 2
 
 
 def test_a_member_leaves_by_itself() -> None:

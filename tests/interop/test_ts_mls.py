@@ -100,6 +100,10 @@ def test_a_whole_life(roles: Roles, suite: int) -> None:
     second = Conversation(suite)
     second.create(roles.creator, "alice")
     second.add("alice", (roles.other, "bob"), proposals=(resumption,))
+    second.follow("alice", "bob").talk()
+    reinitialized = second.group_id + "01"
+    second.commit("bob", {"type": "reinit", "group_id": reinitialized, "suite": 1})
+    second.follow("bob", "alice", suite=1, group_id=reinitialized).talk()
 
 
 def test_join_and_talk(roles: Roles) -> None:
@@ -243,3 +247,35 @@ def test_external_commits(roles: Roles) -> None:
     talk.commit("alice", {"type": "remove", "leaf_index": 3})
     talk.external_join(roles.other, "dave", by="bob")
     talk.talk()
+
+
+def test_branches(roles: Roles) -> None:
+    """Of all and of some, from both sides; the group goes on."""
+    talk = roles.four()
+    for by, *others in (("alice", "bob", "carol", "dave"), ("bob", "alice"), ("carol", "dave")):
+        branched = talk.follow(by, *others)
+        branched.commit(others[0])
+        branched.talk()
+    talk.commit("dave")
+
+
+@pytest.mark.parametrize("by_reference", [True, False])
+@pytest.mark.parametrize("by", ["alice", "bob"])
+def test_reinitialization(roles: Roles, by: str, by_reference: bool) -> None:
+    """Into another suite and other extensions, by value and by reference, from both sides."""
+    talk = roles.four()
+    group_id = f"f2{roles.own == by}{by_reference}".encode().hex() + talk.group_id
+    reinit = {"group_id": group_id, "suite": 3, "extensions": EXTENSIONS}
+    if by_reference:
+        talk.propose("dave", "reinit", public=True, **reinit)
+        talk.commit(by)
+    else:
+        talk.commit(by, {"type": "reinit", **reinit})
+    for seat in talk.seats.values():
+        with pytest.raises(Refused):
+            seat.call("commit")
+    others = {"alice", "bob", "carol", "dave"} - {by}
+    following = talk.follow(by, *sorted(others), suite=3, group_id=group_id)
+    assert following.seats["carol"].call("info")["group_extensions"] == EXTENSIONS
+    following.commit("dave")
+    following.talk()

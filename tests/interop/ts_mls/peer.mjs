@@ -310,24 +310,19 @@ const commands = {
     })
   },
 
+  // The group that follows: the one that a ReInit asks for where there was one, else a branch.
   branch: async (request) => {
-    const entry = member(request)
-    const made = await makeKeyPackage({ ...entry.client, suite: suiteNumber(entry.cs.name) })
-    const { newState, welcome } = await branchGroup(
-      entry.state, made.keyPackage, made.privateKeys, request.key_packages.map(keyPackageOf),
-      bytes(request.group_id), entry.cs,
-    )
-    const branched = keep({ group: request.new_group }, newState, { ...made, request: entry.client })
-    return answer(branched, { welcome: welcomeOf(welcome) })
-  },
-
-  reinit: async (request) => {
-    const { state, client } = member(request)
-    const { groupId, cipherSuite, extensions: list } = state.groupActiveState.reinit
-    const made = await makeKeyPackage({ ...client, suite: suiteNumber(cipherSuite) })
-    const { newState, welcome } = await reinitCreateNewGroup(
-      state, made.keyPackage, made.privateKeys, request.key_packages.map(keyPackageOf), groupId, cipherSuite, list,
-    )
+    const { state, client, cs } = member(request)
+    const { reinit } = state.groupActiveState
+    const made = await makeKeyPackage({ ...client, suite: suiteNumber(reinit?.cipherSuite ?? cs.name) })
+    const packages = request.key_packages.map(keyPackageOf)
+    const { keyPackage, privateKeys } = made
+    const { newState, welcome } =
+      reinit === undefined
+        ? await branchGroup(state, keyPackage, privateKeys, packages, bytes(request.group_id), cs)
+        : await reinitCreateNewGroup(
+            state, keyPackage, privateKeys, packages, reinit.groupId, reinit.cipherSuite, reinit.extensions,
+          )
     const following = keep({ group: request.new_group }, newState, { ...made, request: client })
     return answer(following, { welcome: welcomeOf(welcome) })
   },

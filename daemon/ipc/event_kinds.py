@@ -18,6 +18,10 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "messages of an ended epoch were given up: only the first `held` came",
         ("owner", "epoch", "held"),
     ),
+    "frames.dropped": (
+        "what this node kept for members that have not acknowledged it is gone; `reason` is `quota` or `age`",
+        ("owner", "frames", "bytes", "reason"),
+    ),
     "universe.created": ("founded here", ("name",)),
     "universe.joined": ("a join is done", ("name", "members")),
     "join.failed": ("a join was refused", ("reason",)),

@@ -6,7 +6,7 @@ child commit and every application message of the epoch, or has given up the mis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 MAX_AHEAD = 8
@@ -76,11 +76,20 @@ class EpochInfo:
 
 
 class EpochChain:
-    """The known epochs of one send group, oldest first along every branch."""
+    """The known epochs of one send group, oldest first along every branch.
+
+    The branch to the head is indexed by number, and what this node is past on it is remembered: behind a silent
+    member it grows for weeks, and it is asked about for every message.
+    """
 
     def __init__(self) -> None:
         self.epochs: dict[bytes, EpochInfo] = {}
         self.head: bytes = b""
+        self._trunk: dict[int, EpochInfo] = {}
+        self._first = 0
+        """The number of the oldest known epoch of the branch to the head."""
+        self._open = 0
+        """No epoch of that branch with a lower number is incomplete."""
 
     def __contains__(self, dmls_epoch: bytes) -> bool:
         return dmls_epoch in self.epochs
@@ -95,14 +104,37 @@ class EpochChain:
     def head_info(self) -> EpochInfo:
         return self.epochs[self.head]
 
+    @property
+    def oldest_number(self) -> int:
+        """The MLS epoch from which on the branch to the head is known."""
+        return self._first
+
     def enter(self, info: EpochInfo) -> None:
         """Add an epoch; it becomes the head where it is the newest child of the head or the first."""
         self.epochs[info.dmls_epoch] = info
         parent = self.epochs.get(info.parent) if info.parent else None
-        if parent is not None and info.dmls_epoch not in parent.children:
-            parent.children = (*parent.children, info.dmls_epoch)
+        if parent is not None:
+            if info.members == parent.members:
+                info.members = parent.members  # one set for thousands of epochs
+            if info.dmls_epoch not in parent.children:
+                parent.children = (*parent.children, info.dmls_epoch)
+            if len(parent.children) > 1:
+                self._open = self._first  # another child may tell of more messages
+        if not self.head:
+            self._first = self._open = info.number
         if not self.head or info.parent == self.head:
             self.head = info.dmls_epoch
+            self._trunk[info.number] = info
+
+    def finish_loading(self, head: bytes) -> None:
+        """After the stored epochs were put into `epochs`, in any order."""
+        shared: dict[frozenset[bytes], frozenset[bytes]] = {}
+        self.epochs = dict(sorted(self.epochs.items(), key=lambda item: item[1].number))
+        for info in self.epochs.values():
+            info.members = shared.setdefault(info.members, info.members)
+        self.head = head
+        self._trunk = {info.number: info for info in self.lineage(head)}
+        self._first = self._open = min(self._trunk)
 
     def lineage(self, dmls_epoch: bytes) -> Iterator[EpochInfo]:
         """The epoch and its known ancestors, newest first."""
@@ -113,36 +145,42 @@ class EpochChain:
 
     def branch(self) -> list[EpochInfo]:
         """From the oldest known epoch to the head."""
-        return list(self.lineage(self.head))[::-1] if self.head else []
+        if not self.head:
+            return []
+        return [self._trunk[number] for number in range(self._first, self.head_info.number + 1)]
 
     def is_at_or_after(self, dmls_epoch: bytes, ancestor: bytes) -> bool:
         """Whether the first is the second or one of its descendants, as far as known."""
-        target = self.epochs.get(ancestor)
-        if target is None:
-            return False
-        for info in self.lineage(dmls_epoch):
-            if info.dmls_epoch == ancestor:
+        info, target = self.epochs.get(dmls_epoch), self.epochs.get(ancestor)
+        while info is not None and target is not None and info.number >= target.number:
+            if info is target:
                 return True
-            if info.number <= target.number:
-                return False
+            if self._is_on_trunk(info):
+                return self._is_on_trunk(target)
+            info = self.epochs.get(info.parent) if info.parent else None
         return False
+
+    def _is_on_trunk(self, info: EpochInfo) -> bool:
+        return self._trunk.get(info.number) is info
 
     def past(self) -> bytes:
         """The newest epoch up to which this node is past all, empty where it is past none."""
-        newest = b""
-        for info in self.branch():
-            if not info.is_past:
-                break
-            newest = info.dmls_epoch
-        return newest
+        first_open = self._skip_past()
+        return self._trunk[first_open - 1].dmls_epoch if first_open > self._first else b""
 
     def incomplete(self) -> list[EpochInfo]:
         """The epochs of the branch to the head that this node is not past, oldest first (head included)."""
-        branch = self.branch()
-        for position, info in enumerate(branch):
-            if not info.is_past:
-                return [info for info in branch[position:] if not info.is_past]
-        return []
+        if not self.head:
+            return []
+        numbers = range(self._skip_past(), self.head_info.number + 1)
+        return [self._trunk[number] for number in numbers if not self._trunk[number].is_past]
+
+    def _skip_past(self) -> int:
+        """The number of the oldest epoch that this node is not past: the head's at the latest."""
+        last = self.head_info.number
+        while self._open < last and self._trunk[self._open].is_past:
+            self._open += 1
+        return self._open
 
     def is_too_far_ahead(self, parent: bytes) -> bool:
         """K-14: whether a commit on `parent` must wait until an older epoch is whole or given up."""
@@ -151,8 +189,14 @@ class EpochChain:
         return bool(holes) and info is not None and info.number + 1 > holes[0].number + MAX_AHEAD
 
     def drop(self, dmls_epoch: bytes) -> None:
-        """Forget an epoch that nobody needs; its children become roots."""
-        self.epochs.pop(dmls_epoch, None)
+        """Forget an epoch that nobody needs, not the head; its children become roots."""
+        info = self.epochs.pop(dmls_epoch, None)
+        if info is None or not self._is_on_trunk(info):
+            return
+        for number in range(self._first, info.number + 1):
+            del self._trunk[number]
+        self._first = info.number + 1
+        self._open = max(self._open, self._first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +218,10 @@ def has_reached(chain: EpochChain, report: Reported | None, dmls_epoch: bytes) -
     return report is not None and chain.is_at_or_after(report.head, dmls_epoch)
 
 
-def settled_epochs(chain: EpochChain, reports: Mapping[bytes, Reported | None], now: int) -> list[bytes]:
-    """The superseded epochs whose secrets are to go now (K-14).
+def settled_epochs(
+    chain: EpochChain, retained: Iterable[bytes], reports: Mapping[bytes, Reported | None], now: int
+) -> list[bytes]:
+    """The superseded epochs whose secrets are to go now (K-14), of those `retained`: that still have some.
 
     `reports` has an entry for every current member of the group but the owner and this node, None where
     nothing was reported yet. Nothing goes while a reported head is unknown here, but by the limits.
@@ -183,7 +229,7 @@ def settled_epochs(chain: EpochChain, reports: Mapping[bytes, Reported | None], 
     known = all(report is None or report.head in chain for report in reports.values())
     settled: list[bytes] = []
     kept: list[EpochInfo] = []
-    for info in chain.epochs.values():
+    for info in map(chain.__getitem__, retained):
         if not info.children or info.dmls_epoch == chain.head:
             continue
         expired = info.superseded_at is not None and now - info.superseded_at > RETENTION

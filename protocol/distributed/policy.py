@@ -1,6 +1,9 @@
-"""When a node updates, imports, reports and asks: the figures of PROTOCOL X-12, R1 and 5.6, in milliseconds."""
+"""When a node updates, imports, reports and asks, and how much it keeps: the figures of PROTOCOL X-12, X-19, R1,
+5.3, 5.4 and 5.6. Times are in milliseconds."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -25,6 +28,35 @@ JOIN_AGAIN = 2 * SECOND
 WAITING_RETENTION = 5 * MINUTE
 FRAME_RETENTION = 30 * DAY
 KEY_PACKAGE_RETENTION = 7 * DAY
+SWEEP_DELAY = SECOND
+SWEEP_INTERVAL = HOUR
+"""How often all groups are looked at for what time alone makes due; changed ones are at once."""
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FrameQuota:
+    """How much may be kept: frames, and bytes of them."""
+
+    frames: int
+    size: int
+
+    def holds(self, frames: int, size: int) -> bool:
+        """Whether that much is within it."""
+        return frames <= self.frames and size <= self.size
+
+
+FRAMES_OF_OWNER = FrameQuota(32_768, 64 * MIB)
+"""What is kept of one owner while somebody has not acknowledged it: a thousand messages a day for a month. In
+memory each takes about 600 bytes."""
+
+OWN_FRAMES = FrameQuota(65_536, 256 * MIB)
+"""What is kept of this node's own: more, since nobody else may hold it yet."""
+
+FRAMES_OF_UNIVERSE = FrameQuota(131_072, 512 * MIB)
+"""What is kept in one universe: less than all its owners may have each, so that a few who fill their quota do not
+fill the disk."""
 
 
 def update_message_limit(members: int) -> int:

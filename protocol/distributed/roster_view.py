@@ -128,7 +128,9 @@ def evaluate(graph: RosterGraph) -> RosterView:
             former[identity] = _newest(nodes)
         for node in nodes:
             body = node.read.body
-            send_groups.setdefault(_admission(node).send_group_id, _member(node))
+            group_id = _admission(node).send_group_id
+            if group_id not in send_groups:
+                send_groups[group_id] = _newest([n for n in nodes if _admission(n).send_group_id == group_id])
             if isinstance(body, Admission) and body.invite_id:
                 spent.setdefault(body.invite_id, set()).add(identity)
 

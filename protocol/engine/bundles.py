@@ -75,6 +75,11 @@ class BundleStore:
                 return own.bundle.encryption_private_key
         return None
 
+    @property
+    def any_superseded(self) -> bool:
+        """Whether there is anything that `forget` might drop."""
+        return any(own.successor_epoch is not None for own in self._bundles.values())
+
     def forget(self, ctx: Context, acknowledged_epoch: int) -> None:
         """Drop what no member can use any more: all have reported `acknowledged_epoch` of our group."""
         for key, own in list(self._bundles.items()):

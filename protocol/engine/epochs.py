@@ -59,7 +59,7 @@ def enter_epoch(
         state.save_info(ctx, parent)
         _supersede(ctx, state, parent)
     note_change(ctx, universe)
-    universe.timers.retention = min(universe.timers.retention or ctx.now + 1000, ctx.now + 1000)
+    universe.sweep_soon(state.group_id, ctx.now)
     return info
 
 

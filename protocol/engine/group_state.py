@@ -10,7 +10,7 @@ from starling.protocol.decentralized.epoch_chain import EpochChain, EpochInfo
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine.context import Context
 from starling.protocol.exchange.frame import MAX_STATEMENT
-from starling.protocol.exchange.frame_log import FrameLog, LoggedFrame
+from starling.protocol.exchange.frame_log import FrameLog, KeptFrames, LoggedFrame
 from starling.protocol.mls.group import Group
 from starling.protocol.packed import Blob, Either, Many, Uint, pack, shape, unpack
 
@@ -49,14 +49,21 @@ class GroupState:
     """A send group. `owner` is the identity key of leaf 0; `is_own` where that is this node."""
 
     def __init__(
-        self, universe_id: bytes, group_id: bytes, owner: bytes, *, is_own: bool, load: GroupLoader
+        self,
+        universe_id: bytes,
+        group_id: bytes,
+        owner: bytes,
+        *,
+        is_own: bool,
+        load: GroupLoader,
+        kept: KeptFrames,
     ) -> None:
         self.universe_id = universe_id
         self.group_id = group_id
         self.owner = owner
         self.is_own = is_own
         self.chain = EpochChain()
-        self.log = FrameLog()
+        self.log = FrameLog(kept)
         self.pinned_epoch = 0
         self.evidence: tuple[bytes, ...] = ()
         """Two statements of the owner that contradict each other (R4), empty where it has kept to its word."""
@@ -207,7 +214,8 @@ class GroupState:
 
     def finish_loading(self, head: bytes) -> None:
         """After all rows: set the head, and take the progress of unfinished epochs from their ratchets."""
-        self.chain.head = head
+        self.chain.finish_loading(head)
+        self.log.sort({dmls_epoch: info.number for dmls_epoch, info in self.chain.epochs.items()})
         for info in self.chain.epochs.values():
             if not info.children or not info.is_whole:
                 group = self.state(info.dmls_epoch)

@@ -42,7 +42,7 @@ def load_universes(
         universe.delivered.finish_loading()
         universe.boot = Boot(deadline=now + BOOT_WAIT)
         # Whatever was due when the last run ended is looked at once the boot commit is made.
-        universe.timers.retention = now + BOOT_WAIT
+        universe.timers.full_sweep = now + BOOT_WAIT
     for key, row in tables["joining"]:
         if key in universes:
             joining.resume(universes[key], row, now)

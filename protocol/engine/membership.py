@@ -81,6 +81,9 @@ def _pass_on(ctx: Context, universe: Universe, new: tuple[bytes, ...], source: b
 
 def _note_members(ctx: Context, universe: Universe, before: set[bytes]) -> None:
     members = universe.roster.members
+    if members.keys() != before:
+        for group_id in universe.groups:
+            universe.sweep_soon(group_id, ctx.now)
     for identity in members.keys() - before:
         info = members[identity]
         if identity != universe.me:

@@ -69,7 +69,14 @@ def new_group_state(universe: Universe, group_id: bytes, owner: bytes) -> GroupS
     def load(record: bytes, ratchets: bytes) -> Group:
         return Group.load(record, ratchets, rules=rules, key_schedule=SEND_GROUP_KEY_SCHEDULE)
 
-    return GroupState(universe.universe_id, group_id, owner, is_own=group_id == universe.group_id, load=load)
+    return GroupState(
+        universe.universe_id,
+        group_id,
+        owner,
+        is_own=group_id == universe.group_id,
+        load=load,
+        kept=universe.kept,
+    )
 
 
 def found_group(ctx: Context, universe: Universe) -> None:

@@ -175,7 +175,7 @@ def _find_epoch(state: GroupState, message: DMLSMessage) -> EpochInfo | None:
     if info is not None:
         return info
     number = message.epoch
-    if number <= state.pinned_epoch or number < min(known.number for known in state.chain.epochs.values()):
+    if number <= state.pinned_epoch or number < state.chain.oldest_number:
         return None
     raise Wait(Need("epoch", state.group_id, message.dmls_epoch))
 
@@ -390,6 +390,7 @@ def _receive_message(
         _take(ctx, universe, state, info, generation, data)
     needs = [Need("progress", state.group_id, info.dmls_epoch, info.next_generation)]
     if info.is_past:
+        universe.sweep_soon(state.group_id, ctx.now)
         state.save_info(ctx, info)
         note_change(ctx, universe)
         needs.append(Need("whole", state.group_id, b""))

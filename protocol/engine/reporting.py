@@ -39,10 +39,14 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
     except DecodeError:
         universe.refuse("heads")
         return
+    held = universe.reports.get(member)
     universe.reports[member] = report
     ctx.put("report", universe.universe_id + member, report.encode())
-    due = ctx.now + 1000
-    universe.timers.retention = min(universe.timers.retention or due, due)
+    if held is None or held.roster_digest != report.roster_digest:
+        universe.sweep_soon(universe.group_id, ctx.now)
+    for group_id, head in report.heads.items():
+        if group_id in universe.groups and (held is None or held.heads.get(group_id) != head):
+            universe.sweep_soon(group_id, ctx.now)
     note_convergence(ctx, universe)
 
 

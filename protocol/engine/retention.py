@@ -13,31 +13,45 @@ from starling.protocol.decentralized.epoch_chain import (
 )
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
+from starling.protocol.engine import frame_quota
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
+from starling.protocol.exchange.frame_log import EpochFrames, LoggedFrame
 
 Reports = dict[bytes, Reported | None]
 
 
 def sweep(ctx: Context, universe: Universe) -> None:
-    """Let go of everything whose time has come in one universe."""
-    universe.timers.retention = None
+    """Let go of everything whose time has come in one universe: in the groups where something changed, and now and
+    then in all, for what time alone makes due."""
+    timers = universe.timers
+    timers.retention = None
+    if timers.full_sweep is None or timers.full_sweep <= ctx.now:
+        timers.full_sweep = ctx.now + policy.SWEEP_INTERVAL
+        universe.unswept.update(universe.groups)
+    changed, universe.unswept = universe.unswept, set()
     # First: it looks at epochs whose records go below.
-    universe.bundles.forget(ctx, _acknowledged_own_epoch(universe))
+    if universe.bundles.any_superseded:
+        universe.bundles.forget(ctx, _acknowledged_own_epoch(universe))
     for state in list(universe.groups.values()):
         if not universe.is_current(state.group_id) and _is_past_removal(universe, state.owner):
             _drop_group_of_former_member(ctx, universe, state)
-            continue
-        reports = _reports(universe, state)
-        _give_up(ctx, universe, state)
-        if not state.is_own:
-            for dmls_epoch in settled_epochs(state.chain, reports, ctx.now):
-                state.drop_state(ctx, dmls_epoch)
-        _drop_frames(ctx, universe, state, reports)
-        _drop_infos(ctx, state, reports)
+        elif state.group_id in changed:
+            _sweep_group(ctx, universe, state)
+    frame_quota.enforce(ctx, universe)
     _drop_psks(ctx, universe)
+
+
+def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
+    reports = _reports(universe, state)
+    _give_up(ctx, universe, state)
+    if not state.is_own:
+        for dmls_epoch in settled_epochs(state.chain, tuple(state.retained()), reports, ctx.now):
+            state.drop_state(ctx, dmls_epoch)
+    _drop_frames(ctx, universe, state, reports)
+    _drop_infos(ctx, state)
 
 
 def _reports(universe: Universe, state: GroupState) -> Reports:
@@ -65,33 +79,50 @@ def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:
 
 
 def _drop_frames(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
-    """Frames go when all who may want them have acknowledged them, or after 30 days."""
-    for dmls_epoch, frames in list(state.log.epochs.items()):
-        info = state.chain.get(dmls_epoch)
-        if frames.messages and info is not None:
-            least = _least_held(universe, state, info, reports)
-            for generation in sorted(frames.messages):
-                logged = frames.messages[generation]
-                expired = ctx.now - logged.stored_at > policy.FRAME_RETENTION
-                if generation >= least and not expired:
-                    break
-                state.drop_frame(ctx, logged)
-        for logged in list(frames.commits):
-            child = state.chain.get(logged.child)
-            wanted_by = child.members if child is not None else frozenset()
-            acknowledged = all(
-                has_reached(state.chain, reports.get(identity), logged.child)
-                for identity in wanted_by
-                if identity in reports
-            )
-            # Kept beyond that is what can show an owner that was put back that it is so (B3).
-            if logged.child == state.chain.head and not state.is_own:
-                continue
-            if acknowledged or ctx.now - logged.stored_at > policy.FRAME_RETENTION:
-                state.drop_frame(ctx, logged)
+    """Frames go when all who may want them have acknowledged them, or after 30 days.
+
+    Oldest epoch first, up to the first one of which something stays: what follows it is younger, and whoever has
+    not acknowledged all of one epoch has none of a later one.
+    """
+    frames, size = 0, 0
+    for dmls_epoch, held in list(state.log.epochs.items()):
+        for logged in _unwanted(state, dmls_epoch, held, reports, ctx.now):
+            if ctx.now - logged.stored_at > policy.FRAME_RETENTION:
+                frames, size = frames + 1, size + logged.size
+            state.drop_frame(ctx, logged)
+        if held.messages or any(logged.child != state.chain.head for logged in held.commits):
+            break
+    if frames:
+        frame_quota.tell(ctx, universe, state, frames, size, "age")
 
 
-def _least_held(universe: Universe, state: GroupState, info: EpochInfo, reports: Reports) -> int:
+def _unwanted(
+    state: GroupState, dmls_epoch: bytes, held: EpochFrames, reports: Reports, now: int
+) -> list[LoggedFrame]:
+    """The frames of one epoch that everybody has, or that are too old."""
+    info = state.chain.get(dmls_epoch)
+    least = _least_held(state, info, reports) if info is not None else 0
+    unwanted = [
+        logged
+        for generation, logged in held.messages.items()
+        if generation < least or now - logged.stored_at > policy.FRAME_RETENTION
+    ]
+    for logged in held.commits:
+        if logged.child == state.chain.head and not state.is_own:
+            continue  # it can show an owner that was put back that it is so (B3)
+        child = state.chain.get(logged.child)
+        wanted_by = child.members if child is not None else frozenset()
+        acknowledged = all(
+            has_reached(state.chain, reports.get(identity), logged.child)
+            for identity in wanted_by
+            if identity in reports
+        )
+        if acknowledged or now - logged.stored_at > policy.FRAME_RETENTION:
+            unwanted.append(logged)
+    return unwanted
+
+
+def _least_held(state: GroupState, info: EpochInfo, reports: Reports) -> int:
     """How many generations of an epoch all of its members hold, as far as they have reported."""
     least = info.next_generation
     for identity in info.members:
@@ -105,30 +136,26 @@ def _least_held(universe: Universe, state: GroupState, info: EpochInfo, reports:
     return least
 
 
-def _drop_infos(ctx: Context, state: GroupState, reports: Reports) -> None:
-    """Old epochs without state and frames, which every member has reported to be past.
+def _drop_infos(ctx: Context, state: GroupState) -> None:
+    """The records of old epochs go when neither secrets nor frames of them are kept any more.
 
-    Oldest first, and none whose parent stays: a gap would hide an older epoch that is not whole yet.
+    So all have acknowledged them, or they are beyond the limits. Oldest first, up to the first that stays: a gap would
+    hide an older epoch that is not whole yet.
     """
     head = state.chain.head_info
     # Who could open the newest path commit of ours tells which KeyPackages are out of use.
-    paths = [info.number for info in state.chain.epochs.values() if info.with_path] if state.is_own else []
-    kept_from = max(paths, default=head.number + 2) - 1
+    path = next((info for info in state.chain.lineage(state.chain.head) if info.with_path), head)
+    kept_from = (path if state.is_own else head).number - 1
     states = set(state.retained())
-    for info in sorted(state.chain.epochs.values(), key=lambda info: info.number):
-        if info.parent is not None and info.parent in state.chain:
-            continue
+    for info in list(state.chain.epochs.values()):
         if (
             info.number >= kept_from
-            or info is head
-            or info.dmls_epoch == head.parent
             or info.dmls_epoch in states
+            or info.dmls_epoch in state.log.epochs
+            or not info.is_past
         ):
-            continue
-        if info.dmls_epoch in state.log.epochs or not info.is_past:
-            continue
-        if all(has_past(state.chain, report, info.dmls_epoch) for report in reports.values()):
-            state.drop_info(ctx, info.dmls_epoch)
+            break
+        state.drop_info(ctx, info.dmls_epoch)
 
 
 def _drop_psks(ctx: Context, universe: Universe) -> None:

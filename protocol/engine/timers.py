@@ -6,6 +6,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.engine import (
     boot,
     exchanging,
+    frame_quota,
     imports,
     joining,
     membership,
@@ -32,7 +33,8 @@ def tick(ctx: Context, universe: Universe) -> bool:
             exchanging.pulse(ctx, universe, peer_id, link)
     exchanging.ask(ctx, universe)
     universe.waiting.forget_before(ctx.now - policy.WAITING_RETENTION)
-    if _due(universe.timers.retention, ctx.now):
+    frame_quota.watch(ctx, universe)
+    if _due(universe.timers.retention, ctx.now) or _due(universe.timers.full_sweep, ctx.now):
         retention.sweep(ctx, universe)
     return True
 
@@ -71,7 +73,7 @@ def next_wake(universe: Universe) -> int | None:
     if universe.removed:
         return None
     timers = universe.timers
-    times = [timers.retention]
+    times = [timers.retention, timers.full_sweep]
     if universe.boot.done:
         times += [timers.align, timers.first_path, timers.imports, timers.report]
         times.append(imports.next_update(universe))

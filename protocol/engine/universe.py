@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from starling.protocol.decentralized.epoch_chain import Reported
+from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import MemberId
@@ -19,6 +20,7 @@ from starling.protocol.engine.delivered import Delivered
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.outbox import Outbox
 from starling.protocol.engine.profiles import ProfileStore
+from starling.protocol.exchange.frame_log import KeptFrames
 from starling.protocol.exchange.waiting import Waiting
 from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
 
@@ -81,6 +83,7 @@ class Timers:
     imports: int | None = None
     first_path: int | None = None
     retention: int | None = None
+    full_sweep: int | None = None
     last_import: int = 0
     last_update: int = 0
     messages_since_update: int = 0
@@ -113,6 +116,9 @@ class Universe:
         self.removed = False
         self.roster = Roster(universe_id)
         self.groups: dict[bytes, GroupState] = {}
+        self.kept = KeptFrames()
+        self.unswept: set[bytes] = set()
+        """The groups in which something changed since they were last looked at for what may go."""
         self.ledger = PskLedger()
         self.profiles = ProfileStore(universe_id)
         self.bundles = BundleStore(universe_id)
@@ -123,7 +129,7 @@ class Universe:
         self.behind: dict[bytes, Behind] = {}
         self.links: dict[bytes, Link] = {}
         self.boot = Boot(deadline=now)
-        self.timers = Timers(last_update=now)
+        self.timers = Timers(last_update=now, full_sweep=now + policy.SWEEP_INTERVAL)
         self.converged = False
         self.refused: dict[str, int] = {}
         self.suspected: set[bytes] = set()
@@ -206,6 +212,12 @@ class Universe:
         report = self.reports.get(identity)
         head = report.heads.get(group_id) if report is not None else None
         return Reported(head.head, head.past, head.count) if head is not None else None
+
+    def sweep_soon(self, group_id: bytes, now: int) -> None:
+        """Something changed in a group: it is to be looked at for what may go."""
+        self.unswept.add(group_id)
+        due = now + policy.SWEEP_DELAY
+        self.timers.retention = min(self.timers.retention or due, due)
 
     def refuse(self, word: str) -> None:
         """Count a refused frame by the rule it broke."""

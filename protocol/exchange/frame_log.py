@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -35,12 +35,23 @@ class EpochFrames:
         return bool(self.messages or self.commits)
 
 
-class FrameLog:
-    """One group's frames by epoch."""
+@dataclass(slots=True)
+class KeptFrames:
+    """What the frame logs of one universe hold together; `grown` are the groups that got frames lately."""
 
-    def __init__(self) -> None:
+    frames: int = 0
+    size: int = 0
+    grown: set[bytes] = field(default_factory=set)
+
+
+class FrameLog:
+    """One group's frames by epoch, oldest epoch first; `size` is how many bytes they have."""
+
+    def __init__(self, kept: KeptFrames) -> None:
         self.epochs: dict[bytes, EpochFrames] = {}
         self.ids: dict[bytes, LoggedFrame] = {}
+        self.size = 0
+        self._kept = kept
 
     def add(self, frame: LoggedFrame) -> None:
         epoch = self.epochs.setdefault(frame.dmls_epoch, EpochFrames())
@@ -49,6 +60,8 @@ class FrameLog:
         else:
             epoch.messages[frame.generation] = frame
         self.ids[frame.frame_id] = frame
+        self._count(1, frame.size)
+        self._kept.grown.add(frame.group_id)
 
     def remove(self, frame: LoggedFrame) -> None:
         if self.ids.pop(frame.frame_id, None) is None:
@@ -60,6 +73,22 @@ class FrameLog:
             del epoch.messages[frame.generation]
         if not epoch:
             del self.epochs[frame.dmls_epoch]
+        self._count(-1, -frame.size)
+
+    def _count(self, frames: int, size: int) -> None:
+        self.size += size
+        self._kept.frames += frames
+        self._kept.size += size
+
+    def sort(self, numbers: Mapping[bytes, int]) -> None:
+        """Put stored epochs in the order of these numbers; an epoch without one is older than all."""
+        self.epochs = dict(sorted(self.epochs.items(), key=lambda item: numbers.get(item[0], -1)))
+
+    def oldest_first(self) -> Iterator[LoggedFrame]:
+        """All frames, the messages first: without a commit nothing after it can be read."""
+        for epoch in self.epochs.values():
+            yield from map(epoch.messages.__getitem__, sorted(epoch.messages))
+        yield from self.commits()
 
     def __contains__(self, frame_id: bytes) -> bool:
         return frame_id in self.ids

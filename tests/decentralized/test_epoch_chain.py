@@ -98,10 +98,10 @@ def test_what_was_given_up_is_past() -> None:
 def test_past_stops_at_the_first_hole() -> None:
     chain = chain_of(5)
     assert chain.past() == name(3)
-    chain[name(2)].application_count = 1
-    assert chain.past() == name(1)
+    enter(chain, 3, name(2), "x", count=1)
+    assert chain.past() == name(1), "another child told of a message"
     assert [info.number for info in chain.incomplete()] == [2, 4]
-    chain[name(0)].application_count = 1
+    enter(chain, 1, name(0), "x", count=1)
     assert chain.past() == b""
     assert [info.number for info in chain.incomplete()] == [0, 2, 4]
 
@@ -146,9 +146,9 @@ def test_a_dropped_epoch_makes_its_child_the_oldest() -> None:
 def test_a_commit_waits_that_is_too_far_beyond_a_hole() -> None:
     chain = chain_of(MAX_AHEAD + 1)
     assert not chain.is_too_far_ahead(chain.head)
-    chain[name(1)].application_count = 1
+    enter(chain, 2, name(1), "x", count=1)
     assert not chain.is_too_far_ahead(name(MAX_AHEAD))
-    chain[name(0)].application_count = 1
+    enter(chain, 1, name(0), "x", count=1)
     assert chain.is_too_far_ahead(name(MAX_AHEAD))
     chain[name(0)].given_up = True
     assert not chain.is_too_far_ahead(name(MAX_AHEAD))
@@ -170,25 +170,29 @@ def test_reports_tell_what_a_member_has_reached_and_is_past() -> None:
 def test_an_epoch_settles_when_all_report_to_be_past_it() -> None:
     chain = chain_of(4)
     reports = {b"b": report(3, 2), b"c": report(3, 0)}
-    assert settled_epochs(chain, reports, 10) == [name(0)]
-    assert settled_epochs(chain, {**reports, b"c": report(3, 2)}, 10) == [name(0), name(1), name(2)]
+    assert settled_epochs(chain, chain.epochs, reports, 10) == [name(0)]
+    assert settled_epochs(chain, chain.epochs, {**reports, b"c": report(3, 2)}, 10) == [
+        name(0),
+        name(1),
+        name(2),
+    ]
 
 
 def test_the_head_never_settles() -> None:
     chain = chain_of(1)
-    assert settled_epochs(chain, {}, 10 * RETENTION) == []
+    assert settled_epochs(chain, chain.epochs, {}, 10 * RETENTION) == []
 
 
 @pytest.mark.parametrize("other", [None, Reported(b"unknown", name(2), 0)])
 def test_nothing_settles_while_a_report_is_missing_or_names_an_unknown_head(other: Reported | None) -> None:
     chain = chain_of(4)
-    assert settled_epochs(chain, {b"b": report(3, 2), b"c": other}, 10) == []
+    assert settled_epochs(chain, chain.epochs, {b"b": report(3, 2), b"c": other}, 10) == []
 
 
 def test_what_this_node_is_not_past_does_not_settle_by_reports() -> None:
     chain = chain_of(4)
     chain[name(1)].application_count = 1
-    assert settled_epochs(chain, {b"b": report(3, 2)}, 10) == [name(0), name(2)]
+    assert settled_epochs(chain, chain.epochs, {b"b": report(3, 2)}, 10) == [name(0), name(2)]
 
 
 def test_secrets_go_after_seven_days_whatever_is_reported() -> None:
@@ -196,14 +200,16 @@ def test_secrets_go_after_seven_days_whatever_is_reported() -> None:
     chain[name(1)].application_count = 1
     reports = {b"b": None, b"c": Reported(b"unknown", b"", 0)}
     superseded_at = 1
-    assert settled_epochs(chain, reports, superseded_at + RETENTION) == []
-    assert settled_epochs(chain, reports, superseded_at + RETENTION + 1) == [name(0)]
-    assert settled_epochs(chain, reports, 3 + RETENTION + 1) == [name(0), name(1), name(2)]
+    assert settled_epochs(chain, chain.epochs, reports, superseded_at + RETENTION) == []
+    assert settled_epochs(chain, chain.epochs, reports, superseded_at + RETENTION + 1) == [name(0)]
+    assert settled_epochs(chain, chain.epochs, reports, 3 + RETENTION + 1) == [name(0), name(1), name(2)]
 
 
 def test_at_most_eight_superseded_epochs_are_kept_that_this_node_is_past() -> None:
     chain = chain_of(MAX_SUPERSEDED + 4)
     reports: dict[bytes, Reported | None] = {b"b": None}
-    assert settled_epochs(chain, reports, 20) == [name(0), name(1), name(2)]
+    assert settled_epochs(chain, chain.epochs, reports, 20) == [name(0), name(1), name(2)]
     chain[name(1)].application_count = 1
-    assert settled_epochs(chain, reports, 20) == [name(0), name(2)], "what is incomplete does not count"
+    assert settled_epochs(chain, chain.epochs, reports, 20) == [name(0), name(2)], (
+        "what is incomplete does not count"
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from starling.protocol.exchange.answer import MAX_ANSWER_BYTES, MAX_ANSWER_FRAMES, take_in_turn
-from starling.protocol.exchange.frame_log import FrameLog, LoggedFrame
+from starling.protocol.exchange.frame_log import FrameLog, KeptFrames, LoggedFrame
 from starling.protocol.exchange.waiting import (
     MAX_BYTES_PER_FORWARDER,
     MAX_BYTES_PER_GROUP,
@@ -135,7 +135,7 @@ def log() -> FrameLog:
 
     A: a0 a1, B: b0 b2 (b1 is not held), C: c0, X: x0.
     """
-    log = FrameLog()
+    log = FrameLog(KeptFrames())
     for frame in (
         logged("a1", "A", 1), logged("a0", "A", 0), logged("A-B", "A", None, child="B", adds=(b"bob",)),
         logged("b2", "B", 2), logged("b0", "B", 0), logged("B-C", "B", None, child="C"),

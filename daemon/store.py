@@ -18,7 +18,15 @@ from starling.daemon.event_log import EventLog, StoredEvent
 from starling.daemon.history import History, OwnMessage
 from starling.daemon.key_slots import KeySlots
 from starling.daemon.sealing import KEY_SIZE, Nonces, Sealer, Unsealable
-from starling.daemon.store_schema import APPLICATION_ID, KEY_SCHEDULE, TABLES, VERSION, check_kind, explain
+from starling.daemon.store_schema import (
+    APPLICATION_ID,
+    BEGIN_ANEW,
+    KEY_SCHEDULE,
+    TABLES,
+    VERSION,
+    check_kind,
+    explain,
+)
 from starling.protocol.engine.step import Delete, EraseScope, Event, Put, Write
 
 DATABASE = "starling.db"
@@ -177,7 +185,7 @@ class Store:
                 yield table, key, sealer.unseal(value, b"record", table.encode(), key, names[slot])
             except (Unsealable, KeyError):
                 raise StoreError(
-                    f"the store {self.path} is damaged (a row of {table!r}); put back a copy"
+                    f"the store {self.path} is damaged (a row of {table!r}); {BEGIN_ANEW}"
                 ) from None
 
     def frame(self, frame_id: bytes) -> bytes | None:

@@ -30,6 +30,10 @@ CREATE INDEX history_of_universe ON history (universe, number);
 """
 
 
+BEGIN_ANEW = "begin anew with another --home and join by a new ticket"
+"""What can be done about a store that is lost: an old copy of it would be taken for a thief's."""
+
+
 def explain(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     """The line for a person, for whatever SQLite or the system said about the store."""
     if isinstance(error, OSError):
@@ -44,7 +48,7 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> StoreError:
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return read_only(path)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreError(f"the store {path} is damaged; put back a copy, or begin anew with another --home")
+        return StoreError(f"the store {path} is damaged; {BEGIN_ANEW}")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError(f"another program has the store {path} open; close it and start again")
     return StoreError(f"cannot use the store {path}: {error}")

@@ -105,8 +105,9 @@ async def serve(
         clients += 1
         try:
             await connect(stream).run()
-        except trio.BrokenResourceError:
-            pass
+        except Exception as error:
+            # A fault in serving one client is no reason to end the node under all the others.
+            log.error("the connection of a client failed", exc_info=error)
         finally:
             clients -= 1
             with trio.CancelScope(shield=True):

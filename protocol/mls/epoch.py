@@ -9,6 +9,7 @@ from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.secret import Secret
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls import key_schedule as schedules
+from starling.protocol.mls.exporter_tree import ExporterTree
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.framing import FramedContent
 from starling.protocol.mls.group_context import GroupContext
@@ -38,6 +39,7 @@ class Epoch:
     signature_private_key: Secret
     secrets: EpochSecrets
     secret_tree: SecretTree
+    exporter_tree: ExporterTree
     confirmation_tag: bytes
     interim_transcript_hash: bytes
     rules: GroupRules
@@ -60,6 +62,7 @@ class Epoch:
         """Delete all secrets."""
         self.secrets.wipe()
         self.secret_tree.wipe()
+        self.exporter_tree.wipe()
         self.private_tree.wipe()
         self.signature_private_key.wipe()
 
@@ -102,6 +105,7 @@ def enter_epoch(
         signature_private_key=signing_secret(signature_private_key),
         secrets=secrets,
         secret_tree=secret_tree,
+        exporter_tree=ExporterTree.begin(suite, secrets.take("application_export_secret")),
         confirmation_tag=tag,
         interim_transcript_hash=interim_transcript_hash(suite, context.confirmed_transcript_hash, tag),
         rules=rules,

@@ -27,7 +27,7 @@ from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, F
 from starling.protocol.mls.group_changes import CommitResult, StagedCommit
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_info import GroupInfo
-from starling.protocol.mls.group_record import load_epoch, save_epoch
+from starling.protocol.mls.group_record import load_epoch, save_epoch, save_ratchets
 from starling.protocol.mls.group_rules import RFC_RULES, GroupRules
 from starling.protocol.mls.joining import join_by_welcome
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
@@ -170,8 +170,9 @@ class Group:
         return save_epoch(self._epoch)
 
     def save_ratchets(self) -> bytes:
-        """The ratchets: to be stored with what `protect` and `unprotect` gave. Holds secrets."""
-        return self._epoch.secret_tree.save().encode()
+        """The ratchets and the exporter tree: to be stored with what `protect`, `unprotect` and `safe_export`
+        gave. Holds secrets."""
+        return save_ratchets(self._epoch)
 
     @classmethod
     def load(
@@ -249,6 +250,11 @@ class Group:
         """MLS-Exporter (§8.5): `length` bytes. `UsageError` in a superseded epoch."""
         exporter_secret = self._epoch.secrets.exporter_secret
         return schedules.export(self._epoch.suite, exporter_secret, label, context, length)
+
+    def safe_export(self, component_id: int) -> bytes:
+        """SafeExportSecret (extensions draft §4.4): Nh bytes for a component, once an epoch. `UsageError`
+        (`consumed`) after that, and in a superseded epoch."""
+        return self._epoch.exporter_tree.export(component_id)
 
     def group_info(
         self, extensions: tuple[Extension, ...] = (), *, with_tree: bool = True, external_pub: bool = False
@@ -482,6 +488,7 @@ class Group:
         if keep_handshake is None:
             keep_handshake = epoch.rules.retain_sender is not None
         epoch.signature_private_key.wipe()
+        epoch.exporter_tree.wipe()
         if keep_handshake:
             epoch.secrets.keep_only(
                 {"sender_data_secret", "membership_key", *epoch.key_schedule.sibling_secrets}

@@ -9,9 +9,11 @@ from typing import Annotated
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.errors import DecodeError, UsageError
 from starling.protocol.mls.epoch import Epoch, signing_secret
+from starling.protocol.mls.exporter_tree import ExporterTree
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_schedule import EpochSecrets, KeySchedule
+from starling.protocol.mls.node_secrets import NodeRecord
 from starling.protocol.mls.private_tree import PrivateTree
 from starling.protocol.mls.proposal import ReInit
 from starling.protocol.mls.ratchet_tree import RatchetTree
@@ -53,6 +55,14 @@ class GroupRecord(Struct):
     reinit: Annotated[ReInit | None, When("version", _ENDED)] = None
 
 
+@dataclass(frozen=True, slots=True)
+class RatchetsRecord(Struct):
+    """What is consumed in an epoch: the ratchets, and the nodes that are left of the exporter tree."""
+
+    secret_tree: SecretTreeRecord
+    exporter_nodes: Vector[NodeRecord]
+
+
 def save_epoch(epoch: Epoch) -> bytes:
     """The record without the ratchets: it changes only when the epoch is superseded."""
     signing = epoch.signature_private_key
@@ -72,6 +82,11 @@ def save_epoch(epoch: Epoch) -> bytes:
     ).encode()
 
 
+def save_ratchets(epoch: Epoch) -> bytes:
+    """What sending, receiving and the safe exporter consume."""
+    return RatchetsRecord(epoch.secret_tree.save(), epoch.exporter_tree.save()).encode()
+
+
 def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: KeySchedule) -> Epoch:
     """The epoch that was saved. Raises `DecodeError`, or `UsageError` for another key schedule."""
     saved = GroupRecord.decode(record)
@@ -80,6 +95,7 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
     if saved.key_schedule != key_schedule.name.encode():
         raise UsageError("the group was saved with another key schedule")
     suite = cipher_suite(saved.context.cipher_suite)
+    consumed = RatchetsRecord.decode(ratchets)
     return Epoch(
         suite=suite,
         context=saved.context,
@@ -90,7 +106,8 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
         ),
         signature_private_key=signing_secret(saved.signature_private_key),
         secrets=EpochSecrets(_read_named(saved.secrets), _read_named(saved.extra)),
-        secret_tree=SecretTree.load(suite, SecretTreeRecord.decode(ratchets)),
+        secret_tree=SecretTree.load(suite, consumed.secret_tree),
+        exporter_tree=ExporterTree.load(suite, consumed.exporter_nodes),
         confirmation_tag=saved.confirmation_tag,
         interim_transcript_hash=saved.interim_transcript_hash,
         rules=rules,

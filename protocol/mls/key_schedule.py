@@ -44,6 +44,7 @@ class EpochSecrets:
     resumption_psk = _EpochSecret()
     epoch_authenticator = _EpochSecret()
     init_secret = _EpochSecret()
+    application_export_secret = _EpochSecret()
 
     def __init__(self, secrets: Mapping[str, bytes], extra: Mapping[str, bytes] | None = None) -> None:
         self._secrets = {name: Secret(value) for name, value in secrets.items()}
@@ -108,8 +109,9 @@ class KeySchedule:
         "resumption_psk": "resumption",
         "epoch_authenticator": "authentication",
         "init_secret": "init",
+        "application_export_secret": "application_export",
     }
-    """What an epoch derives from its epoch_secret, by label (RFC 9420 §8, table 4)."""
+    """What an epoch derives from its epoch_secret, by label (RFC 9420 §8, table 4; extensions draft §4.4)."""
 
     sibling_secrets: frozenset[str] = frozenset({"init_secret"})
     """What a superseded epoch keeps so that a further child of it can still be entered (K-15)."""

@@ -1,0 +1,88 @@
+"""The node secrets of a secret tree or an exporter tree (RFC 9420 §9; extensions draft §4.4).
+
+A secret is derived when it is needed first, and the one that it came from is deleted. A node is named by
+its level below the root and by the leaf bits above it, so no array index is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.crypto.secret import Secret
+from starling.protocol.wire import Struct, opaque, uint8, uint32
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord(Struct):
+    """One node secret as it is saved."""
+
+    level: uint8
+    prefix: uint32
+    secret: opaque = field(repr=False)
+
+
+class NodeSecrets:
+    """The secrets that are left of a tree with 2^`depth` leaves."""
+
+    __slots__ = ("_nodes", "_suite", "depth")
+
+    def __init__(self, suite: CipherSuite, depth: int, nodes: Iterable[NodeRecord]) -> None:
+        self._suite = suite
+        self.depth = depth
+        self._nodes = {(node.level, node.prefix): Secret(node.secret) for node in nodes}
+
+    @classmethod
+    def from_root(cls, suite: CipherSuite, depth: int, root_secret: bytes) -> NodeSecrets:
+        """The whole tree, from the secret of its root (Nh bytes)."""
+        return cls(suite, depth, (NodeRecord(0, 0, root_secret),))
+
+    def take(self, leaf_index: int) -> bytes | None:
+        """The secret of a leaf, which is deleted here with all above it, while the copath stays; None where
+        it was taken already, or there is no such leaf."""
+        depth = self.depth
+        if leaf_index >> depth:
+            return None
+        level = depth
+        while level and (level, leaf_index >> (depth - level)) not in self._nodes:
+            level -= 1
+        start = self._nodes.pop((level, leaf_index >> (depth - level)), None)
+        if start is None:
+            return None
+        secret = bytes(start)
+        start.wipe()
+        suite = self._suite
+        while level < depth:
+            level += 1
+            prefix = leaf_index >> (depth - level)
+            left = suite.expand_with_label(secret, "tree", b"left", suite.hash_length)
+            right = suite.expand_with_label(secret, "tree", b"right", suite.hash_length)
+            self._nodes[(level, prefix ^ 1)] = Secret(left if prefix & 1 else right)
+            secret = right if prefix & 1 else left
+        return secret
+
+    def leaves(self) -> Iterator[int]:
+        """The leaves that were not taken yet, from the left."""
+        spans = [
+            (prefix << (self.depth - level), (prefix + 1) << (self.depth - level))
+            for level, prefix in self._nodes
+        ]
+        for first, end in sorted(spans):
+            yield from range(first, end)
+
+    def wipe(self) -> None:
+        """Delete all that is left."""
+        for secret in self._nodes.values():
+            secret.wipe()
+        self._nodes.clear()
+
+    def save(self) -> tuple[NodeRecord, ...]:
+        """What is left, for saving."""
+        return tuple(
+            NodeRecord(level, prefix, bytes(secret))
+            for (level, prefix), secret in sorted(self._nodes.items())
+        )
+
+    def __repr__(self) -> str:
+        return "<NodeSecrets>"

@@ -19,6 +19,9 @@ from starling.protocol.crypto.xwing import XWingId
 from starling.protocol.errors import Unsupported, VerificationFailed
 from starling.protocol.wire import encode_opaque
 
+Label = str | bytes
+"""The label of an operation; bytes where it is a structure (extensions draft §4.1)."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CipherSuite:
@@ -100,11 +103,11 @@ class CipherSuite:
 
     # signatures
 
-    def sign_with_label(self, private_key: bytes, label: str, content: bytes) -> bytes:
+    def sign_with_label(self, private_key: bytes, label: Label, content: bytes) -> bytes:
         """SignWithLabel (§5.1.2)."""
         return self.signature.sign(private_key, _labelled(label) + encode_opaque(content))
 
-    def verify_with_label(self, public_key: bytes, label: str, content: bytes, signature: bytes) -> None:
+    def verify_with_label(self, public_key: bytes, label: Label, content: bytes, signature: bytes) -> None:
         """VerifyWithLabel (§5.1.2); raises `VerificationFailed`."""
         self.signature.verify(public_key, _labelled(label) + encode_opaque(content), signature)
 
@@ -118,13 +121,13 @@ class CipherSuite:
     # public-key encryption
 
     def encrypt_with_label(
-        self, public_key: bytes, label: str, context: bytes, plaintext: bytes, random: Random
+        self, public_key: bytes, label: Label, context: bytes, plaintext: bytes, random: Random
     ) -> HPKECiphertext:
         """EncryptWithLabel (§5.1.3); raises `DecodeError` for a bad public key."""
         return self.hpke.seal(public_key, _labelled(label) + encode_opaque(context), plaintext, random)
 
     def decrypt_with_label(
-        self, private_key: bytes, label: str, context: bytes, ciphertext: HPKECiphertext
+        self, private_key: bytes, label: Label, context: bytes, ciphertext: HPKECiphertext
     ) -> bytes:
         """DecryptWithLabel (§5.1.3); raises `VerificationFailed`."""
         return self.hpke.open(private_key, _labelled(label) + encode_opaque(context), ciphertext)
@@ -138,8 +141,8 @@ class CipherSuite:
         return self.hpke.derive_key_pair(random(self.hash_length))
 
 
-def _labelled(label: str) -> bytes:
-    return encode_opaque(b"MLS 1.0 " + label.encode())
+def _labelled(label: Label) -> bytes:
+    return encode_opaque(b"MLS 1.0 " + (label.encode() if isinstance(label, str) else label))
 
 
 _X25519 = KEMId.DHKEM_X25519_HKDF_SHA256

@@ -58,5 +58,8 @@ class SendGroupRules(GroupRules):
     def validate_leaf(self, leaf_node: LeafNode, group_context: GroupContext) -> None:
         verify_member(leaf_node, universe_id=self.universe_id)
 
+    def app_ephemeral(self, component_id: int, data: bytes) -> None:
+        """Read with the whole commit, in `check_proposals`."""
+
     def app_data_update(self, component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
         return update_component(component_id, current, updates)

@@ -44,7 +44,6 @@ from starling.protocol.exchange.frame import (
     frame_id,
 )
 from starling.protocol.exchange.frame_log import LoggedFrame
-from starling.protocol.extensions.safe_aad import EMPTY
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.leaf_node import LeafNode
@@ -58,6 +57,7 @@ from starling.protocol.mls.proposal import (
     Remove,
 )
 from starling.protocol.mls.psk import PreSharedKeyID
+from starling.protocol.mls.safe_aad import EMPTY
 
 MAX_REPLACES = 64
 BOOT_GENERATIONS = (1, 999)

@@ -32,7 +32,6 @@ from starling.protocol.exchange.frame import (
 from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.messages import WantRoster
 from starling.protocol.exchange.waiting import Need, WaitingFrame
-from starling.protocol.extensions.safe_aad import read_safe_aad
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
 
@@ -203,7 +202,6 @@ def _receive_commit(
         raise Wait(Need("whole", state.group_id, b""))
     _check_statement(universe, state, info, group, statement, frame, message)
     authenticated = group.open_handshake(message.message)
-    read_safe_aad(authenticated.content.authenticated_data)
     content = _content_of(authenticated)
     psks = _find_psks(universe, content, state.group_id)
     staged = group.stage(
@@ -372,7 +370,6 @@ def _receive_message(
     if generation != info.next_generation and not info.given_up:
         raise Wait(Need("progress", state.group_id, info.dmls_epoch, generation))
     received = group.unprotect(message.message)
-    read_safe_aad(received.authenticated_data)
     info.hold(generation)
     state.save_ratchets(ctx, info.dmls_epoch)
     data = _application_data(universe, received.application_data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
@@ -20,9 +20,11 @@ from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.leaf_node import UPDATE, LeafNode
+from starling.protocol.mls.negotiation import Negotiated
 from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
+    AppEphemeral,
     CustomProposal,
     ExternalInit,
     GroupContextExtensions,
@@ -101,14 +103,20 @@ def apply_proposals(
             rules.validate_leaf(key_package.leaf_node, context)
             tree, leaf_index = tree.with_leaf_added(key_package.leaf_node)
             added[leaf_index] = key_package
+    for entry in proposals:
+        if isinstance(entry.proposal, AppEphemeral):
+            rules.app_ephemeral(entry.proposal.component_id, entry.proposal.data)
     extensions = apply_app_data_updates(
         extensions,
         [entry.proposal for entry in proposals if isinstance(entry.proposal, AppDataUpdate)],
         rules.app_data_update,
     )
     replaced = any(isinstance(entry.proposal, GroupContextExtensions) for entry in proposals)
-    if replaced or added or extensions is not context.extensions:
-        _check_extensions_supported(tree, extensions, required)
+    if replaced or extensions is not context.extensions:
+        _check_extensions_supported(tree.leaves(), extensions, required)
+    elif added:
+        entering = [(leaf_index, package.leaf_node) for leaf_index, package in added.items()]
+        _check_extensions_supported(entering, extensions, required)
     psk_ids = tuple(entry.proposal.psk for entry in proposals if isinstance(entry.proposal, PreSharedKey))
     kinds = [entry.proposal for entry in proposals]
     resynced = None
@@ -159,6 +167,7 @@ def _check_leaf(
 ) -> None:
     leaf.check(suite, required)
     leaf.check_context_extensions(context.extensions)
+    Negotiated.required(context.extensions).check_supported(leaf.extensions)
     leaf.verify_signature(suite, context.group_id, leaf_index)
     rules.validate_leaf(leaf, context)
 
@@ -219,13 +228,16 @@ def _new_extensions(context: GroupContext, proposals: Sequence[CommittedProposal
 
 
 def _check_extensions_supported(
-    tree: RatchetTree, extensions: tuple[Extension, ...], required: RequiredCapabilities | None
+    leaves: Iterable[tuple[int, LeafNode]],
+    extensions: tuple[Extension, ...],
+    required: RequiredCapabilities | None,
 ) -> None:
-    """Every member supports the GroupContext's extensions, and `required` where it may be new to it
-    (§12.1.7)."""
+    """These members support the GroupContext's extensions with what they require, and `required` (§12.1.7)."""
     types = {extension.extension_type for extension in extensions} - DEFAULT_TYPES
-    for index, leaf in tree.leaves():
+    negotiated = Negotiated.required(extensions)
+    for index, leaf in leaves:
         if not types <= set(leaf.capabilities.extensions):
             raise Invalid(Rule.PROPOSAL_CONTEXT_SUPPORT, f"leaf {index}")
+        negotiated.check_supported(leaf.extensions)
         if required is not None:
             leaf.check_required(required)

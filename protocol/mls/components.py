@@ -63,19 +63,6 @@ class ComponentsList(Struct):
     component_ids: Vector[uint16] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ComponentOperationLabel(Struct):
-    """The label of signing and encrypting for one component (extensions draft §4.1)."""
-
-    base_label: opaque
-    component_id: uint16
-    label: opaque
-
-    @classmethod
-    def of(cls, component_id: int, label: bytes) -> ComponentOperationLabel:
-        return cls(b"MLS Component", component_id, label)
-
-
 def read_dictionary(extensions: Iterable[Extension]) -> AppDataDictionary | None:
     """The checked dictionary among the extensions, None where there is none."""
     data = find_extension(extensions, APP_DATA_DICTIONARY)

@@ -9,6 +9,7 @@ from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.secret import Secret
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls import key_schedule as schedules
+from starling.protocol.mls.content_media_types import MediaType, read_media_types
 from starling.protocol.mls.exporter_tree import ExporterTree
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.framing import FramedContent
@@ -19,6 +20,7 @@ from starling.protocol.mls.private_tree import PrivateTree
 from starling.protocol.mls.proposal import ReInit
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.safe_aad import uses_safe_aad
 from starling.protocol.mls.secret_tree import SecretTree
 from starling.protocol.mls.transcript_hash import confirmed_transcript_hash, interim_transcript_hash
 from starling.protocol.mls.tree_hash import tree_hash
@@ -46,9 +48,13 @@ class Epoch:
     key_schedule: KeySchedule
     reinit: ReInit | None = None
     context_bytes: bytes = field(init=False)
+    safe_aad: bool = field(init=False)
+    media_types: tuple[MediaType, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.context_bytes = self.context.encode()
+        self.safe_aad = uses_safe_aad(self.context.extensions)
+        self.media_types = read_media_types(self.context.extensions)
 
     def signing_key(self) -> bytes:
         """Our signature private key; `UsageError` in a superseded epoch and in a group that a ReInit ended."""

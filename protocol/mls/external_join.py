@@ -27,6 +27,7 @@ from starling.protocol.mls.psk import FindPsk, find_psk_secret
 from starling.protocol.mls.public_message import PublicMessage
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.safe_aad import read_safe_aad, uses_safe_aad
 from starling.protocol.mls.transcript_hash import interim_transcript_hash
 from starling.protocol.mls.update_path import create_path, seal_path
 from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
@@ -65,6 +66,11 @@ def join_by_external_commit(
     suite = cipher_suite(context.cipher_suite)
     new_leaf = replace(options.leaf_node, signature_key=suite.signature_public_key(signing))
     parent_tree = validate_group_info(suite, info, options.ratchet_tree, new_leaf.capabilities, rules)
+    if uses_safe_aad(context.extensions):
+        try:
+            read_safe_aad(options.authenticated_data)
+        except Invalid as invalid:
+            raise UsageError(f"the group asks for another form: {invalid}", "framing") from None
     kem_output, init_secret = seal_init_secret(suite, external_pub_of(info), random)
     by_value: list[Proposal] = [ExternalInit(kem_output)]
     if options.resync:

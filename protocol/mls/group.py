@@ -274,7 +274,10 @@ class Group:
         random: Callable[[int], bytes],
     ) -> bytes:
         """An encoded MLSMessage with application data; consumes the next generation of our ratchet.
-        `padding` is a number of zero bytes. The ratchets are to be saved before it is sent (§6.3.1)."""
+        `padding` is a number of zero bytes. The ratchets are to be saved before it is sent (§6.3.1).
+
+        Here as in all that is sent, `authenticated_data` is SafeAAD where the group uses it, and
+        `application_data` ApplicationFraming where it requires media types: else `UsageError` (`framing`)."""
         return protect_application(self._epoch, application_data, authenticated_data, padding, random)
 
     def unprotect(self, message: MLSMessage) -> ApplicationMessage:

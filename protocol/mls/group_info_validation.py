@@ -5,6 +5,7 @@ from __future__ import annotations
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.errors import Invalid, Unsupported, VerificationFailed
 from starling.protocol.mls.capabilities import Capabilities
+from starling.protocol.mls.components import read_dictionary
 from starling.protocol.mls.extension import (
     DEFAULT_TYPES,
     RATCHET_TREE,
@@ -15,6 +16,7 @@ from starling.protocol.mls.extension import (
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.negotiation import Negotiated
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.tree_hash import tree_hash
@@ -52,7 +54,11 @@ def validate_group_info(
     if tree_hash(suite, tree) != context.tree_hash:
         raise Invalid(Rule.TREE_HASH)
 
+    read_dictionary(info.extensions)
+    required = Negotiated.required(context.extensions)
+
     def check_leaf(leaf: LeafNode) -> None:
+        required.check_supported(leaf.extensions)
         leaf.check_context_extensions(context.extensions)
         rules.validate_leaf(leaf, context)
 

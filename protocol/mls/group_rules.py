@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from starling.protocol.errors import Unsupported
+from starling.protocol.errors import Invalid
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.proposal import CustomProposal, Proposal
 from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.rules import Rule
 
 
 class GroupRules:
@@ -39,9 +40,14 @@ class GroupRules:
         `committer_leaf_index` is None for an external commit."""
 
     def app_data_update(self, component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
-        """The new data of a component; raises `Unsupported` for an unknown one, `Invalid` for a bad
-        update."""
-        raise Unsupported(f"component {component_id:#06x} is not known")
+        """The new data of a component (extensions draft §4.7); raises `Invalid` for an unknown one and for a
+        bad update."""
+        raise Invalid(Rule.COMPONENT_UNKNOWN, f"{component_id:#06x}")
+
+    def app_ephemeral(self, component_id: int, data: bytes) -> None:
+        """Take the data of an AppEphemeral (extensions draft §4.8), in the order of the commit, which may
+        still prove invalid; raise `Invalid` for an unknown component and for bad data."""
+        raise Invalid(Rule.COMPONENT_UNKNOWN, f"{component_id:#06x}")
 
     def validate_leaf(self, leaf_node: LeafNode, group_context: GroupContext) -> None:
         """Raise `Invalid` where a leaf that enters the tree (or stands in it when we join) is not

@@ -8,6 +8,7 @@ from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
 from starling.protocol.errors import Invalid, VerificationFailed
 from starling.protocol.mls import leaf_node as leaf_nodes
 from starling.protocol.mls.capabilities import MLS10
+from starling.protocol.mls.components import LAST_RESORT_KEY_PACKAGE, read_component
 from starling.protocol.mls.extension import Extension, check_unique
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.rules import Rule
@@ -22,6 +23,12 @@ class KeyPackage(Struct):
     leaf_node: LeafNode
     extensions: Vector[Extension]
     signature: opaque
+
+    @property
+    def is_last_resort(self) -> bool:
+        """Whether it may be used more than once, where there is no other (extensions draft §6.4). Raises
+        `DecodeError` or `Invalid` for a dictionary that is none."""
+        return read_component(self.extensions, LAST_RESORT_KEY_PACKAGE) is not None
 
     def to_be_signed(self) -> bytes:
         """KeyPackageTBS."""
@@ -45,6 +52,8 @@ class KeyPackage(Struct):
         if leaf.leaf_node_source != leaf_nodes.KEY_PACKAGE:
             raise Invalid(Rule.LEAF_NODE_SOURCE)
         check_unique(self.extensions)
+        if read_component(self.extensions, LAST_RESORT_KEY_PACKAGE):
+            raise Invalid(Rule.KEY_PACKAGE_LAST_RESORT)
         leaf.check(suite)
         if now is not None:
             leaf.check_lifetime(now)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.errors import Invalid, UsageError, VerificationFailed
 from starling.protocol.mls.capabilities import MLS10, Capabilities
+from starling.protocol.mls.components import read_dictionary
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import DEFAULT_TYPES, Extension, RequiredCapabilities, check_unique
 from starling.protocol.mls.rules import Rule
@@ -92,7 +93,7 @@ class LeafNode(Struct):
             raise Invalid(Rule.LEAF_NODE_LIFETIME)
 
     def check(self, suite: CipherSuite, required: RequiredCapabilities | None = None) -> None:
-        """What §7.3 asks of a leaf by itself, but its signature, lifetime and place."""
+        """What §7.3 asks of a leaf by itself, but its signature, lifetime and place; its dictionary decodes."""
         capabilities = self.capabilities
         if self.leaf_node_source not in (KEY_PACKAGE, UPDATE, COMMIT):
             raise Invalid(Rule.LEAF_NODE_SOURCE)
@@ -105,6 +106,7 @@ class LeafNode(Struct):
         known = DEFAULT_TYPES | frozenset(capabilities.extensions)
         if any(extension.extension_type not in known for extension in self.extensions):
             raise Invalid(Rule.LEAF_NODE_EXTENSION)
+        read_dictionary(self.extensions)
         if required is not None:
             self.check_required(required)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls import framing
+from starling.protocol.mls.content_media_types import read_application_framing
 from starling.protocol.mls.epoch import Epoch
 from starling.protocol.mls.external_sender import external_signature_key, new_member_signature_key
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, Sender
@@ -25,6 +26,7 @@ from starling.protocol.mls.proposal import SelfRemove
 from starling.protocol.mls.public_message import PublicMessage, protect_public, unprotect_public
 from starling.protocol.mls.ratchet import Ratchet
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.safe_aad import read_safe_aad
 from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
 
 
@@ -39,7 +41,11 @@ class ApplicationMessage:
 
 
 def sign_content(epoch: Epoch, wire_format: int, content: FramedContent) -> bytes:
-    """The signature of our content in this epoch."""
+    """The signature of our content in this epoch. `UsageError` where it is not framed as the group asks."""
+    try:
+        _check_framing(epoch, content)
+    except Invalid as invalid:
+        raise UsageError(f"the group asks for another form: {invalid}", "framing") from None
     tbs = framing.to_be_signed(wire_format, content, epoch.context_bytes)
     return framing.sign(epoch.suite, epoch.signing_key(), tbs)
 
@@ -173,6 +179,7 @@ def _open_private(epoch: Epoch, message: MLSMessage) -> tuple[SenderData, Authen
     leaf = epoch.tree.leaf(sender.leaf_index)
     assert leaf is not None
     framing.verify(epoch.suite, leaf.signature_key, tbs, content.auth.signature)
+    _check_framing(epoch, content.content)
     ratchet.consume(sender.generation)
     return sender, content
 
@@ -187,6 +194,7 @@ def _open_public(epoch: Epoch, message: PublicMessage) -> AuthenticatedContent:
     tbs = framing.to_be_signed(WireFormat.MLS_PUBLIC_MESSAGE, framed, epoch.context_bytes)
     content = unprotect_public(epoch.suite, message, tbs, epoch.secrets.membership_key)
     framing.verify(epoch.suite, signature_key, tbs, content.auth.signature)
+    _check_framing(epoch, framed)
     return content
 
 
@@ -208,6 +216,14 @@ def _signature_key(epoch: Epoch, framed: FramedContent) -> bytes:
     if sender.sender_type == SenderType.NEW_MEMBER_PROPOSAL:
         return new_member_signature_key(framed.proposal)
     raise Invalid(Rule.SENDER_TYPE)
+
+
+def _check_framing(epoch: Epoch, content: FramedContent) -> None:
+    """SafeAAD and ApplicationFraming where the GroupContext has them (extensions draft §4.9, §6.2)."""
+    if epoch.safe_aad:
+        read_safe_aad(content.authenticated_data)
+    if epoch.media_types and content.content_type == ContentType.APPLICATION:
+        read_application_framing(content.application_data or b"", epoch.media_types)
 
 
 def _check_epoch(epoch: Epoch, group_id: bytes, number: int) -> None:

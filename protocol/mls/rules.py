@@ -14,9 +14,18 @@ class Rule(enum.Enum):
     SAFE_AAD_ORDER = ("extensions §4.9", "SafeAAD items strictly ascend by component id")
     SAFE_AAD_FORM = ("extensions §4.9", "authenticated_data is SafeAAD where the group says so")
 
+    WIRE_FORMAT = ("C-2", "a non-default wire format is one of required_wire_formats")
+    WIRE_FORMATS_SUPPORT = ("extensions §5", "every member supports the required wire formats")
+    APP_COMPONENTS_SUPPORT = ("extensions §5", "every member supports the required components")
+    SAFE_AAD_SUPPORT = ("extensions §5", "every member supports the required components of SafeAAD")
+    MEDIA_TYPES_SUPPORT = ("extensions §6.2", "every member supports the required media types")
+    MEDIA_TYPES_EMPTY = ("extensions §6.2", "a list of media types has at least one")
+    APPLICATION_FRAMING = ("extensions §6.2", "application_data is framed where media types are required")
+
     # key packages and leaf nodes
     KEY_PACKAGE_VERSION = ("RFC 9420 §10.1", "the key package has the group's version and cipher suite")
     KEY_PACKAGE_SIGNATURE = ("RFC 9420 §10.1", "the key package's signature verifies")
+    KEY_PACKAGE_LAST_RESORT = ("extensions §6.4", "last_resort_key_package has no data")
     KEY_PACKAGE_KEYS = ("RFC 9420 §10.1", "init_key and the leaf's encryption_key differ")
     LEAF_NODE_SIGNATURE = ("RFC 9420 §7.3", "the leaf node's signature verifies")
     LEAF_NODE_SOURCE = ("RFC 9420 §7.3", "leaf_node_source fits where the leaf stands")
@@ -91,6 +100,7 @@ class Rule(enum.Enum):
     SELF_REMOVE_SENDER = ("extensions §6.3", "a SelfRemove comes from a member")
     SELF_REMOVE_PUBLIC = ("extensions §6.3", "a SelfRemove is sent in a PublicMessage")
     EXTERNAL_SENDER = ("RFC 9420 §12.1.8.1", "an external sender is in the group's list")
+    COMPONENT_UNKNOWN = ("extensions §4.7, §4.8", "a proposal's component is known to the application")
     APP_DATA_LIST = ("extensions §4.7", "a component has one remove or one or more updates")
     APP_DATA_ABSENT = ("extensions §4.7", "what is removed is there")
     APP_DATA_BY_CONTEXT = ("extensions §4.7", "GroupContextExtensions leaves the dictionary alone")

@@ -17,6 +17,7 @@ from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.epoch import CommitDigest, Epoch, enter_child, provisional_context
 from starling.protocol.mls.external_init import open_init_secret
 from starling.protocol.mls.framing import AuthenticatedContent
+from starling.protocol.mls.negotiation import check_wire_format
 from starling.protocol.mls.private_tree import PrivateTree, keys_in
 from starling.protocol.mls.proposal_list import ReceivedProposals, requires_path, resolve_proposals
 from starling.protocol.mls.psk import FindPsk, find_psk_secret
@@ -126,6 +127,7 @@ def _committer(epoch: Epoch, content: AuthenticatedContent) -> tuple[int | None,
         raise Invalid(Rule.WRONG_GROUP)
     if framed.epoch != epoch.context.epoch:
         raise Invalid(Rule.WRONG_EPOCH)
+    check_wire_format(epoch.context.extensions, content.wire_format)
     if framed.commit is None:
         raise Invalid(Rule.CONTENT_TYPE)
     if framed.sender.sender_type == SenderType.NEW_MEMBER_COMMIT:

@@ -16,6 +16,10 @@ class WireFormat:
     MLS_KEY_PACKAGE = 0x0005
 
 
+DEFAULT_WIRE_FORMATS = frozenset(range(WireFormat.MLS_PUBLIC_MESSAGE, WireFormat.MLS_KEY_PACKAGE + 1))
+"""The wire formats of RFC 9420, which need no negotiation."""
+
+
 class ContentType:
     """What a FramedContent carries."""
 

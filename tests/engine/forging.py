@@ -15,10 +15,10 @@ from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.send_group_rules import SendGroupRules
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame
-from starling.protocol.extensions.safe_aad import EMPTY
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.proposal import AppEphemeral, Proposal
+from starling.protocol.mls.safe_aad import EMPTY
 
 
 def end(node: Node, universe: bytes) -> AppEphemeral:
@@ -60,6 +60,7 @@ def lawless_group(node: Node, universe_id: bytes, owner: Node) -> Group:
         key_schedule=SEND_GROUP_KEY_SCHEDULE,
     )
     group._epoch.own_leaf_index = 0
+    group._epoch.safe_aad = False
     return group
 
 

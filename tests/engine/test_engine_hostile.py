@@ -35,9 +35,9 @@ from starling.protocol.exchange.messages import (
     WantRoster,
     attach,
 )
-from starling.protocol.extensions.safe_aad import EMPTY
 from starling.protocol.mls.proposal import Add, AppEphemeral, PreSharedKey
 from starling.protocol.mls.psk import PreSharedKeyID
+from starling.protocol.mls.safe_aad import EMPTY
 
 END = AppEphemeral(component_ids.EPOCH_END, build_epoch_end(0))
 

@@ -42,16 +42,24 @@ class ReplaceLeaf(CustomProposal):
 PROPOSALS.register(ReplaceLeaf)
 
 
-class OwnerRules(GroupRules):
-    """Only leaf 0 sends; a component's updates are joined."""
-
-    retain_sender = 0
-    custom_proposals: ClassVar[dict[int, type[CustomProposal]]] = {ReplaceLeaf.proposal_type: ReplaceLeaf}
+class ComponentRules(GroupRules):
+    """One component is known: its updates are joined, and what goes with a commit is taken."""
 
     def app_data_update(self, component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
         if component_id != COMPONENT:
             return super().app_data_update(component_id, current, updates)
         return (current or b"") + b"".join(updates)
+
+    def app_ephemeral(self, component_id: int, data: bytes) -> None:
+        if component_id != COMPONENT:
+            super().app_ephemeral(component_id, data)
+
+
+class OwnerRules(ComponentRules):
+    """Only leaf 0 sends."""
+
+    retain_sender = 0
+    custom_proposals: ClassVar[dict[int, type[CustomProposal]]] = {ReplaceLeaf.proposal_type: ReplaceLeaf}
 
 
 class Randomness:

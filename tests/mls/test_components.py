@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 from starling.protocol.errors import DecodeError, Invalid
-from starling.protocol.extensions.safe_aad import EMPTY, SafeAAD, SafeAADItem, read_safe_aad, uses_safe_aad
 from starling.protocol.mls.components import (
     SAFE_AAD,
     AppDataDictionary,
     ComponentData,
-    ComponentOperationLabel,
     ComponentsList,
     read_component,
     read_dictionary,
@@ -18,6 +16,7 @@ from starling.protocol.mls.components import (
 )
 from starling.protocol.mls.extension import APP_DATA_DICTIONARY, Extension
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.safe_aad import EMPTY, SafeAAD, SafeAADItem, read_safe_aad, uses_safe_aad
 
 DICTIONARY = AppDataDictionary.of({5: b"five", 1: b"", 0x8D01: b"own"})
 
@@ -54,11 +53,6 @@ def test_the_dictionary_among_extensions() -> None:
     assert read_component((), 1) is None
     with pytest.raises(DecodeError):
         read_dictionary((Extension(APP_DATA_DICTIONARY, b"\1"),))
-
-
-def test_the_operation_label_has_the_component_inside() -> None:
-    label = ComponentOperationLabel.of(0x8D01, b"sign")
-    assert label.encode() == b"\x0dMLS Component" + b"\x8d\x01" + b"\x04sign"
 
 
 def test_safe_aad_without_items_is_one_zero_byte() -> None:

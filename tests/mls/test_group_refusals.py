@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from tests.mls.group_members import Client, Party, dictionary, found
+from tests.mls.group_members import Client, ComponentRules, Party, ReplaceLeaf, dictionary, found
 
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, VerificationFailed
 from starling.protocol.mls.commit import Commit, ProposalOrRef
@@ -24,6 +24,7 @@ from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.proposal import (
     Add,
+    AppDataUpdate,
     AppEphemeral,
     ExternalInit,
     GroupContextExtensions,
@@ -170,7 +171,7 @@ def test_an_added_members_lifetime_is_checked_against_now(party: Party) -> None:
 
 
 def test_all_members_that_stay_support_a_proposal_type() -> None:
-    party = found(2)
+    party = found(2, ComponentRules())
     made = party.groups[0].commit([_package(proposals=())], random=party.clients[0].random)
     random = party.clients[0].random
     ephemeral = AppEphemeral(0x8123, b"")
@@ -233,15 +234,13 @@ def test_the_dictionary_changes_by_app_data_updates_only_where_they_are_required
 
 
 def test_components_and_private_proposals_that_are_not_known(party: Party) -> None:
-    from tests.mls.group_members import ReplaceLeaf
-
-    from starling.protocol.mls.proposal import AppDataUpdate
-
-    leaf, _ = party.clients[2].signed_leaf()
-    for proposal in (AppDataUpdate(0x8123, 1, b""), ReplaceLeaf(2, leaf)):
+    group = party.groups[1]
+    for proposal in (AppDataUpdate(0x8123, 1, b""), AppEphemeral(0x8123, b"")):
         content = _commit(party, [proposal])
-        with pytest.raises(Unsupported):
-            party.groups[1].stage(content)
+        assert _refused(lambda content=content: group.stage(content)) is Rule.COMPONENT_UNKNOWN
+    leaf, _ = party.clients[2].signed_leaf()
+    with pytest.raises(Unsupported):
+        group.stage(_commit(party, [ReplaceLeaf(2, leaf)]))
 
 
 def test_senders_of_commits(party: Party) -> None:

@@ -1,7 +1,8 @@
 """Safe additional authenticated data: several components share one field (extensions draft §4.9).
 
 In a group whose GroupContext dictionary has the component `safe_aad`, even with an empty list, the whole
-`authenticated_data` of every PublicMessage and PrivateMessage is one SafeAAD.
+`authenticated_data` of every PublicMessage and PrivateMessage is one SafeAAD: a `Group` sends and accepts
+nothing else there.
 """
 
 from __future__ import annotations

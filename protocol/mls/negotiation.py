@@ -1,0 +1,89 @@
+"""What a GroupContext requires of every member beyond RFC 9420's required_capabilities (extensions draft §5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from starling.protocol.errors import Invalid
+from starling.protocol.mls.components import APP_COMPONENTS, SAFE_AAD, ComponentsList, read_dictionary
+from starling.protocol.mls.content_media_types import MediaType, read_media_types
+from starling.protocol.mls.extension import (
+    REQUIRED_WIRE_FORMATS,
+    SUPPORTED_WIRE_FORMATS,
+    Extension,
+    find_extension,
+)
+from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.wire_format import DEFAULT_WIRE_FORMATS
+from starling.protocol.wire import Struct, Vector, uint16
+
+
+@dataclass(frozen=True, slots=True)
+class WireFormats(Struct):
+    """The data of supported_wire_formats (leaf) and required_wire_formats (GroupContext): non-default ones."""
+
+    wire_formats: Vector[uint16] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What a leaf supports, or what a GroupContext requires. Unknown values do no harm (§5.1)."""
+
+    wire_formats: frozenset[int]
+    app_components: frozenset[int]
+    safe_aad: frozenset[int]
+    media_types: tuple[MediaType, ...]
+
+    @classmethod
+    def read(cls, extensions: Iterable[Extension], wire_formats_type: int) -> Negotiated:
+        """Raises `DecodeError`, or `Invalid` for a dictionary out of order."""
+        extensions = tuple(extensions)
+        data = find_extension(extensions, wire_formats_type)
+        dictionary = read_dictionary(extensions)
+        lists = {
+            component_id: dictionary.get(component_id) if dictionary is not None else None
+            for component_id in (APP_COMPONENTS, SAFE_AAD)
+        }
+        return cls(
+            frozenset(WireFormats.decode(data).wire_formats if data is not None else ()),
+            _component_ids(lists[APP_COMPONENTS]),
+            _component_ids(lists[SAFE_AAD]),
+            read_media_types(extensions) if dictionary is not None else (),
+        )
+
+    @classmethod
+    def required(cls, context_extensions: Iterable[Extension]) -> Negotiated:
+        """What the GroupContext with these extensions requires."""
+        return cls.read(context_extensions, REQUIRED_WIRE_FORMATS)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.wire_formats or self.app_components or self.safe_aad or self.media_types)
+
+    def check_supported(self, leaf_extensions: Iterable[Extension]) -> None:
+        """Raises `Invalid` unless the leaf with these extensions supports all that is required here."""
+        if self.is_empty:
+            return
+        leaf = Negotiated.read(leaf_extensions, SUPPORTED_WIRE_FORMATS)
+        if not self.wire_formats <= leaf.wire_formats | DEFAULT_WIRE_FORMATS:
+            raise Invalid(Rule.WIRE_FORMATS_SUPPORT)
+        if not self.app_components <= leaf.app_components:
+            raise Invalid(Rule.APP_COMPONENTS_SUPPORT)
+        if not self.safe_aad <= leaf.safe_aad:
+            raise Invalid(Rule.SAFE_AAD_SUPPORT)
+        for required in self.media_types:
+            if not any(supported.accepts(required) for supported in leaf.media_types):
+                raise Invalid(Rule.MEDIA_TYPES_SUPPORT)
+
+
+def check_wire_format(context_extensions: Iterable[Extension], wire_format: int) -> None:
+    """Raises `Invalid` for a non-default wire format that the group does not require (C-2)."""
+    if wire_format not in DEFAULT_WIRE_FORMATS:
+        data = find_extension(context_extensions, REQUIRED_WIRE_FORMATS)
+        if data is None or wire_format not in WireFormats.decode(data).wire_formats:
+            raise Invalid(Rule.WIRE_FORMAT)
+
+
+def _component_ids(data: bytes | None) -> frozenset[int]:
+    return frozenset(ComponentsList.decode(data).component_ids if data is not None else ())

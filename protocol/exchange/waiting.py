@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple
 
 MAX_FRAMES_PER_GROUP = 256
 MAX_BYTES_PER_GROUP = 1024 * 1024
+MAX_FRAMES_PER_FORWARDER = 2048
+MAX_BYTES_PER_FORWARDER = 8 * 1024 * 1024
+"""What one peer may have waiting in all groups; an answer of the exchange has 256 frames and 512 KiB."""
+
 MAX_UNKNOWN_GROUPS = 64
-MAX_BYTES_PER_FORWARDER = 1024 * 1024
+MAX_UNKNOWN_BYTES = 1024 * 1024
+"""What one peer may have waiting of groups that nobody has told of yet."""
+
+_LEAST_WEIGHT = MAX_BYTES_PER_GROUP // MAX_FRAMES_PER_GROUP
 
 
 class Need(NamedTuple):
@@ -35,16 +44,44 @@ class WaitingFrame:
     known_group: bool
     since: int
 
+    @property
+    def weight(self) -> int:
+        """What it takes of its group's room: many small frames fill it as well as a few large ones."""
+        return max(len(self.frame), _LEAST_WEIGHT)
+
+
+@dataclass(slots=True)
+class _Share:
+    """What waits of one group, or by one peer."""
+
+    frames: dict[bytes, WaitingFrame] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, waiting: WaitingFrame) -> None:
+        self.frames[waiting.frame_id] = waiting
+        self.size += len(waiting.frame)
+
+    def remove(self, waiting: WaitingFrame) -> None:
+        del self.frames[waiting.frame_id]
+        self.size -= len(waiting.frame)
+
 
 class Waiting:
-    """The waiting frames of one universe."""
+    """The waiting frames of one universe.
+
+    A group has a room, which peers share: who brings a frame to a full one may push out the newest of a peer that
+    has more there. So a peer alone may use all of it, and none can keep another's frames out.
+    """
 
     def __init__(self) -> None:
         self._frames: dict[bytes, WaitingFrame] = {}
         self._by_need: defaultdict[Need, list[bytes]] = defaultdict(list)
-        self._count: defaultdict[bytes, int] = defaultdict(int)
-        self._bytes: defaultdict[bytes, int] = defaultdict(int)
-        self._unknown: defaultdict[bytes, int] = defaultdict(int)
+        self._groups: dict[bytes, _Share] = {}
+        self._forwarders: dict[bytes, _Share] = {}
+        self._unknown: dict[bytes, _Share] = {}
+        """By forwarder, what is of groups that nobody has told of."""
+        self._importing: defaultdict[bytes, int] = defaultdict(int)
+        """By group, how many frames of others wait for an epoch of it."""
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -57,24 +94,66 @@ class Waiting:
         again, and nothing is lost."""
         if waiting.frame_id in self._frames:
             return True
-        size = len(waiting.frame)
-        group = waiting.group_id
-        # Asked with `get`: what is refused leaves nothing behind, its group's name neither.
-        count = self._count.get(group, 0)
-        if count >= MAX_FRAMES_PER_GROUP or (count and self._bytes[group] + size > MAX_BYTES_PER_GROUP):
+        if not self._may_bring(waiting):
             return False
-        if not waiting.known_group:
-            if self._unknown.get(waiting.forwarder, 0) + size > MAX_BYTES_PER_FORWARDER:
-                return False
-            groups = {frame.group_id for frame in self._frames.values() if not frame.known_group}
-            if group not in groups and len(groups) >= MAX_UNKNOWN_GROUPS:
-                return False
-            self._unknown[waiting.forwarder] += size
+        pushed_out = self._pushed_out(waiting)
+        if pushed_out is None:
+            return False
+        for frame_id in pushed_out:
+            self._remove(frame_id)
         self._frames[waiting.frame_id] = waiting
         self._by_need[waiting.need].append(waiting.frame_id)
-        self._count[group] += 1
-        self._bytes[group] += size
+        for shares, key in self._shares(waiting):
+            shares.setdefault(key, _Share()).add(waiting)
+        if _is_import(waiting):
+            self._importing[waiting.need.group_id] += 1
         return True
+
+    def _shares(self, waiting: WaitingFrame) -> Iterator[tuple[dict[bytes, _Share], bytes]]:
+        yield self._groups, waiting.group_id
+        yield self._forwarders, waiting.forwarder
+        if not waiting.known_group:
+            yield self._unknown, waiting.forwarder
+
+    def _may_bring(self, waiting: WaitingFrame) -> bool:
+        size = len(waiting.frame)
+        held = self._forwarders.get(waiting.forwarder, _Share())
+        if len(held.frames) >= MAX_FRAMES_PER_FORWARDER or held.size + size > MAX_BYTES_PER_FORWARDER:
+            return False
+        if waiting.known_group:
+            return True
+        unknown = self._unknown.get(waiting.forwarder, _Share())
+        groups = {frame.group_id for frame in unknown.frames.values()}
+        return unknown.size + size <= MAX_UNKNOWN_BYTES and (
+            waiting.group_id in groups or len(groups) < MAX_UNKNOWN_GROUPS
+        )
+
+    def _pushed_out(self, waiting: WaitingFrame) -> list[bytes] | None:
+        """What has to go from the group's room so that this frame fits: nothing while there is room, None where it
+        is this frame that has to stay out."""
+        room = self._groups.get(waiting.group_id)
+        if room is None:
+            return []
+        count, size = len(room.frames) + 1, room.size + len(waiting.frame)
+        pushed_out: list[bytes] = []
+        if count <= MAX_FRAMES_PER_GROUP and size <= MAX_BYTES_PER_GROUP:
+            return pushed_out
+        brought: dict[bytes, list[WaitingFrame]] = {waiting.forwarder: []}
+        for frame in room.frames.values():
+            brought.setdefault(frame.forwarder, []).append(frame)
+        weights = {peer: sum(frame.weight for frame in frames) for peer, frames in brought.items()}
+        own = weights.pop(waiting.forwarder) + waiting.weight
+        while count > MAX_FRAMES_PER_GROUP or size > MAX_BYTES_PER_GROUP:
+            most = max(weights, key=weights.__getitem__, default=None)
+            if most is None or not brought[most]:
+                return None
+            newest = brought[most].pop()
+            weights[most] -= newest.weight
+            if weights[most] < own:
+                return None
+            pushed_out.append(newest.frame_id)
+            count, size = count - 1, size - len(newest.frame)
+        return pushed_out
 
     def release(self, need: Need) -> list[WaitingFrame]:
         """Take out the frames that waited for this, oldest first."""
@@ -82,33 +161,26 @@ class Waiting:
 
     def blocked(self, group_id: bytes) -> Need | None:
         """What the oldest waiting frame of a group waits for in another group, if any does."""
-        for frame in self._frames.values():
-            if frame.group_id == group_id and frame.need.kind == "epoch" and frame.need.group_id != group_id:
-                return frame.need
-        return None
+        room = self._groups.get(group_id, _Share())
+        return next((frame.need for frame in room.frames.values() if _is_import(frame)), None)
 
     def imports_from(self, group_id: bytes) -> bool:
         """Whether a frame of another group waits for an epoch of this one."""
-        return any(
-            need.kind == "epoch"
-            and need.group_id == group_id
-            and self._frames[frame_ids[0]].group_id != group_id
-            for need, frame_ids in self._by_need.items()
-        )
+        return group_id in self._importing
 
     def has_group(self, group_id: bytes) -> bool:
-        return group_id in self._count
+        return group_id in self._groups
 
     def forget_before(self, time: int) -> int:
         """Drop what has waited since before this time; it is asked for again where it still matters."""
-        old = [frame.frame_id for frame in self._frames.values() if frame.since < time]
-        for frame_id in old:
-            self._remove(frame_id)
+        old = list(takewhile(lambda frame: frame.since < time, self._frames.values()))
+        for frame in old:
+            self._remove(frame.frame_id)
         return len(old)
 
     def forget_group(self, group_id: bytes) -> None:
-        for frame in [frame for frame in self._frames.values() if frame.group_id == group_id]:
-            self._remove(frame.frame_id)
+        for frame_id in list(self._groups.get(group_id, _Share()).frames):
+            self._remove(frame_id)
 
     def _remove(self, frame_id: bytes) -> WaitingFrame:
         waiting = self._frames.pop(frame_id)
@@ -116,13 +188,16 @@ class Waiting:
         queue.remove(frame_id)
         if not queue:
             del self._by_need[waiting.need]
-        size = len(waiting.frame)
-        self._count[waiting.group_id] -= 1
-        self._bytes[waiting.group_id] -= size
-        if not self._count[waiting.group_id]:
-            del self._count[waiting.group_id], self._bytes[waiting.group_id]
-        if not waiting.known_group:
-            self._unknown[waiting.forwarder] -= size
-            if not self._unknown[waiting.forwarder]:
-                del self._unknown[waiting.forwarder]
+        for shares, key in self._shares(waiting):
+            shares[key].remove(waiting)
+            if not shares[key].frames:
+                del shares[key]
+        if _is_import(waiting):
+            self._importing[waiting.need.group_id] -= 1
+            if not self._importing[waiting.need.group_id]:
+                del self._importing[waiting.need.group_id]
         return waiting
+
+
+def _is_import(waiting: WaitingFrame) -> bool:
+    return waiting.need.kind == "epoch" and waiting.need.group_id != waiting.group_id

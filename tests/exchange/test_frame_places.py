@@ -11,7 +11,9 @@ from starling.protocol.exchange.frame_log import FrameLog, KeptFrames, LoggedFra
 from starling.protocol.exchange.waiting import (
     MAX_BYTES_PER_FORWARDER,
     MAX_BYTES_PER_GROUP,
+    MAX_FRAMES_PER_FORWARDER,
     MAX_FRAMES_PER_GROUP,
+    MAX_UNKNOWN_BYTES,
     MAX_UNKNOWN_GROUPS,
     Need,
     Waiting,
@@ -35,7 +37,7 @@ def waiting_frame(
 
 def is_empty(waiting: Waiting) -> bool:
     """Nothing is remembered of what came and went."""
-    return not any((waiting._frames, waiting._by_need, waiting._count, waiting._bytes, waiting._unknown))
+    return not any(vars(waiting).values())
 
 
 def test_what_waited_comes_out_once_oldest_first() -> None:
@@ -77,7 +79,8 @@ def test_unknown_groups_and_their_forwarders_have_shares() -> None:
     assert not waiting.add(waiting_frame(999, group=b"one more", known=False))
     assert waiting.add(waiting_frame(1000, group=(0).to_bytes(32), known=False)), "a group that waits already"
     assert waiting.add(waiting_frame(1001, group=b"known"))
-    big = MAX_BYTES_PER_FORWARDER // 2
+    assert waiting.add(waiting_frame(1002, group=b"one more", known=False, by=b"another"))
+    big = MAX_UNKNOWN_BYTES // 2
     waiting = Waiting()
     assert waiting.add(waiting_frame(1, group=b"a", size=big, known=False))
     assert waiting.add(waiting_frame(2, group=b"b", size=big, known=False))
@@ -85,12 +88,51 @@ def test_unknown_groups_and_their_forwarders_have_shares() -> None:
     assert waiting.add(waiting_frame(4, group=b"c", size=big, known=False, by=b"another"))
 
 
+def test_nobody_keeps_the_frames_of_others_out_of_a_group() -> None:
+    """5.3: a full room is shared by those who bring frames; the newest of who has the most go."""
+    waiting = Waiting()
+    for number in range(MAX_FRAMES_PER_GROUP):
+        assert waiting.add(waiting_frame(number, by=b"greedy"))
+    assert not waiting.add(waiting_frame(999, by=b"greedy"))
+    for number in range(1000, 1000 + MAX_FRAMES_PER_GROUP):
+        waiting.add(waiting_frame(number, by=b"second"))
+    kept = [frame.since for frame in waiting.release(NEED)]
+    assert kept == [*range(128), *range(1000, 1128)]
+    assert is_empty(waiting)
+
+
+def test_large_frames_are_shared_by_their_bytes() -> None:
+    waiting = Waiting()
+    tenth = MAX_BYTES_PER_GROUP // 10
+    for number in range(10):
+        assert waiting.add(waiting_frame(number, size=tenth, by=b"greedy"))
+    for number in range(10, 20):
+        assert waiting.add(waiting_frame(number, size=1000, by=b"second"))
+    assert not waiting.add(waiting_frame(20, size=tenth * 8, by=b"second")), "more than half"
+    assert len(waiting) == 19, "and nobody lost anything by it"
+
+
+def test_one_peer_has_a_share_of_all_groups() -> None:
+    waiting = Waiting()
+    size = MAX_BYTES_PER_GROUP
+    for number in range(MAX_BYTES_PER_FORWARDER // size):
+        assert waiting.add(waiting_frame(number, group=number.to_bytes(32), size=size))
+    assert not waiting.add(waiting_frame(999, group=b"one more"))
+    assert waiting.add(waiting_frame(999, group=b"one more", by=b"another"))
+    waiting = Waiting()
+    for number in range(MAX_FRAMES_PER_FORWARDER):
+        assert waiting.add(waiting_frame(number, group=(number % 100).to_bytes(32)))
+    assert not waiting.add(waiting_frame(99_999, group=b"one more"))
+
+
 def test_nothing_is_remembered_of_what_was_refused_or_left() -> None:
     waiting = Waiting()
     for number in range(2000):
-        waiting.add(waiting_frame(number, group=number.to_bytes(32), known=False, by=number.to_bytes(32)))
+        waiting.add(waiting_frame(number, group=number.to_bytes(32), known=False))
+        waiting.add(waiting_frame(5000 + number, by=number.to_bytes(32)))
     assert not waiting.has_group((1999).to_bytes(32))
-    assert len(waiting._count) == len(waiting._unknown) == MAX_UNKNOWN_GROUPS
+    assert len(waiting._groups) == MAX_UNKNOWN_GROUPS + 1
+    assert len(waiting._forwarders) <= MAX_FRAMES_PER_GROUP + 1
     waiting.release(NEED)
     assert is_empty(waiting)
 
@@ -112,6 +154,9 @@ def test_a_group_tells_what_it_waits_for_in_another() -> None:
     assert waiting.blocked(b"g") is None
     waiting.add(waiting_frame(3, need=Need("epoch", b"h", b"e")))
     assert waiting.blocked(b"g") == Need("epoch", b"h", b"e")
+    assert waiting.imports_from(b"h") and not waiting.imports_from(b"g")
+    waiting.forget_group(b"g")
+    assert not waiting.imports_from(b"h") and is_empty(waiting)
 
 
 # kept frames

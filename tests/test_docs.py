@@ -18,6 +18,7 @@ from starling.daemon.cli.main import _parser
 from starling.daemon.config import Config, parse_config
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
 from starling.daemon.ipc.schema import METHODS, find_method, validate
+from starling.protocol import mls
 
 TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
@@ -130,13 +131,28 @@ def _parses(words: list[str]) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_samples_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As they stand, one after the other; what they print stands beside them, or below."""
     samples = _blocks(page, "python")
     if page.name == "README.md":
         assert len(samples) == 2
         assert len(samples[1].strip().splitlines()) <= 12
     if samples:
         exec(compile("\n".join(samples), str(page), "exec"), {"__name__": "sample"})
-        assert capsys.readouterr().out == "Saturday at nine?\n"
+        expected = [line for sample in samples for line in re.findall(r"# -> (.*)", sample)]
+        assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_the_tutorial_and_the_words_name_public_names_alone() -> None:
+    """The library's names are one closed list: `__all__` of `starling.protocol.mls`."""
+    assert sorted(mls.__all__) == mls.__all__
+    for page in ("mls_tutorial.md", "mls_words.md"):
+        text = (DOCS / page).read_text()
+        for module, names in re.findall(r"from starling\.protocol\.mls(\S*) import \(?([\w\s,]+)", text):
+            assert not module, "a sample needs a name that is not public"
+            assert {name.strip() for name in names.split(",") if name.strip()} <= set(mls.__all__)
+    words = (DOCS / "mls_words.md").read_text()
+    listed = words.split("## All public names")[1]
+    assert set(re.findall(r"`(\w+)`", listed)) == set(mls.__all__)
 
 
 def _reference() -> ModuleType:

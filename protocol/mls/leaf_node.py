@@ -33,6 +33,11 @@ class Lifetime(Struct):
     not_before: uint64
     not_after: uint64
 
+    @classmethod
+    def starting(cls, now: int, seconds: int) -> Lifetime:
+        """Until `seconds` after `now` (milliseconds), and from an hour before it, for clocks that differ."""
+        return cls(max(0, now // 1000 - 3600), now // 1000 + seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class LeafNode(Struct):

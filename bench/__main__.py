@@ -19,6 +19,7 @@ from examples.node_process import NodeError
 
 from bench import idle, joining, profile, restart, traffic, wire
 from bench.gossip import GossipError
+from bench.mls import compare as mls
 from bench.options import QUICK, Options
 
 RESULTS = Path(__file__).parent / "results"
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "restart": restart,
     "wire": wire,
     "traffic": traffic,
+    "mls": mls,
 }
 
 

@@ -23,6 +23,8 @@ class Options:
     wire_seconds: float = 15.0
     profile_rate: int = 100
     profile_seconds: float = 15.0
+    group_sizes: tuple[int, ...] = (2, 10, 100, 1000)
+    mls_repeats: int = 3
 
     def say(self, text: str) -> None:
         """Progress, which is no result, goes to standard error."""
@@ -41,4 +43,6 @@ QUICK = Options(
     idle_seconds=8.0,
     wire_seconds=6.0,
     profile_seconds=8.0,
+    group_sizes=(2, 10, 100),
+    mls_repeats=1,
 )

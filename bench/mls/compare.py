@@ -1,0 +1,121 @@
+"""Milliseconds of each operation in each library, and the ratios of this one to mls-rs."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from typing import Any
+
+from bench.mls.peers import NAMES, PeerError, Worker, start
+from bench.mls.scenario import Client, Population
+from bench.options import Options
+from starling.protocol.mls.key_package import KeyPackage
+from starling.protocol.mls.message import MLSMessage
+
+SHAPES = ("flat", "warm")
+OPERATIONS = ("add", "update", "process", "join", "encrypt", "decrypt", "export")
+YARDSTICK = "mls-rs"
+GOALS = {
+    "add": 1.2, "update": 1.2, "join": 1.2, "process": 1.0, "encrypt": 0.6, "decrypt": 0.6, "export": 1.0,
+}  # fmt: skip
+ROUNDS = {2: 8, 10: 6, 100: 3, 1000: 1}
+"""How many fresh groups of each size are measured in one repeat; the quickest counts."""
+
+TOO_SLOW = 5_000.0
+"""A library whose operation took so many milliseconds is not asked for the next size."""
+
+Figures = dict[str, list[float]]
+"""By operation: one figure a repeat, in milliseconds."""
+
+
+def goal(operation: str, shape: str, size: int) -> float:
+    """The greatest ratio to mls-rs that is allowed."""
+    return 0.2 if (operation, shape, size) == ("process", "flat", 1000) else GOALS[operation]
+
+
+def run(options: Options) -> dict[str, Any]:
+    workers: list[Worker] = []
+    failed: dict[str, str] = {}
+    for name in NAMES:
+        try:
+            workers.append(start(name))
+        except PeerError as error:
+            failed[name] = str(error)
+    found: dict[str, dict[str, dict[str, Figures]]] = {}
+    try:
+        for size in options.group_sizes:
+            for shape in SHAPES:
+                options.say(f"mls: {shape}, N = {size}")
+                figures = _measure(shape, size, options.mls_repeats, workers, failed)
+                found.setdefault(shape, {})[str(size)] = figures
+    finally:
+        for worker in workers:
+            worker.close()
+    return {"figures": found, "failed": failed}
+
+
+def _measure(
+    shape: str, size: int, repeats: int, workers: list[Worker], failed: dict[str, str]
+) -> dict[str, Figures]:
+    figures: dict[str, Figures] = {}
+    for _ in range(repeats):
+        best: dict[str, dict[str, float]] = defaultdict(dict)
+        for _ in range(ROUNDS.get(size, 1)):
+            population = Population(size)
+            for worker in workers:
+                if worker.name in failed:
+                    continue
+                try:
+                    measured = _round(worker, population, shape, size)
+                except PeerError as error:
+                    failed[worker.name] = f"{shape}, N = {size}: {error}"
+                    continue
+                for operation, milliseconds in measured.items():
+                    held = best[worker.name].get(operation, milliseconds)
+                    best[worker.name][operation] = min(held, milliseconds)
+        for name, measured in best.items():
+            for operation, milliseconds in measured.items():
+                figures.setdefault(name, {}).setdefault(operation, []).append(milliseconds)
+            if max(measured.values()) > TOO_SLOW:
+                failed.setdefault(name, f"over {TOO_SLOW / 1000:.0f} s in {shape}, N = {size}")
+    return figures
+
+
+def _round(worker: Worker, population: Population, shape: str, size: int) -> dict[str, float]:
+    newcomer = MLSMessage.decode(bytes.fromhex(worker.ask("key_package")["key_package"])).body
+    assert isinstance(newcomer, KeyPackage)
+    warm = shape == "warm"
+    scene = population.warm(newcomer) if warm else population.flat(newcomer)
+    measured: dict[str, Any] = {}
+    if not warm:
+        packages = [client.key_package() for client in population.clients]
+        measured |= worker.ask("found", key_packages=[package.hex() for package in packages])
+    one_more = Client("one more").key_package().hex()
+    measured |= worker.ask("join", warm=warm, key_package=one_more, **scene.as_request())
+    if measured.pop("export_after") != scene.export_after.hex():
+        raise PeerError("came to another epoch than we")
+    return measured
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    lines = []
+    for shape, sizes in result["figures"].items():
+        for size, figures in sizes.items():
+            for operation in OPERATIONS:
+                lines.append(_row(shape, int(size), operation, figures))
+    lines.extend((f"mls, {name}", reason, "") for name, reason in result["failed"].items())
+    return lines
+
+
+def _row(shape: str, size: int, operation: str, figures: dict[str, Figures]) -> tuple[str, str, str]:
+    texts = []
+    for name in NAMES:
+        measured = figures.get(name, {}).get(operation)
+        texts.append(f"{name} {statistics.median(measured):9.3f}" if measured else f"{name}         -")
+    ours, theirs = (figures.get(name, {}).get(operation) for name in ("starling", YARDSTICK))
+    allowed = goal(operation, shape, size)
+    verdict = f"at most {allowed} of {YARDSTICK}"
+    if ours and theirs:
+        ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+        verdict = f"{ratio:.2f} of {YARDSTICK}, at most {allowed}{'' if ratio <= allowed else ': missed'}"
+    return f"mls {operation}, {shape}, N = {size}", " ".join(texts) + " ms", verdict

@@ -1,0 +1,43 @@
+"""A worker's side of the conversation: one JSON object a line, bytes as hex. Needs the standard library only."""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def serve(commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+    """Answer until the input ends; an error is an answer too."""
+    out, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = commands[request["cmd"]](request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
+
+def timed(operation: Callable[[], Any]) -> tuple[Any, float]:
+    """What it gave, and the milliseconds it took."""
+    gc.collect()
+    began = time.perf_counter()
+    result = operation()
+    return result, 1000 * (time.perf_counter() - began)
+
+
+def median_of(operation: Callable[[], Any], times: int) -> float:
+    """The median in milliseconds of a short operation."""
+    return statistics.median(timed_without_collecting(operation) for _ in range(times))
+
+
+def timed_without_collecting(operation: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    operation()
+    return 1000 * (time.perf_counter() - began)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
+from starling.protocol.errors import DecodeError
 from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
 MAX_GROUPS = 1024
@@ -41,4 +43,6 @@ class HeadsReport:
     @classmethod
     def decode(cls, data: bytes) -> HeadsReport:
         roster_digest, rows = shape(unpack(data, max_bytes=MAX_GROUPS * 256), _SHAPE)
+        if any(first[0] >= second[0] for first, second in pairwise(rows)):
+            raise DecodeError("the groups of a report do not ascend")
         return cls(roster_digest, {row[0]: Head(row[1], row[2], row[3]) for row in rows})

@@ -204,7 +204,7 @@ class Ticket:
     @classmethod
     def _from_content(cls, content: bytes) -> Ticket:
         version, *rest = shape(unpack(content, max_bytes=MAX_TEXT), [object]) or [None]
-        if version != _VERSION:
+        if type(version) is not int or version != _VERSION:
             raise TicketError("The ticket is of another version than this program can read.")
         fields, signature = shape(rest, (_FIELDS, Blob.of(64)))
         secret, universe_id, universe_name, inviter, inviter_name, expires_at, listed = fields

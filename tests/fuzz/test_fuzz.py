@@ -1,0 +1,139 @@
+"""A short run of the fuzzer, what it found before, and that it does find what is wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fuzz import findings, packed_target, wire_target
+from tests.fuzz.corpus import entries, keep, replay
+from tests.fuzz.findings import Finding
+from tests.fuzz.session import Session
+
+from starling.protocol.wire import Reader, Struct, opaque, uint16, uint32
+
+SEED = "tests"
+
+
+@pytest.mark.parametrize("name", sorted(wire_target.targets()))
+def test_every_wire_structure(name: str) -> None:
+    rng = random.Random(f"{SEED} {name}")
+    accepted = [wire_target.run_structure(name, rng)[1] for _ in range(15)]
+    assert any(accepted), "nothing of this structure was accepted"
+
+
+@pytest.mark.parametrize("name", sorted(packed_target.TARGETS))
+def test_every_packed_structure(name: str) -> None:
+    rng = random.Random(f"{SEED} {name}")
+    accepted = [packed_target.run_structure(name, rng)[1] for _ in range(25)]
+    assert any(accepted), "nothing of this structure was accepted"
+
+
+@pytest.mark.parametrize("file", entries(), ids=lambda file: file.stem)
+def test_what_was_found_before(file: Path) -> None:
+    replay(file)
+
+
+# that it finds
+
+
+@dataclass(frozen=True, slots=True)
+class Crashing(Struct):
+    """Decodes with an error that is not the core's, for one value."""
+
+    number: uint32
+    text: opaque
+
+    @classmethod
+    def read(cls, reader: Reader) -> Crashing:
+        held = super(Crashing, cls).read(reader)
+        if len(held.text) == 31:
+            raise IndexError("a planted fault")
+        return held
+
+
+@dataclass(frozen=True, slots=True)
+class Lax(Struct):
+    """Takes two encodings of one value."""
+
+    number: uint16
+
+    @classmethod
+    def read(cls, reader: Reader) -> Lax:
+        held = super(Lax, cls).read(reader)
+        return cls(held.number & 0xFFF0)
+
+
+@dataclass(frozen=True, slots=True)
+class Slow(Struct):
+    """Works for longer than its size allows."""
+
+    number: uint16
+
+    @classmethod
+    def read(cls, reader: Reader) -> Slow:
+        sum(range(5_000_000))
+        return super(Slow, cls).read(reader)
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy(Struct):
+    """Believes a number before it has looked."""
+
+    number: uint32
+
+    @classmethod
+    def read(cls, reader: Reader) -> Greedy:
+        held = super(Greedy, cls).read(reader)
+        bytes(min(held.number, 2**24))
+        return held
+
+
+def _plant(monkeypatch: pytest.MonkeyPatch, cls: type[Any]) -> None:
+    monkeypatch.setattr(wire_target, "targets", lambda: {cls.__name__: (cls, cls.decode, cls.encode)})
+
+
+@pytest.mark.parametrize(
+    ("cls", "what"),
+    [
+        (Crashing, "a planted fault"),
+        (Lax, "encodes to something else"),
+        (Slow, " s for "),
+        (Greedy, "of memory"),
+    ],
+)
+def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, cls: type[Any], what: str) -> None:
+    _plant(monkeypatch, cls)
+    monkeypatch.setattr(wire_target, "MEASURED", 0.5 if cls is Greedy else 0.0)
+    if cls is Slow:
+        monkeypatch.setattr(findings, "SECONDS", 0.02)
+    rng = random.Random(SEED)
+    with pytest.raises(Finding, match=what) as found:
+        for _ in range(300):
+            wire_target.run(rng)
+    assert found.value.structure == cls.__name__
+
+
+def test_a_finding_is_kept_and_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _plant(monkeypatch, Crashing)
+    session = Session(SEED, {"wire": wire_target.run})
+    steps = [session.step() for _ in range(100)]
+    target, case, finding = next(step for step in steps if step[2] is not None)
+    assert finding is not None and session.findings == sum(step[2] is not None for step in steps)
+    file = keep(tmp_path, target, case, finding)
+    with pytest.raises(Finding, match="a planted fault"):
+        replay(file)
+    assert json.loads(file.read_text())["structure"] == "Crashing"
+    assert " findings" in session.progress()
+
+
+def test_a_session_is_the_same_for_one_seed() -> None:
+    seen: list[list[int]] = []
+    for _ in range(2):
+        rng = random.Random(SEED)
+        seen.append([wire_target.run(rng) for _ in range(20)] + [rng.getrandbits(32)])
+    assert seen[0] == seen[1]

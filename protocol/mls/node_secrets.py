@@ -1,4 +1,5 @@
-"""The node secrets of a secret tree or an exporter tree (RFC 9420 §9; extensions draft §4.4).
+"""The node secrets of a secret tree, an exporter tree or a PPRF (RFC 9420 §9; extensions draft §4.4; Decentralized
+MLS §5).
 
 A secret is derived when it is needed first, and the one that it came from is deleted. A node is named by
 its level below the root and by the leaf bits above it, so no array index is needed.
@@ -11,15 +12,15 @@ from dataclasses import dataclass, field
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.secret import Secret
-from starling.protocol.wire import Struct, opaque, uint8, uint32
+from starling.protocol.wire import Struct, opaque, uint16
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord(Struct):
-    """One node secret as it is saved."""
+    """One node secret as it is saved; `prefix` has the leaf bits above it, big endian, without leading zeros."""
 
-    level: uint8
-    prefix: uint32
+    level: uint16
+    prefix: opaque
     secret: opaque = field(repr=False)
 
 
@@ -31,12 +32,12 @@ class NodeSecrets:
     def __init__(self, suite: CipherSuite, depth: int, nodes: Iterable[NodeRecord]) -> None:
         self._suite = suite
         self.depth = depth
-        self._nodes = {(node.level, node.prefix): Secret(node.secret) for node in nodes}
+        self._nodes = {(node.level, int.from_bytes(node.prefix)): Secret(node.secret) for node in nodes}
 
     @classmethod
     def from_root(cls, suite: CipherSuite, depth: int, root_secret: bytes) -> NodeSecrets:
         """The whole tree, from the secret of its root (Nh bytes)."""
-        return cls(suite, depth, (NodeRecord(0, 0, root_secret),))
+        return cls(suite, depth, (NodeRecord(0, b"", root_secret),))
 
     def take(self, leaf_index: int) -> bytes | None:
         """The secret of a leaf, which is deleted here with all above it, while the copath stays; None where
@@ -80,7 +81,7 @@ class NodeSecrets:
     def save(self) -> tuple[NodeRecord, ...]:
         """What is left, for saving."""
         return tuple(
-            NodeRecord(level, prefix, bytes(secret))
+            NodeRecord(level, prefix.to_bytes((prefix.bit_length() + 7) // 8), bytes(secret))
             for (level, prefix), secret in sorted(self._nodes.items())
         )
 

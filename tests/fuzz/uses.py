@@ -25,7 +25,6 @@ from starling.protocol.distributed.peer_address import PeerAddress, PeerAddressT
 from starling.protocol.distributed.roster_entry import RosterEntry, entry_id, read_entry, tbs_of
 from starling.protocol.distributed.ticket_proof import verify_ticket_proof
 from starling.protocol.distributed.universe_component import read_roster_digest, read_universe
-from starling.protocol.extensions.safe_aad import read_safe_aad
 from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.components import read_dictionary
 from starling.protocol.mls.extension import RequiredCapabilities
@@ -38,6 +37,7 @@ from starling.protocol.mls.group_rules import RFC_RULES
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.ratchet_tree import RatchetTree, _Nodes
+from starling.protocol.mls.safe_aad import read_safe_aad
 from starling.protocol.mls.tree_hash import tree_hash
 from starling.protocol.mls.tree_validation import validate_tree
 from starling.protocol.mls.welcome import Welcome

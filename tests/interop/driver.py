@@ -200,7 +200,7 @@ class Driver:
         made = member.commit(
             CommitWish(
                 proposals=[self._proposal(member, item) for item in listed],
-                path=arguments.boolean("path", False) if arguments.has("path") else None,
+                path=arguments.boolean("path", True) if arguments.has("path") or not listed else None,
                 public=arguments.boolean("public", False),
                 ratchet_tree_extension=arguments.boolean("ratchet_tree_extension", True),
                 authenticated_data=arguments.binary("aad", b""),

@@ -123,11 +123,12 @@ class Member:
             self._enter(self._made.next)
 
     def discard(self) -> None:
-        """Forget our commit and the proposals that wait."""
+        """Forget our commit that was not merged; without one, the proposals that wait."""
         if self._made is not None:
             self._made.next.wipe()
             self._made = None
-        self._proposals.clear()
+        else:
+            self._proposals.clear()
 
     def encrypt(self, plaintext: bytes, authenticated_data: bytes) -> bytes:
         self._check_active()

@@ -249,6 +249,11 @@ def test_a_commit_is_merged_or_discarded(pair: tuple[Peer, Peer]) -> None:
     first = alice.call("commit", group=GROUP, merge=False)
     assert first["epoch"] == 1
     alice.call("discard", group=GROUP)
+    # The proposals that wait stay, until there is nothing else to discard.
+    alice.call("propose", group=GROUP, type="remove", leaf_index=1)
+    alice.call("commit", group=GROUP, merge=False)
+    for _ in range(2):
+        alice.call("discard", group=GROUP)
     second = alice.call("commit", group=GROUP, merge=False)
     assert alice.call("merge", group=GROUP)["epoch"] == 2
     deliver(second, bob)

@@ -204,6 +204,45 @@ def test_a_blank_left_half(roles: Roles) -> None:
         talk.commit("carol", {"type": "remove", "leaf_index": 1})
 
 
+def test_unmerged_leaves_in_both_halves(roles: Roles) -> None:
+    """A leaf that is unmerged in a parent is so in the parents between (RFC 9420 §12.4.3.1). ts-mls wants all
+    parents above it to have one and the same list, and cannot join where two leaves far apart are unmerged."""
+    talk = Conversation(roles.suite)
+    talk.create(roles.creator, "0")
+    talk.add("0", *((roles.other, name) for name in "1234567"))
+    for name in "04":
+        talk.commit(name)
+    for by, leaf_index in (("0", 1), ("4", 5)):
+        talk.commit(by, {"type": "remove", "leaf_index": leaf_index})
+    talk.add("0", (roles.other, "8"))
+    own, theirs = roles.peer(roles.own), roles.peer(roles.theirs)
+    talk.add("4", (own, "9"))
+    talk.commit("0")
+    talk.commit("4", {"type": "remove", "leaf_index": 5})
+    talk.commit("0", {"type": "remove", "leaf_index": 1})
+    talk.add("0", (roles.creator, "10"))
+    with pytest.raises(Refused, match="unmerged_leaves"):
+        talk.add("4", (theirs, "11"))
+
+
+def test_a_place_taken_anew(roles: Roles) -> None:
+    """A removed member whose place another one takes in the same commit is told so by Starling; ts-mls looks
+    only whether the place is empty, and fails."""
+    talk = roles.four()
+    for identity, leaf_index in (("carol", 2), ("dave", 3)):
+        package = talk.key_package(talk.seat(roles.creator, identity + " again"))
+        change = [{"type": "remove", "leaf_index": leaf_index}, {"type": "add", "key_package": package}]
+        if talk.seats[identity].peer.name == STARLING:
+            talk.commit("alice", *change)
+            assert identity not in talk.seats
+            continue
+        gone = talk.seats.pop(identity)
+        made = talk.commit("alice", *change)
+        with pytest.raises(Refused, match="No overlap"):
+            gone.call("process", message=made["commit"])
+    talk.commit("bob")
+
+
 @pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
 def test_group_context_extensions(roles: Roles, public: bool) -> None:
     """By value and by reference, committed by Starling: ts-mls makes no path where §17.4 requires one."""

@@ -209,8 +209,8 @@ const commands = {
 
   discard: async (request) => {
     const entry = member(request)
+    if (entry.pending === undefined) entry.state = { ...entry.state, unappliedProposals: {} }
     entry.pending = undefined
-    entry.state = { ...entry.state, unappliedProposals: {} }
     return answer(entry)
   },
 

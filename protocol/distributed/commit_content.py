@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.dependency import Dependency, parse_dependencies
@@ -24,6 +25,8 @@ _EPHEMERALS = frozenset({component_ids.DMLS_DEPS, component_ids.EPOCH_END, compo
 class CommitContent:
     """One commit of a send group.
 
+    `psk_ids` are those that it imports, in their order, and `dependencies` the epochs that it names for them;
+    where not `names_dependencies`, it names none. `roster_digest` is the new one, empty where it stays.
     `application_count` is what the ended epoch's owner sent in it; `key_packages` are the owner's fresh ones,
     there exactly where the commit has a path.
     """
@@ -31,7 +34,10 @@ class CommitContent:
     adds: tuple[KeyPackage, ...]
     removes: tuple[int, ...]
     replaces: tuple[LeafReplace, ...]
+    psk_ids: tuple[bytes, ...]
     dependencies: tuple[Dependency, ...]
+    names_dependencies: bool
+    roster_digest: bytes
     application_count: int
     key_packages: tuple[KeyPackage, ...]
     has_path: bool
@@ -44,6 +50,7 @@ def read_commit_content(proposals: Sequence[Proposal], *, has_path: bool) -> Com
     removes: list[int] = []
     replaces: list[LeafReplace] = []
     psk_ids: list[bytes] = []
+    roster_digest = b""
     for proposal in proposals:
         if isinstance(proposal, Add):
             adds.append(proposal.key_package)
@@ -60,10 +67,16 @@ def read_commit_content(proposals: Sequence[Proposal], *, has_path: bool) -> Com
             if proposal.component_id not in _EPHEMERALS or proposal.component_id in ephemerals:
                 raise Invalid(Rule.COMMIT_COMPONENTS)
             ephemerals[proposal.component_id] = proposal.data
-        elif not isinstance(proposal, AppDataUpdate):
+        elif isinstance(proposal, AppDataUpdate):
+            if proposal.component_id == component_ids.ROSTER_DIGEST:
+                roster_digest = proposal.update or b""
+        else:
             raise Invalid(Rule.COMMIT_PROPOSALS)
+    if any(a >= b for a, b in pairwise(psk_ids)):
+        raise Invalid(Rule.DEPENDENCY_ORDER)
+    names_dependencies = component_ids.DMLS_DEPS in ephemerals or not psk_ids
     dependencies = parse_dependencies(ephemerals.get(component_ids.DMLS_DEPS, b"\x00"))
-    if [dependency.psk_id for dependency in dependencies] != psk_ids:
+    if names_dependencies and [dependency.psk_id for dependency in dependencies] != psk_ids:
         raise Invalid(Rule.DEPENDENCY_PSKS)
     if adds and psk_ids:
         raise Invalid(Rule.ADD_WITH_IMPORT)
@@ -80,7 +93,10 @@ def read_commit_content(proposals: Sequence[Proposal], *, has_path: bool) -> Com
         tuple(adds),
         tuple(removes),
         tuple(replaces),
+        tuple(psk_ids),
         dependencies,
+        names_dependencies,
+        roster_digest,
         parse_epoch_end(ephemerals[component_ids.EPOCH_END]),
         packages,
         has_path,

@@ -55,6 +55,10 @@ class PskLedger:
     def find(self, group_id: bytes, dmls_epoch: bytes) -> ExportedPsk | None:
         return self.psks.get((group_id, dmls_epoch))
 
+    def forks(self, epoch: int, group_id: bytes) -> list[ExportedPsk]:
+        """All epochs of a group with this number: more than one where it has forked."""
+        return [found for found in self._groups.get(group_id, {}).values() if found.epoch == epoch]
+
     def newest(self, group_id: bytes) -> ExportedPsk | None:
         found = self._groups.get(group_id, {}).values()
         return max(found, key=lambda exported: exported.epoch, default=None)

@@ -29,7 +29,7 @@ class Rule(enum.Enum):
     # what commits carry
     DEPENDENCY_ORDER = ("X-8", "dependencies are sorted by PSK id, each once")
     DEPENDENCY_COUNT = ("X-8", "a commit imports at most 1,024 epochs")
-    PSK_ID = ("X-4", "an external PSK id in a send group is an epoch and a group id")
+    PSK_ID = ("X-4", "an external PSK id in a send group is an epoch and the id of a group of the universe")
     KEY_PACKAGES_COUNT = ("X-10", "a commit carries at most 8 key packages, one per suite")
     KEY_PACKAGE_SUITE = ("5", "send groups use suites 1 and 3")
 
@@ -68,7 +68,9 @@ class Rule(enum.Enum):
     # commits of a send group
     SENDER_NOT_OWNER = ("X-9", "only leaf 0 speaks in a send group")
     PSK_TYPE = ("X-4", "send groups import external PSKs only")
-    DEPENDENCY_PSKS = ("X-8", "a commit names each epoch that it imports, and imports each that it names")
+    DEPENDENCY_PSKS = ("X-8", "what a commit names as imported is what it imports, and is known")
+    IMPORT_OWN_GROUP = ("X-7", "a send group does not import from itself")
+    IMPORT_ORDER = ("X-7", "what a send group imports of another is newer each time")
     COMMIT_PROPOSALS = ("X-9", "a commit holds only the proposals that send groups use, by value")
     COMMIT_COMPONENTS = ("C-6", "a commit states its epoch's end, and each known component at most once")
     ADD_WITH_IMPORT = ("X-13", "a commit adds or imports, never both")

@@ -22,7 +22,16 @@ _INFO = (
 _LOGGED = (
     Blob(64, 1), _ID, Either(None, Uint(2**32 - 1)), Uint(2**32), bool, Many(Blob.of(32), 4096), _ID, Uint(),
 )  # fmt: skip
-_GROUP = (Blob.of(32), Blob.of(32), _ID, Uint(), Many(Blob(MAX_STATEMENT), 2), bool, Uint())
+_GROUP = (
+    Blob.of(32),
+    Blob.of(32),
+    _ID,
+    Uint(),
+    Blob(MAX_STATEMENT),
+    Many(Blob(MAX_STATEMENT), 2),
+    bool,
+    Uint(),
+)
 _MAX_ROW = 64 * 1024 * 1024
 
 GroupLoader = Callable[[bytes, bytes], Group]
@@ -65,6 +74,8 @@ class GroupState:
         self.chain = EpochChain()
         self.log = FrameLog(kept)
         self.pinned_epoch = 0
+        self.pinned_by = b""
+        """The head statement of the frame by which this node entered (X-14), empty in the own group."""
         self.evidence: tuple[bytes, ...] = ()
         """Two statements of the owner that contradict each other (R4), empty where it has kept to its word."""
         self.last_update = 0
@@ -108,8 +119,8 @@ class GroupState:
 
     def save(self, ctx: Context) -> None:
         row = [
-            self.universe_id, self.owner, self.chain.head, self.pinned_epoch, list(self.evidence),
-            self.updated, self.last_update,
+            self.universe_id, self.owner, self.chain.head, self.pinned_epoch, self.pinned_by,
+            list(self.evidence), self.updated, self.last_update,
         ]  # fmt: skip
         ctx.put("group", self.group_id, pack(row))
 
@@ -192,7 +203,7 @@ class GroupState:
 
     def load_row(self, row: bytes) -> bytes:
         """Take the fields of a `group` row but the first two; the head's `dmls_epoch` is given back."""
-        _, _, head, self.pinned_epoch, evidence, self.updated, self.last_update = shape(
+        _, _, head, self.pinned_epoch, self.pinned_by, evidence, self.updated, self.last_update = shape(
             unpack(row, max_bytes=_MAX_ROW), _GROUP
         )
         self.evidence = tuple(evidence)

@@ -11,13 +11,13 @@ from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
-from starling.protocol.distributed.rules import Rule
 from starling.protocol.engine import welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_change, note_fork, note_imports
 from starling.protocol.engine.exchanging import note_behind, note_lack
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.imports import note_update
+from starling.protocol.engine.received_imports import stage_with_imports
 from starling.protocol.engine.reporting import take_report
 from starling.protocol.engine.rollback import take_own_commit
 from starling.protocol.engine.universe import Universe
@@ -31,7 +31,7 @@ from starling.protocol.exchange.frame import (
 )
 from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.messages import WantRoster
-from starling.protocol.exchange.waiting import Need, WaitingFrame
+from starling.protocol.exchange.waiting import Need, Wait, WaitingFrame
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
 
@@ -45,13 +45,6 @@ class Arrival:
     frame_id: bytes
     frame: CommitFrame | MessageFrame
     message: DMLSMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Wait(Exception):  # not an error: it ends the handling of a frame that has to wait
-    """The frame lacks something."""
-
-    need: Need
 
 
 def receive(ctx: Context, universe: Universe, peer_id: bytes, data: bytes) -> bool:
@@ -124,6 +117,10 @@ def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Nee
         if state.is_own:
             if isinstance(frame, CommitFrame):
                 take_own_commit(ctx, universe, arrival.peer_id, frame, message)
+            return []
+        if isinstance(frame, CommitFrame) and welcoming.is_second_welcome(
+            ctx, universe, state, frame, message
+        ):
             return []
         info = _find_epoch(state, message)
         if info is None:
@@ -203,15 +200,11 @@ def _receive_commit(
     _check_statement(universe, state, info, group, statement, frame, message)
     authenticated = group.open_handshake(message.message)
     content = _content_of(authenticated)
-    psks = _find_psks(universe, content, state.group_id)
-    staged = group.stage(
-        authenticated,
-        psks=lambda psk_id: psks.get(psk_id.psk_id or b""),
-        leaf_private_key=universe.bundles.leaf_private_key,
-    )
+    staged, dependencies = stage_with_imports(universe, state, group, authenticated, content)
     if staged.next is None:
-        _leave_group(ctx, universe, state, info, content)
-        return []
+        _leave_group(ctx, universe, state, info)
+        # It may add this node again, at this later epoch (X-14).
+        return welcoming.receive_welcome(ctx, universe, arrival.frame_id, arrival.data, frame, message)
     removed = tuple(_identity_at(group, index) for index in content.removes)
     child = enter_epoch(
         ctx,
@@ -223,7 +216,7 @@ def _receive_commit(
         application_count=content.application_count,
         head_statement=frame.head_statement,
     )
-    note_imports(ctx, universe, state, info, content.dependencies)
+    note_imports(ctx, universe, state, info, dependencies)
     _learn_key_packages(ctx, universe, state.owner, content)
     note_update(ctx, universe, state, child, content)
     logged = LoggedFrame(
@@ -245,7 +238,7 @@ def _receive_commit(
             "epoch": child.number,
             "dmls_epoch": child.dmls_epoch,
             "path": content.has_path,
-            "imports": len(content.dependencies),
+            "imports": len(dependencies),
             "removed": list(removed),
         },
     )
@@ -305,23 +298,7 @@ def _receive_sibling(
     note_fork(ctx, universe, state, known, statement)
 
 
-def _find_psks(universe: Universe, content: CommitContent, own_group_id: bytes) -> dict[bytes, bytes]:
-    """The ledger's PSKs for exactly the epochs that a commit names, none of its own group (X-7, X-8); waits for
-    one that may still come."""
-    found: dict[bytes, bytes] = {}
-    for dependency in content.dependencies:
-        exported = universe.ledger.find(dependency.group_id, dependency.dmls_epoch)
-        if exported is None:
-            raise Wait(Need("epoch", dependency.group_id, dependency.dmls_epoch))
-        if exported.epoch != dependency.epoch or dependency.group_id == own_group_id:
-            raise Invalid(Rule.DEPENDENCY_PSKS)
-        found[dependency.psk_id] = exported.psk
-    return found
-
-
-def _leave_group(
-    ctx: Context, universe: Universe, state: GroupState, info: EpochInfo, content: CommitContent
-) -> None:
+def _leave_group(ctx: Context, universe: Universe, state: GroupState, info: EpochInfo) -> None:
     """This node was removed from a group: it reads no further in it (K-20)."""
     ctx.event("member.excluded", universe.universe_id, {"owner": state.owner, "epoch": info.number + 1})
     universe.waiting.forget_group(state.group_id)

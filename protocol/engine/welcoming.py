@@ -10,7 +10,8 @@ from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import enter_epoch
+from starling.protocol.engine.epochs import enter_epoch, note_fork
+from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, Invalid
@@ -41,9 +42,7 @@ def receive_welcome(
     """Join the group of a commit frame whose Welcome is for this node; other frames are passed over."""
     if not frame.welcome:
         return []
-    body = MLSMessage.decode(frame.welcome).body
-    if not isinstance(body, Welcome):
-        raise DecodeError("the Welcome of a commit frame is none")
+    body = _welcome_of(frame)
     bundle = _bundle_for(universe, body)
     if bundle is None:
         return []
@@ -62,6 +61,7 @@ def receive_welcome(
     _check(universe, group, group_info, member.identity, message, frame)
     state = new_group_state(universe, group_id, member.identity)
     state.pinned_epoch = group.epoch
+    state.pinned_by = frame.head_statement
     universe.groups[group_id] = state
     info = enter_epoch(ctx, universe, state, group, None, has_path=True)
     logged = LoggedFrame(
@@ -82,6 +82,38 @@ def receive_welcome(
         {"owner": member.identity, "name": member.name, "epoch": info.number},
     )
     return [Need("epoch", group_id, info.dmls_epoch)]
+
+
+def is_second_welcome(
+    ctx: Context, universe: Universe, state: GroupState, frame: CommitFrame, message: DMLSMessage
+) -> bool:
+    """Whether a frame would let this node into a group again, at an epoch that it has already gone by (X-14).
+
+    The first Welcome pins. Between it and the head this node followed every commit, and none added it; so if the
+    owner signed this one too, it has contradicted itself. At a later epoch it may be added again, in order.
+    """
+    known = message.dmls_epoch in state.chain
+    if not frame.welcome or known or message.epoch >= state.chain.head_info.number:
+        return False
+    if _bundle_for(universe, _welcome_of(frame)) is None:
+        return False
+    statement = HeadStatement.decode(frame.head_statement)
+    pinned = HeadStatement.decode(state.pinned_by)
+    if statement.commit_hash != pinned.commit_hash:
+        leaf = state.head.tree.leaf(OWNER_LEAF)
+        expected = (universe.universe_id, state.group_id, message.epoch, message.dmls_epoch)
+        if leaf is None or statement.parent != expected:
+            raise Invalid(Rule.WELCOME_FRAME)
+        statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)
+        note_fork(ctx, universe, state, pinned, statement)
+    return True
+
+
+def _welcome_of(frame: CommitFrame) -> Welcome:
+    body = MLSMessage.decode(frame.welcome).body
+    if not isinstance(body, Welcome):
+        raise DecodeError("the Welcome of a commit frame is none")
+    return body
 
 
 def _bundle_for(universe: Universe, welcome: Welcome) -> KeyPackageBundle | None:

@@ -35,6 +35,13 @@ class Need(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Wait(Exception):  # not an error: it ends the handling of a frame that has to wait
+    """The frame lacks something."""
+
+    need: Need
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingFrame:
     frame_id: bytes
     frame: bytes = field(repr=False)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from tests.engine.small_network import MINUTE, SECOND, Network, is_commit, with_welcome
+from dataclasses import replace
 
-from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
+from tests.engine.small_network import MINUTE, SECOND, Network, Node, is_commit, with_welcome
+
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, UpdateKeys
+from starling.protocol.exchange.frame import CommitFrame, decode_frame, frame_id
 
 
 def test_a_commit_that_comes_again_after_its_frame_was_dropped_is_no_fork() -> None:
@@ -33,3 +39,103 @@ def test_a_commit_with_a_welcome_put_beside_it_is_no_fork() -> None:
     bob.do(FrameReceived(carol.id, with_welcome(frame, b"something else")))
 
     assert not bob.heard("fork.detected")
+
+
+def owner_adds_again() -> tuple[Network, bytes, Node, Node, bytes]:
+    """Mallory, put back to before bob came, adds him a second time: (network, universe, bob, mallory, frame)."""
+    network = Network()
+    universe, alice, mallory = network.found("alice", "mallory")
+    rows, scopes = dict(mallory.rows), dict(mallory.scopes)
+    bob = network.add("bob")
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(10 * SECOND)
+    for _ in range(4):
+        mallory.do(UpdateKeys(universe))
+    network.run(10 * SECOND)
+    network.stop(mallory)
+    mallory.rows, mallory.scopes = rows, scopes
+    network.gossip = False
+    network.restart(mallory)
+    network.run(10 * SECOND)
+    frames = [
+        frame for frame in mallory.frames(universe, mallory) if bob.me in adds(mallory, universe, frame)
+    ]
+    return network, universe, bob, mallory, frames[-1]
+
+
+def adds(node: Node, universe: bytes, frame: bytes) -> tuple[bytes, ...]:
+    return node.group(universe, node).log.ids[frame_id(frame)].adds
+
+
+def test_a_second_welcome_to_a_group_is_evidence_against_its_owner() -> None:
+    """X-14: it leads to an epoch that bob has gone by, on a branch without a common parent."""
+    network, universe, bob, mallory, frame = owner_adds_again()
+    head = bob.group(universe, mallory).chain.head
+    bob.events.clear()
+    bob.universe(universe).groups[mallory.universe(universe).group_id].evidence = ()
+    for _ in range(3):
+        bob.do(FrameReceived(mallory.id, frame))
+    (told,) = bob.heard("fork.detected")
+    assert told["owner"] == mallory.me and bob.group(universe, mallory).forked
+    leaf = bob.group(universe, mallory).head.tree.leaf(0)
+    assert leaf is not None
+    for statement in told["evidence"]:
+        HeadStatement.decode(statement).verify(leaf.signature_key)
+    assert bob.group(universe, mallory).chain.head == head, "the first stays"
+    network.stop(bob)
+    network.restart(bob)
+    assert bob.group(universe, mallory).forked
+
+
+def test_the_first_welcome_again_is_none() -> None:
+    """While the key that it was sealed to is still there: it has just joined."""
+    network = Network()
+    universe, alice = network.found("alice")
+    bob = network.add("bob")
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(200)
+    for _ in range(3):
+        alice.do(UpdateKeys(universe))
+        network.run(10)
+    state = bob.group(universe, alice)
+    assert state.chain.head_info.number > state.pinned_epoch
+    logged = state.log.adding(bob.me)
+    assert logged is not None
+    state.log.remove(logged)
+    bob.do(FrameReceived(alice.id, bob.rows["frame", logged.frame_id]))
+    assert not bob.heard("fork.detected") and not bob.universe(universe).refused
+
+
+def test_a_welcome_that_the_owner_did_not_sign_is_no_evidence() -> None:
+    _, universe, bob, mallory, frame = owner_adds_again()
+    bob.events.clear()
+    bob.universe(universe).groups[mallory.universe(universe).group_id].evidence = ()
+    decoded = decode_frame(frame)
+    assert isinstance(decoded, CommitFrame)
+    statement = HeadStatement.decode(decoded.head_statement)
+    broken = replace(statement, signature=bytes(64)).encode()
+    bob.do(FrameReceived(mallory.id, replace(decoded, head_statement=broken).encode()))
+    assert not bob.heard("fork.detected") and not bob.group(universe, mallory).forked
+
+
+def test_who_is_removed_and_added_in_one_commit_goes_on_at_the_later_epoch() -> None:
+    network = Network()
+    universe, alice, bob = network.found("alice", "bob")
+    before = bob.group(universe, alice).pinned_epoch
+    alice_universe = alice.universe(universe)
+    package = alice_universe.profiles.key_package(bob.me, 1)
+    assert package is not None
+    ctx = Context(network.now, alice.random_source())
+    own_group.commit(
+        ctx,
+        alice_universe,
+        path=True,
+        removes=[alice.group(universe, alice).members()[bob.me]],
+        adds=[package],
+    )
+    alice.finish(ctx.step(None, None))
+    network.run(5 * SECOND)
+    assert bob.group(universe, alice).pinned_epoch > before
+    alice.say(universe, "again")
+    network.run(5 * SECOND)
+    assert bob.texts() == ["again"] and not bob.heard("fork.detected")

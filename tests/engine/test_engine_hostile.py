@@ -125,17 +125,6 @@ def _deps_without_psks(network: Network, universe: bytes, mallory: Node, other: 
     )  # fmt: skip
 
 
-def _psk_without_deps(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
-    newest = mallory.universe(universe).ledger.newest(other.universe(universe).group_id)
-    assert newest is not None
-    dep = Dependency(newest.group_id, newest.epoch, newest.dmls_epoch)
-    psk = PreSharedKey(PreSharedKeyID.external(dep.psk_id, b"n" * 32))
-    return forged_commit(
-        mallory, universe, mallory, [psk, end(mallory, universe)], path=False,
-        psks={dep.psk_id: newest.psk},
-    )  # fmt: skip
-
-
 def _path_without_packages(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
     return forged_commit(mallory, universe, mallory, [end(mallory, universe)], path=True)
 
@@ -172,7 +161,7 @@ def _no_safe_aad(network: Network, universe: bytes, mallory: Node, other: Node) 
 
 
 FORGERIES: list[Forgery] = [
-    _no_end, _garbage_end, _garbage_deps, _deps_without_psks, _psk_without_deps, _path_without_packages,
+    _no_end, _garbage_end, _garbage_deps, _deps_without_psks, _path_without_packages,
     _packages_without_path, _add_without_path, _unknown_component, _two_ends, _no_safe_aad,
 ]  # fmt: skip
 

@@ -1,0 +1,99 @@
+"""The PSKs that another member's commit imports: which they are, and whether it may (PROTOCOL X-4, X-7, X-8)."""
+
+from __future__ import annotations
+
+import itertools
+
+from starling.protocol.distributed.commit_content import CommitContent
+from starling.protocol.distributed.dependency import Dependency
+from starling.protocol.distributed.export_psk import parse_psk_id
+from starling.protocol.distributed.psk_ledger import ExportedPsk
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.universe_component import read_roster_digest
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import Invalid
+from starling.protocol.exchange.waiting import Need, Wait
+from starling.protocol.mls.framing import AuthenticatedContent
+from starling.protocol.mls.group import Group, StagedCommit
+from starling.protocol.mls.rules import Rule as MLSRule
+
+MAX_COMBINATIONS = 8
+"""How many choices of forks are tried for a commit that does not name them (X-8)."""
+
+
+def stage_with_imports(
+    universe: Universe,
+    state: GroupState,
+    group: Group,
+    authenticated: AuthenticatedContent,
+    content: CommitContent,
+) -> tuple[StagedCommit, tuple[Dependency, ...]]:
+    """Stage a commit with the PSKs that it imports; which epochs those are of is given back.
+
+    Raises `Wait` for one that may still come, `Invalid` for an import that is not allowed, and what staging raises.
+    """
+    for psk_id in content.psk_ids:
+        _check(universe, state, group, content, *parse_psk_id(psk_id))
+    choices = [_named(universe, content)] if content.names_dependencies else _candidates(universe, content)
+    for position, choice in enumerate(choices, 1):
+        try:
+            staged = _stage(universe, group, authenticated, content, choice)
+        except Invalid as refusal:
+            if refusal.rule is not MLSRule.CONFIRMATION_TAG or position == len(choices):
+                raise
+            continue
+        return staged, tuple(
+            Dependency(exported.group_id, exported.epoch, exported.dmls_epoch) for exported in choice
+        )
+    raise Invalid(Rule.DEPENDENCY_PSKS)
+
+
+def _stage(
+    universe: Universe,
+    group: Group,
+    authenticated: AuthenticatedContent,
+    content: CommitContent,
+    choice: tuple[ExportedPsk, ...],
+) -> StagedCommit:
+    psks = dict(zip(content.psk_ids, (exported.psk for exported in choice), strict=True))
+    return group.stage(
+        authenticated,
+        psks=lambda psk_id: psks.get(psk_id.psk_id or b""),
+        leaf_private_key=universe.bundles.leaf_private_key,
+    )
+
+
+def _check(
+    universe: Universe, state: GroupState, group: Group, content: CommitContent, epoch: int, group_id: bytes
+) -> None:
+    """Whether a group may be imported from, and whether the epoch is newer than what was (X-4, X-7)."""
+    if group_id == state.group_id:
+        raise Invalid(Rule.IMPORT_OWN_GROUP)
+    if group_id not in universe.roster.send_groups:
+        applied = content.roster_digest or read_roster_digest(group.context.extensions)
+        if applied == universe.roster.digest:
+            raise Invalid(Rule.PSK_ID)
+        raise Wait(Need("roster", group_id, b""))
+    last = universe.ledger.last_imports.get((state.owner, group_id))
+    if last is not None and last.importer_group_id == state.group_id and epoch <= last.epoch:
+        raise Invalid(Rule.IMPORT_ORDER)
+
+
+def _named(universe: Universe, content: CommitContent) -> tuple[ExportedPsk, ...]:
+    """Exactly what the commit names."""
+    found = []
+    for dependency in content.dependencies:
+        exported = universe.ledger.find(dependency.group_id, dependency.dmls_epoch)
+        if exported is None:
+            raise Wait(Need("epoch", dependency.group_id, dependency.dmls_epoch))
+        if exported.epoch != dependency.epoch:
+            raise Invalid(Rule.DEPENDENCY_PSKS)
+        found.append(exported)
+    return tuple(found)
+
+
+def _candidates(universe: Universe, content: CommitContent) -> list[tuple[ExportedPsk, ...]]:
+    """What the commit may mean where it names nothing: the forks in the ledger that share the PSK ids."""
+    forks = [universe.ledger.forks(*parse_psk_id(psk_id)) for psk_id in content.psk_ids]
+    return list(itertools.islice(itertools.product(*forks), MAX_COMBINATIONS))

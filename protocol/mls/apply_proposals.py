@@ -11,11 +11,13 @@ from starling.protocol.mls.app_data_update import apply_app_data_updates
 from starling.protocol.mls.extension import (
     APP_DATA_DICTIONARY,
     DEFAULT_TYPES,
+    EXTERNAL_SENDERS,
     Extension,
     RequiredCapabilities,
     check_unique,
     find_extension,
 )
+from starling.protocol.mls.external_sender import check_external_senders
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackage
@@ -77,8 +79,11 @@ def apply_proposals(
     in the tree is checked by `check_new_tree` once a path is merged too. Raises `Invalid` or `Unsupported`.
     """
     check_proposal_list(suite, context, tree, committer, proposals, rules, has_path, psk_usage)
+    external_senders = find_extension(context.extensions, EXTERNAL_SENDERS)
     extensions = _new_extensions(context, proposals)
     context = replace(context, extensions=extensions)
+    if find_extension(extensions, EXTERNAL_SENDERS) != external_senders:
+        check_external_senders(context, rules)
     required = context.required_capabilities
     removed = tuple(index for index in map(removed_leaf, proposals) if index is not None)
     before = tree

@@ -9,6 +9,7 @@ from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.mls.apply_proposals import check_committer_leaf
 from starling.protocol.mls.epoch import Epoch, enter_epoch
 from starling.protocol.mls.extension import Extension, check_unique
+from starling.protocol.mls.external_sender import check_external_senders
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_schedule import KeySchedule
@@ -41,6 +42,7 @@ def create_epoch(
     tree, own = RatchetTree().with_leaf_added(creator.leaf_node)
     context = GroupContext(MLS10, suite.id, group_id, 0, tree_hash(suite, tree), b"", extensions)
     check_committer_leaf(suite, context, creator.leaf_node, own, rules)
+    check_external_senders(context, rules)
     return enter_epoch(
         suite=suite,
         context=context,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starling.protocol.wire import Reader, Struct, encode_opaque, opaque, uint16
@@ -33,6 +34,20 @@ class Credential(Struct):
     @classmethod
     def basic(cls, identity: bytes) -> Credential:
         return cls(BASIC, identity)
+
+    @classmethod
+    def x509(cls, certificates: Iterable[bytes]) -> Credential:
+        """Of a chain of certificates (DER), the end entity's first."""
+        return cls(X509, certificates=tuple(map(Certificate, certificates)))
+
+    def check(self, signature_key: bytes) -> None:
+        """What RFC 9420 itself asks of a credential that is presented with this signature key. Raises
+        `Invalid`."""
+        if self.credential_type == X509:
+            # Loaded where certificates are in use: it takes longer to load than all of MLS.
+            from starling.protocol.mls.x509 import check_x509_credential
+
+            check_x509_credential(self, signature_key)
 
     def write(self, out: bytearray) -> None:
         out += self.credential_type.to_bytes(2)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from starling.protocol.errors import Invalid
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import EXTERNAL_SENDERS, Extension, find_extension
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
@@ -35,6 +37,16 @@ class ExternalSenders(Struct):
     """The data of the external_senders extension (§12.1.8.1)."""
 
     external_senders: Vector[ExternalSender]
+
+
+def check_external_senders(context: GroupContext, rules: GroupRules) -> None:
+    """Validate the credentials of the senders that a GroupContext names (§5.3.1). Raises `DecodeError` or
+    `Invalid`."""
+    data = find_extension(context.extensions, EXTERNAL_SENDERS)
+    if data is not None:
+        for sender in ExternalSenders.decode(data).external_senders:
+            sender.credential.check(sender.signature_key)
+            rules.validate_credential(sender.credential, sender.signature_key, context)
 
 
 def external_signature_key(

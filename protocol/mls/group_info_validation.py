@@ -13,6 +13,7 @@ from starling.protocol.mls.extension import (
     find_extension,
     is_grease,
 )
+from starling.protocol.mls.external_sender import check_external_senders
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.leaf_node import LeafNode
@@ -53,7 +54,7 @@ def validate_group_info(
             raise Unsupported(f"GroupContext extension {extension.extension_type:#06x}")
     if tree_hash(suite, tree) != context.tree_hash:
         raise Invalid(Rule.TREE_HASH)
-
+    check_external_senders(context, rules)
     read_dictionary(info.extensions)
     required = Negotiated.required(context.extensions)
 

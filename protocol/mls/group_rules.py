@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from starling.protocol.errors import Invalid
+from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.leaf_node import LeafNode
@@ -50,8 +51,19 @@ class GroupRules:
         raise Invalid(Rule.COMPONENT_UNKNOWN, f"{component_id:#06x}")
 
     def validate_leaf(self, leaf_node: LeafNode, group_context: GroupContext) -> None:
-        """Raise `Invalid` where a leaf that enters the tree (or stands in it when we join) is not
-        acceptable."""
+        """Raise `Invalid` where a leaf that enters the tree (or stands in it when we join) is not acceptable;
+        without more its credential is validated."""
+        self.validate_credential(leaf_node.credential, leaf_node.signature_key, group_context)
+
+    def validate_credential(
+        self, credential: Credential, signature_key: bytes, group_context: GroupContext
+    ) -> None:
+        """The Authentication Service (§5.3.1): raise `Invalid(CREDENTIAL)` unless the credential is that of who
+        has the signature key, and is acceptable in the group. Asked of every leaf that enters the tree, or
+        stands in it when we join, and of external senders. Here all are taken as they are.
+
+        Of an X.509 credential it is known by then that its first certificate is that of the signature key;
+        `x509.check_certificate_chain` checks the rest."""
 
     def same_member(self, old: LeafNode, new: LeafNode) -> bool:
         """Whether the credentials present the same member: asked where a leaf takes the place of another

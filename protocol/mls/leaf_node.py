@@ -107,6 +107,7 @@ class LeafNode(Struct):
             raise Invalid(Rule.LEAF_NODE_CAPABILITIES)
         if self.credential.credential_type not in capabilities.credentials:
             raise Invalid(Rule.LEAF_NODE_CREDENTIAL)
+        self.credential.check(self.signature_key)
         suite.hpke.check_public_key(self.encryption_key)
         known = DEFAULT_TYPES | frozenset(capabilities.extensions)
         if any(extension.extension_type not in known for extension in self.extensions):

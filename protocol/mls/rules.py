@@ -35,12 +35,17 @@ class Rule(enum.Enum):
         "RFC 9420 §7.3",
         "the credential type is in the leaf's and all members' capabilities",
     )
+    X509_FORM = ("RFC 9420 §5.3", "an X.509 credential has 1 to 16 certificates, each DER")
+    X509_KEY = ("RFC 9420 §5.3", "the end entity's certificate is for the signature key")
+    X509_CHAIN = ("RFC 9420 §5.3", "each certificate is issued by the next, up to a trust anchor")
+    X509_VALIDITY = ("RFC 9420 §5.3.2", "the certificates are valid at the time")
     LEAF_NODE_EXTENSION = ("RFC 9420 §7.3", "the leaf's extensions are in its capabilities")
     LEAF_NODE_CAPABILITIES = ("RFC 9420 §7.3", "the leaf supports version, suite and required capabilities")
     LEAF_NODE_ENCRYPTION_KEY = ("RFC 9420 §7.3", "encryption keys are unique in the tree")
     LEAF_NODE_SIGNATURE_KEY = ("RFC 9420 §7.3", "signature keys are unique in the tree")
 
     LEAF_NODE_CONTEXT = ("RFC 9420 §13.4", "a leaf supports the GroupContext's extensions")
+    CREDENTIAL = ("RFC 9420 §5.3.1", "the Authentication Service accepts a credential")
     CREDENTIAL_SUCCESSOR = ("RFC 9420 §5.3.1", "a leaf's credential is a successor of the one it replaces")
 
     # ratchet trees

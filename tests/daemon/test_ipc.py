@@ -180,7 +180,7 @@ async def test_whatever_the_parameters_a_request_is_answered_and_never_a_fault(
             }
             if "timeout" in [parameter.name for parameter in method.params]:
                 params["timeout"] = 0
-            if source.random() < 0.1:
+            elif source.random() < 0.1:
                 params = _random_value(source)
             answer = await client.line(_request(number, method.name, params))
             while "method" in answer:

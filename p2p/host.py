@@ -219,6 +219,10 @@ class GuardedHost(BasicHost):
             _probe(address, maddr)
             if not await self.swarm.listen(maddr):
                 raise ListenError(address, "the system refused it")
+        return self.dialable()
+
+    def dialable(self) -> tuple[str, ...]:
+        """Where others can dial this host now: changes when the machine comes into another network."""
         return tuple(
             dict.fromkeys(a for listening in self.get_transport_addrs() for a in _dialable(listening))
         )

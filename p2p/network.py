@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 SHUTDOWN = 5.0
 """Seconds for an orderly end."""
+
+ADDRESS_CHECK = 5.0
+"""Seconds between looks at the addresses of this machine."""
 
 POSTPONE = 5.0
 """Seconds before a peer disconnected on purpose is dialled again."""
@@ -169,8 +172,7 @@ class Libp2pNetwork:
                     nursery.start_soon(self._gossip.publish_bundles, self._bundles)
                     nursery.start_soon(self._gate.watch)
                     nursery.start_soon(self._dialer.run)
-                    if self._options.mdns:
-                        nursery.start_soon(discover, self._host, addresses, self._events, self._counters)
+                    nursery.start_soon(self._announce, addresses)
                     started(addresses)
                     await stop.wait()
                 shield.deadline = trio.current_time() + SHUTDOWN
@@ -179,6 +181,21 @@ class Libp2pNetwork:
                 nursery.cancel_scope.cancel()
         if refused is not None:
             raise refused
+
+    async def _announce(self, addresses: tuple[str, ...]) -> None:
+        """Tell the local network where this node is, anew whenever that changes, and the engine too."""
+        while True:
+            async with trio.open_nursery() as nursery:
+                if self._options.mdns:
+                    nursery.start_soon(discover, self._host, addresses, self._events, self._counters)
+                found = addresses
+                while found in (addresses, ()):
+                    await trio.sleep(ADDRESS_CHECK)
+                    with suppress(OSError):
+                        found = self._host.dialable()
+                nursery.cancel_scope.cancel()
+            addresses = found
+            self._events.put(Listening(addresses))
 
     async def _close_all(self) -> None:
         """Close the listeners, then every connection."""

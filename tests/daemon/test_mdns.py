@@ -105,8 +105,9 @@ class Machine:
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return lines[0] if len(lines) == 1 else lines
 
-    def is_connected(self) -> bool:
-        return bool(self.starling("status")["connected"])
+    def addresses_of_peers(self) -> list[str]:
+        """Where this node has dialled those that it is connected to."""
+        return [peer["address"] for peer in self.starling("peers")["connected"] if peer["outbound"]]
 
 
 def wait_for(condition: Any, what: str) -> None:
@@ -117,7 +118,10 @@ def wait_for(condition: Any, what: str) -> None:
 
 
 def test_a_node_is_found_again_after_its_address_changed(tmp_path: Path) -> None:
-    """Bob can be dialled by nobody, so it is Bob who has to hear where Alice is now."""
+    """Bob can be dialled by nobody, so it is Bob who has to hear where Alice, who runs on, is now.
+
+    He is restarted because his system takes half a minute to give up on a connection that is cut silently.
+    """
     if reason := why_not():
         pytest.skip(reason)
     with two_machines() as (here, there):
@@ -129,18 +133,15 @@ def test_a_node_is_found_again_after_its_address_changed(tmp_path: Path) -> None
             alice.starling("universe", "create", "lab")
             ticket = alice.starling("invite", "create", "lab")["ticket"]
             assert bob.starling("join", ticket)["state"] == "joined"
-            alice.stop()
+            assert bob.addresses_of_peers() == [f"/ip4/{ALICE}/tcp/4001"]
             for command in (("del", ALICE), ("add", ALICE_LATER)):
                 done = ip("-n", here, "address", command[0], f"{command[1]}/24", "dev", "cable")
                 assert done.returncode == 0, done.stderr
-            assert not bob.is_connected()
-            alice.start()
-            (address,) = alice.starling("status")["addresses"]
-            assert ALICE_LATER in address
-            wait_for(bob.is_connected, "Bob did not find Alice")
-            (peer,) = bob.starling("peers")["connected"]
-            assert peer["outbound"]
-            assert ALICE_LATER in peer["address"]
+            later = [f"/ip4/{ALICE_LATER}/tcp/4001"]
+            wait_for(lambda: alice.starling("status")["addresses"] == later, "Alice does not notice")
+            bob.stop()
+            bob.start()
+            wait_for(lambda: bob.addresses_of_peers() == later, "Bob does not find Alice")
             alice.starling("send", "lab", "moved")
             wait_for(
                 lambda: "moved" in json.dumps(bob.starling("history", "lab")), "the message did not come"

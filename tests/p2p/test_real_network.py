@@ -9,6 +9,7 @@ import trio
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from tests.p2p.real_node import LOOPBACK, introduce, meshed, start, until
 
+from starling.p2p import network
 from starling.p2p.interface import (
     MAX_MESSAGE,
     MAX_STRANGER_MESSAGE,
@@ -47,6 +48,26 @@ async def test_frames_and_messages_between_members() -> None:
         two.scope.cancel()
         await until(lambda: not one.is_connected(two), 3)
         assert not one.network.send(two.peer_id, b"x")
+        nursery.cancel_scope.cancel()
+
+
+async def test_addresses_that_change_are_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "ADDRESS_CHECK", 0.05)
+    async with trio.open_nursery() as nursery:
+        one = await start(nursery, 1)
+        answers: list[tuple[str, ...] | OSError] = [OSError(), (), one.addresses, ("/ip4/192.0.2.9/tcp/1",)]
+
+        def dialable() -> tuple[str, ...]:
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(one.network._host, "dialable", dialable)
+        await until(lambda: Listening(("/ip4/192.0.2.9/tcp/1",)) in one.seen)
+        await trio.sleep(0.2)
+        told = [event for event in one.seen if isinstance(event, Listening)]
+        assert told == [Listening(one.addresses), Listening(("/ip4/192.0.2.9/tcp/1",))]
         nursery.cancel_scope.cancel()
 
 

@@ -8,6 +8,7 @@ randomness gives the ephemeral key pair itself, so that a simulation repeats to 
 from __future__ import annotations
 
 import functools
+import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ class Hpke:
 
     def derive_key_pair(self, ikm: bytes) -> tuple[bytes, bytes]:
         """DeriveKeyPair (RFC 9180 §7.1.3): (private key, public key)."""
+        if self.kem is KEMId.DHKEM_X25519_HKDF_SHA256:
+            return _derive_x25519(ikm)
         pair = self._suite.kem.derive_key_pair(ikm)
         private_key = pair.private_key.to_private_bytes()
         if self.kem in _CURVES:
@@ -150,7 +153,18 @@ def _wrapped(key: Any) -> KEMKeyInterface:
     return key if isinstance(key, KEMKeyInterface) else KEMKey.from_pyca_cryptography_key(key)
 
 
-_X25519_PROBE = x25519.X25519PrivateKey.from_private_bytes(bytes(31) + b"\x40")
+_X25519_SUITE = b"KEM" + KEMId.DHKEM_X25519_HKDF_SHA256.value.to_bytes(2)
+
+
+def _derive_x25519(ikm: bytes) -> tuple[bytes, bytes]:
+    """DeriveKeyPair of X25519 without the layers of `pyhpke`: every node of a path needs one."""
+    extracted = hmac.digest(b"", b"HPKE-v1" + _X25519_SUITE + b"dkp_prk" + ikm, "sha256")
+    info = b"\x00\x20HPKE-v1" + _X25519_SUITE + b"sk\x01"
+    private_key = hmac.digest(extracted, info, "sha256")
+    public_key = x25519.X25519PrivateKey.from_private_bytes(private_key).public_key()
+    return private_key, public_key.public_bytes_raw()
+
+
 _X448_PROBE = x448.X448PrivateKey.from_private_bytes(bytes(55) + b"\x80")
 
 
@@ -160,22 +174,37 @@ def _public_key(kem: KEMId | XWingId, encoded: bytes) -> Any:
     stop every path, so it counts as none."""
     try:
         if kem is KEMId.DHKEM_X25519_HKDF_SHA256:
-            key = x25519.X25519PublicKey.from_public_bytes(encoded)
-            _X25519_PROBE.exchange(key)
-            return key
+            return _x25519_public_key(encoded)
         if kem is KEMId.DHKEM_X448_HKDF_SHA512:
             x448_key = x448.X448PublicKey.from_public_bytes(encoded)
             _X448_PROBE.exchange(x448_key)
             return x448_key
         if kem is XWingId.XWING:
             xwing_key = XWingPublicKey(encoded)
-            _X25519_PROBE.exchange(xwing_key.x25519)
+            _x25519_public_key(encoded[-32:])
             return xwing_key
         if encoded[:1] != b"\x04":  # only the uncompressed form is allowed
             raise ValueError
         return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[kem], encoded)
     except ValueError:
         raise DecodeError("not a public key of the KEM") from None
+
+
+_FIELD = 2**255 - 19
+_ORDER_8 = (
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+_SMALL_ORDER = frozenset({0, 1, *_ORDER_8, _FIELD - 1, _FIELD, _FIELD + 1})
+"""The coordinates, also those that are not reduced, with which X25519 agrees on nothing but zeros (RFC 7748 §6.1)."""
+
+
+def _x25519_public_key(encoded: bytes) -> x25519.X25519PublicKey:
+    key = x25519.X25519PublicKey.from_public_bytes(encoded)
+    # The highest bit does not count.
+    if int.from_bytes(encoded, "little") & (2**255 - 1) in _SMALL_ORDER:
+        raise ValueError
+    return key
 
 
 def _private_key(kem: KEMId | XWingId, encoded: bytes) -> Any:

@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import x25519
+from pyhpke import AEADId, KDFId, KEMId
+from pyhpke import CipherSuite as PyHPKE
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, CipherSuite, cipher_suite
 from starling.protocol.crypto.hpke import HPKECiphertext
@@ -128,3 +131,47 @@ def test_a_compressed_point_is_refused(number: int) -> None:
     compressed = bytes((2 + (public[-1] & 1),)) + public[1 : len(public) // 2 + 1]
     with pytest.raises(VerificationFailed):
         suite.verify_with_label(compressed, "label", b"content", signature)
+
+
+def test_points_of_small_order_are_those_that_agree_on_nothing() -> None:
+    """RFC 7748 §6.1: the table says what an agreement would."""
+    suite = cipher_suite(1)
+    ours = x25519.X25519PrivateKey.generate()
+    field = 2**255 - 19
+    order_8 = 325606250916557431795983626356110631294008115727848805560023387167927233504
+    for number in (
+        0,
+        1,
+        2,
+        9,
+        order_8 - 1,
+        order_8,
+        field - order_8,
+        field - 2,
+        field - 1,
+        field,
+        field + 1,
+        field + 2,
+    ):
+        for top_bit in (0, 2**255):
+            encoded = (number + top_bit).to_bytes(32, "little")
+            try:
+                ours.exchange(x25519.X25519PublicKey.from_public_bytes(encoded))
+            except ValueError:
+                with pytest.raises(DecodeError):
+                    suite.hpke.check_public_key(encoded)
+            else:
+                suite.hpke.check_public_key(encoded)
+    other_order_8 = 39382357235489614581723060781553021112529911719440698176882885853963445705823
+    for number in (0, 1, order_8, other_order_8, field - 1, field, field + 1):
+        with pytest.raises(DecodeError):
+            suite.hpke.check_public_key(number.to_bytes(32, "little"))
+
+
+def test_derived_x25519_keys_are_those_of_the_general_way() -> None:
+    suite = cipher_suite(1)
+    pair = PyHPKE.new(
+        KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.AES128_GCM
+    ).kem.derive_key_pair(b"ikm" * 11)
+    derived = suite.hpke_derive_key_pair(b"ikm" * 11)
+    assert derived == (pair.private_key.to_private_bytes(), pair.public_key.to_public_bytes())

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from pyhpke import AEADId, KDFId, KEMId
 
 from starling.protocol.crypto.hpke import Hpke, HPKECiphertext, Random
+from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.crypto.signature import ED448, ED25519, Ecdsa, SignatureScheme
 from starling.protocol.crypto.xwing import XWingId
 from starling.protocol.errors import Unsupported, VerificationFailed
@@ -103,7 +104,7 @@ class CipherSuite:
 
     # signatures
 
-    def sign_with_label(self, private_key: bytes, label: Label, content: bytes) -> bytes:
+    def sign_with_label(self, private_key: PrivateKey, label: Label, content: bytes) -> bytes:
         """SignWithLabel (§5.1.2)."""
         return self.signature.sign(private_key, _labelled(label) + encode_opaque(content))
 
@@ -127,7 +128,7 @@ class CipherSuite:
         return self.hpke.seal(public_key, _labelled(label) + encode_opaque(context), plaintext, random)
 
     def decrypt_with_label(
-        self, private_key: bytes, label: Label, context: bytes, ciphertext: HPKECiphertext
+        self, private_key: PrivateKey, label: Label, context: bytes, ciphertext: HPKECiphertext
     ) -> bytes:
         """DecryptWithLabel (§5.1.3); raises `VerificationFailed`."""
         return self.hpke.open(private_key, _labelled(label) + encode_opaque(context), ciphertext)

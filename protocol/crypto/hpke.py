@@ -23,6 +23,7 @@ from pyhpke.exceptions import PyHPKEError
 from pyhpke.kdf import KDF
 from pyhpke.kem_key import KEMKeyPair
 
+from starling.protocol.crypto.secret import PrivateKey, parsed_key
 from starling.protocol.crypto.xwing import XWing, XWingId, XWingPrivateKey, XWingPublicKey
 from starling.protocol.errors import DecodeError, VerificationFailed
 from starling.protocol.wire import Struct, opaque
@@ -103,14 +104,14 @@ class Hpke:
         kem_output, context = self._send(recipient, info, random)
         return HPKECiphertext(kem_output, context.seal(plaintext))
 
-    def open(self, private_key: bytes, info: bytes, sealed: HPKECiphertext) -> bytes:
+    def open(self, private_key: PrivateKey, info: bytes, sealed: HPKECiphertext) -> bytes:
         """OpenBase with empty AAD. Raises `VerificationFailed`."""
         try:
             if self._native is not None:
                 # Both parts travel as one string here: a shifted border between them must not go unseen.
                 if len(sealed.kem_output) != self._enc_length:
                     raise VerificationFailed
-                recipient = _private_key(self.kem, private_key)
+                recipient = self._key_object(private_key)
                 return self._native.decrypt(sealed.kem_output + sealed.ciphertext, recipient, info)
             return self._receive(private_key, sealed.kem_output, info).open(sealed.ciphertext)
         except (InvalidTag, PyHPKEError, ValueError):
@@ -144,8 +145,11 @@ class Hpke:
         except (PyHPKEError, ValueError):
             raise DecodeError("not a usable public key") from None
 
-    def _receive(self, private_key: bytes, kem_output: bytes, info: bytes) -> ContextInterface:
-        recipient = _private_key(self.kem, private_key)
+    def _key_object(self, private_key: PrivateKey) -> Any:
+        return parsed_key(private_key, functools.partial(_private_key, self.kem))
+
+    def _receive(self, private_key: PrivateKey, kem_output: bytes, info: bytes) -> ContextInterface:
+        recipient = self._key_object(private_key)
         return self._suite.create_recipient_context(kem_output, _wrapped(recipient), info)
 
 

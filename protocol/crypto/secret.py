@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 from starling.protocol.errors import UsageError
+
+T = TypeVar("T")
 
 
 class Secret:
@@ -14,10 +17,11 @@ class Secret:
     Python may have made other copies of the bytes; this bounds how long the one that is kept lives.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_parsed", "_value")
 
     def __init__(self, value: bytes) -> None:
         self._value: bytearray | None = bytearray(value)
+        self._parsed: Any = None
 
     def __bytes__(self) -> bytes:
         if self._value is None:
@@ -33,6 +37,21 @@ class Secret:
         if self._value is not None:
             self._value[:] = bytes(len(self._value))
             self._value = None
+            self._parsed = None
+
+    def parsed(self, parse: Callable[[bytes], T]) -> T:
+        """What `parse`, always the same, makes of a private key: making the key object costs as much as
+        signing with it, so it is made once and lives as long as the value."""
+        if self._parsed is None:
+            self._parsed = parse(bytes(self))
+        parsed: T = self._parsed
+        return parsed
+
+    def for_next_owner(self) -> Secret:
+        """The same secret with an owner and a life of its own, the key object included."""
+        following = Secret(bytes(self))
+        following._parsed = self._parsed
+        return following
 
     def __repr__(self) -> str:
         return "<Secret>"
@@ -45,3 +64,12 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled")
+
+
+PrivateKey = bytes | Secret
+"""A private key as raw bytes, or with an owner who keeps its key object too."""
+
+
+def parsed_key(private_key: PrivateKey, parse: Callable[[bytes], T]) -> T:
+    """The key object of a private key, from its owner where it has one."""
+    return private_key.parsed(parse) if isinstance(private_key, Secret) else parse(private_key)

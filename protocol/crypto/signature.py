@@ -12,20 +12,21 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from starling.protocol.crypto.secret import PrivateKey, parsed_key
 from starling.protocol.errors import UsageError, VerificationFailed
 
 
 class SignatureScheme(Protocol):
-    """Sign and verify with raw keys; `verify` raises `VerificationFailed`, also for a bad public key."""
+    """Sign and verify; `verify` raises `VerificationFailed`, also for a bad public key."""
 
     def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]: ...
     def public_key(self, private_key: bytes) -> bytes: ...
-    def sign(self, private_key: bytes, content: bytes) -> bytes: ...
+    def sign(self, private_key: PrivateKey, content: bytes) -> bytes: ...
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None: ...
 
 
-_PrivateKey = type[ed25519.Ed25519PrivateKey] | type[ed448.Ed448PrivateKey]
-_PublicKey = type[ed25519.Ed25519PublicKey] | type[ed448.Ed448PublicKey]
+_EddsaPrivate = type[ed25519.Ed25519PrivateKey] | type[ed448.Ed448PrivateKey]
+_EddsaPublic = type[ed25519.Ed25519PublicKey] | type[ed448.Ed448PublicKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Eddsa:
 
     name: str
     seed_length: int
-    private_type: _PrivateKey
-    public_type: _PublicKey
+    private_type: _EddsaPrivate
+    public_type: _EddsaPublic
 
     def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]:
         seed = random(self.seed_length)
@@ -44,8 +45,8 @@ class Eddsa:
     def public_key(self, private_key: bytes) -> bytes:
         return self._private(private_key).public_key().public_bytes_raw()
 
-    def sign(self, private_key: bytes, content: bytes) -> bytes:
-        return self._private(private_key).sign(content)
+    def sign(self, private_key: PrivateKey, content: bytes) -> bytes:
+        return parsed_key(private_key, self._private).sign(content)
 
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None:
         try:
@@ -62,7 +63,7 @@ class Eddsa:
 
 @functools.lru_cache(maxsize=4096)
 def _eddsa_public(
-    public_type: _PublicKey, public_key: bytes
+    public_type: _EddsaPublic, public_key: bytes
 ) -> ed25519.Ed25519PublicKey | ed448.Ed448PublicKey:
     return public_type.from_public_bytes(public_key)
 
@@ -89,8 +90,8 @@ class Ecdsa:
         public = self._private(private_key).public_key()
         return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
-    def sign(self, private_key: bytes, content: bytes) -> bytes:
-        return self._private(private_key).sign(content, ec.ECDSA(self.hash))
+    def sign(self, private_key: PrivateKey, content: bytes) -> bytes:
+        return parsed_key(private_key, self._private).sign(content, ec.ECDSA(self.hash))
 
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None:
         try:

@@ -95,7 +95,7 @@ def create_commit(
         psk_usage=options.psk_usage,
     )
     psk_secret = find_psk_secret(suite, applied.psk_ids, psks)
-    keys = keys_in(applied.tree, epoch.private_tree.export())
+    keys = keys_in(applied.tree, epoch.private_tree.keys)
     path = _create_path(epoch, applied, options, random) if with_path else None
     tree = path.tree if path is not None else applied.tree
     provisional = provisional_context(suite, epoch.context, tree, applied.extensions)
@@ -176,7 +176,7 @@ def _create_path(
         leaf = options.leaf_node(leaf)
     signing = options.signature_private_key or epoch.signing_key()
     if options.signature_private_key is not None:
-        leaf = replace(leaf, signature_key=epoch.suite.signature_public_key(signing))
+        leaf = replace(leaf, signature_key=epoch.suite.signature_public_key(options.signature_private_key))
     return create_path(epoch.suite, applied.tree, own, epoch.context.group_id, leaf, signing, random)
 
 

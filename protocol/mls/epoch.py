@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
-from starling.protocol.crypto.secret import Secret
+from starling.protocol.crypto.secret import PrivateKey, Secret
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls import key_schedule as schedules
 from starling.protocol.mls.content_media_types import MediaType, read_media_types
@@ -56,13 +56,13 @@ class Epoch:
         self.safe_aad = uses_safe_aad(self.context.extensions)
         self.media_types = read_media_types(self.context.extensions)
 
-    def signing_key(self) -> bytes:
+    def signing_key(self) -> Secret:
         """Our signature private key; `UsageError` in a superseded epoch and in a group that a ReInit ended."""
         if self.reinit is not None:
             raise UsageError("nothing is sent in a group that was reinitialized", "reinitialized")
         if self.signature_private_key.is_wiped:
             raise UsageError("nothing is sent in a superseded epoch", "superseded")
-        return bytes(self.signature_private_key)
+        return self.signature_private_key
 
     def wipe(self) -> None:
         """Delete all secrets."""
@@ -73,8 +73,10 @@ class Epoch:
         self.signature_private_key.wipe()
 
 
-def signing_secret(signature_private_key: bytes) -> Secret:
+def signing_secret(signature_private_key: PrivateKey) -> Secret:
     """The owner of a signature private key; empty bytes mean that there is none."""
+    if isinstance(signature_private_key, Secret):
+        return signature_private_key.for_next_owner()
     secret = Secret(signature_private_key)
     if not signature_private_key:
         secret.wipe()
@@ -87,8 +89,8 @@ def enter_epoch(
     context: GroupContext,
     tree: RatchetTree,
     own_leaf_index: int,
-    private_keys: Mapping[int, bytes],
-    signature_private_key: bytes,
+    private_keys: Mapping[int, PrivateKey],
+    signature_private_key: PrivateKey,
     epoch_secret: bytes,
     rules: GroupRules,
     key_schedule: KeySchedule,
@@ -155,8 +157,8 @@ def enter_child(
     root_path_secret: bytes | None,
     commit_secret: bytes | None,
     psk_secret: bytes,
-    private_keys: Mapping[int, bytes],
-    signature_private_key: bytes,
+    private_keys: Mapping[int, PrivateKey],
+    signature_private_key: PrivateKey,
     external_init_secret: bytes | None = None,
     reinit: ReInit | None = None,
 ) -> ChildEpoch:
@@ -198,8 +200,8 @@ def enter_by_init_secret(
     commit_secret: bytes | None,
     psk_secret: bytes,
     own_leaf_index: int,
-    private_keys: Mapping[int, bytes],
-    signature_private_key: bytes,
+    private_keys: Mapping[int, PrivateKey],
+    signature_private_key: PrivateKey,
     rules: GroupRules,
     key_schedule: KeySchedule,
     reinit: ReInit | None = None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.errors import DecodeError
 from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.proposal import Proposal, ProposalField
@@ -113,7 +114,7 @@ def to_be_signed(wire_format: int, content: FramedContent, group_context: bytes)
     return bytes(out)
 
 
-def sign(suite: CipherSuite, signature_private_key: bytes, tbs: bytes) -> bytes:
+def sign(suite: CipherSuite, signature_private_key: PrivateKey, tbs: bytes) -> bytes:
     """The signature over a FramedContentTBS."""
     return suite.sign_with_label(signature_private_key, _LABEL, tbs)
 

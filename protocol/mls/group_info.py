@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.wire import Struct, Vector, opaque, uint32
@@ -26,7 +27,7 @@ class GroupInfo(Struct):
         """GroupInfoTBS."""
         return replace(self, signature=b"").encode()[:-1]
 
-    def sign(self, suite: CipherSuite, signature_private_key: bytes) -> GroupInfo:
+    def sign(self, suite: CipherSuite, signature_private_key: PrivateKey) -> GroupInfo:
         """The GroupInfo with its signature."""
         signature = suite.sign_with_label(signature_private_key, _LABEL, self.to_be_signed())
         return replace(self, signature=signature)

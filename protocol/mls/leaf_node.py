@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.errors import Invalid, UsageError, VerificationFailed
 from starling.protocol.mls.capabilities import MLS10, Capabilities
 from starling.protocol.mls.components import read_dictionary
@@ -67,7 +68,7 @@ class LeafNode(Struct):
     def sign(
         self,
         suite: CipherSuite,
-        signature_private_key: bytes,
+        signature_private_key: PrivateKey,
         group_id: bytes | None = None,
         leaf_index: int | None = None,
     ) -> LeafNode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
-from starling.protocol.crypto.secret import Secret
+from starling.protocol.crypto.secret import PrivateKey, Secret
 from starling.protocol.errors import Invalid
 from starling.protocol.mls import tree_math
 from starling.protocol.mls.ratchet_tree import RatchetTree
@@ -17,19 +17,22 @@ class PrivateTree:
 
     __slots__ = ("keys", "leaf_index")
 
-    def __init__(self, leaf_index: int, keys: Mapping[int, bytes]) -> None:
+    def __init__(self, leaf_index: int, keys: Mapping[int, PrivateKey]) -> None:
         self.leaf_index = leaf_index
-        self.keys = {node: Secret(key) for node, key in keys.items()}
+        self.keys = {
+            node: key.for_next_owner() if isinstance(key, Secret) else Secret(key)
+            for node, key in keys.items()
+        }
 
     def __repr__(self) -> str:
         return f"<PrivateTree of leaf {self.leaf_index}>"
 
-    def key(self, node_index: int) -> bytes | None:
-        held = self.keys.get(node_index)
-        return bytes(held) if held is not None else None
+    def key(self, node_index: int) -> Secret | None:
+        """The private key of a node, owned by this tree; None where it is not ours."""
+        return self.keys.get(node_index)
 
     def export(self) -> dict[int, bytes]:
-        """The keys as plain bytes, for a new owner or a store."""
+        """The keys as plain bytes, for a store."""
         return {node: bytes(key) for node, key in self.keys.items()}
 
     def wipe(self) -> None:
@@ -38,7 +41,7 @@ class PrivateTree:
         self.keys.clear()
 
 
-def keys_in(tree: RatchetTree, keys: Mapping[int, bytes]) -> dict[int, bytes]:
+def keys_in(tree: RatchetTree, keys: Mapping[int, PrivateKey]) -> dict[int, PrivateKey]:
     """The private keys whose nodes are still in the tree and not blank."""
     return {
         node: key for node, key in keys.items() if node < len(tree.nodes) and tree.nodes[node] is not None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls.apply_proposals import (
     AppliedProposals,
@@ -80,19 +81,18 @@ def stage_commit(
     if applied.external_init is not None:
         external_secret = epoch.secrets.external_secret
         external_init_secret = open_init_secret(suite, external_secret, applied.external_init.kem_output)
-    keys = _private_keys(epoch, applied, leaf_private_key)
+    private_tree = PrivateTree(epoch.own_leaf_index, _private_keys(epoch, applied, leaf_private_key))
+    keys: Mapping[int, PrivateKey] = private_tree.keys
     root_path_secret = commit_secret = None
     if commit.path is not None:
-        private_tree = PrivateTree(epoch.own_leaf_index, keys)
         secrets = open_path(
             suite, tree, committer, commit.path, private_tree, provisional.encode(), applied.added
         )
-        private_tree.wipe()
         root_path_secret, commit_secret = secrets.root_path_secret, secrets.commit_secret
-        keys = keys_in(tree, keys | secrets.private_keys)
+        keys = keys_in(tree, {**private_tree.keys, **secrets.private_keys})
     held = epoch.signature_private_key
     # A superseded epoch has no signature key any more: nor has a sibling that is entered from it.
-    signing = signature_private_key or (b"" if held.is_wiped else bytes(held))
+    signing: PrivateKey = signature_private_key or (b"" if held.is_wiped else held)
     child = enter_child(
         epoch,
         provisional,
@@ -106,6 +106,7 @@ def stage_commit(
         external_init_secret=external_init_secret,
         reinit=applied.reinit,
     ).epoch
+    private_tree.wipe()
     if content.auth.confirmation_tag is None or not _same(
         child.confirmation_tag, content.auth.confirmation_tag
     ):
@@ -145,9 +146,9 @@ def _committer(epoch: Epoch, content: AuthenticatedContent) -> tuple[int | None,
 
 def _private_keys(
     epoch: Epoch, applied: AppliedProposals, leaf_private_key: FindLeafKey | None
-) -> dict[int, bytes]:
+) -> dict[int, PrivateKey]:
     """Our private keys in the tree after the proposals, with that of our new leaf where it was replaced."""
-    keys = keys_in(applied.tree, epoch.private_tree.export())
+    keys = keys_in(applied.tree, epoch.private_tree.keys)
     own = epoch.own_leaf_index
     if own in applied.updated:
         leaf = applied.tree.leaf(own)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.hpke import HPKECiphertext, Random
+from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.errors import Invalid
 from starling.protocol.mls import tree_math
 from starling.protocol.mls.leaf_node import COMMIT, LeafNode
@@ -63,7 +64,7 @@ def create_path(
     leaf_index: int,
     group_id: bytes,
     leaf_node: LeafNode,
-    signature_private_key: bytes,
+    signature_private_key: PrivateKey,
     random: Random,
 ) -> NewPath:
     """Draw fresh secrets for a committer's leaf and filtered direct path (§7.5).

@@ -21,20 +21,28 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.interop.arguments import Arguments, message_body
-from tests.interop.clients import DEFAULT_LIFETIME, RULES, Client, lifetime_of
+from tests.interop.clients import (
+    DEFAULT_LIFETIME,
+    RULES,
+    lifetime_of,
+    read_client,
+    with_signature_key,
+)
 from tests.interop.member import CommitWish, Member, PskStore
 from tests.interop.proposals import read_proposal
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, cipher_suite
 from starling.protocol.errors import Invalid, StarlingError, UsageError
-from starling.protocol.mls.group import Group
-from starling.protocol.mls.group_info import GroupInfo
-from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
-from starling.protocol.mls.leaf_node import KEY_PACKAGE
-from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.proposal import Proposal
-from starling.protocol.mls.ratchet_tree import RatchetTree
-from starling.protocol.mls.welcome import Welcome
+from starling.protocol.mls import (
+    Client,
+    Group,
+    GroupInfo,
+    KeyPackage,
+    KeyPackageBundle,
+    MLSMessage,
+    RatchetTree,
+    Welcome,
+)
 
 Answer = dict[str, Any]
 
@@ -87,9 +95,9 @@ class Driver:
         return {}
 
     def do_key_package(self, arguments: Arguments) -> Answer:
-        client = Client.of(arguments)
+        client = read_client(arguments)
         seconds = arguments.integer("lifetime", DEFAULT_LIFETIME, least=-(2**63))
-        bundle = client.key_package(seconds)
+        bundle = client.key_package(lifetime_of(seconds), random=os.urandom)
         reference = bundle.key_package.reference()
         self._bundles[reference] = client, bundle
         return {"key_package": MLSMessage.of(bundle.key_package).encode().hex(), "ref": reference.hex()}
@@ -103,14 +111,10 @@ class Driver:
     def do_create_group(self, arguments: Arguments) -> Answer:
         group_id = arguments.binary("group_id", os.urandom(16))
         handle = self._new_handle(arguments, group_id)
-        client = Client.of(arguments)
-        leaf, leaf_private_key = client.leaf_node(KEY_PACKAGE, lifetime_of(DEFAULT_LIFETIME))
-        group = Group.create(
-            cipher_suite=client.suite,
-            group_id=group_id,
-            leaf_node=leaf.sign(client.suite, client.signature_private_key),
-            encryption_private_key=leaf_private_key,
-            signature_private_key=client.signature_private_key,
+        client = read_client(arguments)
+        group = client.create_group(
+            group_id,
+            lifetime_of(),
             extensions=arguments.extensions("group_extensions"),
             rules=RULES,
             random=os.urandom,
@@ -146,14 +150,12 @@ class Driver:
         if former is None:
             handle = self._new_handle(arguments, info.group_context.group_id)
         # Who comes back keeps the signature key, as long as it is still in this process.
-        client = Client.of(
+        client = read_client(
             arguments,
+            cipher_suite(info.group_context.cipher_suite),
             former.client.signature_private_key if former is not None else None,
-            info.group_context.cipher_suite,
         )
-        if client.suite.id != info.group_context.cipher_suite:
-            raise UsageError("the group has another cipher suite", "bad_argument")
-        leaf, _ = client.leaf_node(KEY_PACKAGE, lifetime_of(DEFAULT_LIFETIME))
+        leaf = client.key_package(lifetime_of(), random=os.urandom).key_package.leaf_node
         made = Group.external_join(
             info,
             leaf,
@@ -178,13 +180,13 @@ class Driver:
         if old.reinit is not None:
             suite, group_id = cipher_suite(old.reinit.cipher_suite), old.reinit.group_id
         handle = self._new_handle(arguments, group_id, "new_group")
-        client = member.client.in_suite(suite)
-        leaf, private_key = client.leaf_node(KEY_PACKAGE, lifetime_of(DEFAULT_LIFETIME))
+        client = with_signature_key(member.client, suite)
+        own = client.key_package(lifetime_of(), random=os.urandom)
         follow = old.reinitialize if old.reinit is not None else partial(old.branch, group_id)
         made = follow(
             packages,
-            leaf_node=leaf.sign(suite, client.signature_private_key),
-            encryption_private_key=private_key,
+            leaf_node=own.key_package.leaf_node,
+            encryption_private_key=own.encryption_private_key,
             signature_private_key=client.signature_private_key,
             with_tree=arguments.boolean("ratchet_tree_extension", True),
             random=os.urandom,
@@ -199,7 +201,7 @@ class Driver:
         listed = arguments.objects("proposals")
         made = member.commit(
             CommitWish(
-                proposals=[self._proposal(member, item) for item in listed],
+                proposals=[read_proposal(member, item) for item in listed],
                 path=arguments.boolean("path", True) if arguments.has("path") or not listed else None,
                 public=arguments.boolean("public", False),
                 ratchet_tree_extension=arguments.boolean("ratchet_tree_extension", True),
@@ -213,7 +215,7 @@ class Driver:
 
     def do_propose(self, arguments: Arguments) -> Answer:
         member = self._member(arguments)
-        proposal = self._proposal(member, arguments)
+        proposal = read_proposal(member, arguments)
         public = arguments.boolean("public", False)
         message = member.propose(proposal, public, arguments.binary("aad", b""))
         return member.answer(message=message.hex())
@@ -301,9 +303,6 @@ class Driver:
         member = Member(handle, group, client, self._psks)
         self._members[handle] = member
         return member
-
-    def _proposal(self, member: Member, arguments: Arguments) -> Proposal:
-        return read_proposal(member, arguments)
 
 
 def read_tree(arguments: Arguments) -> RatchetTree | None:

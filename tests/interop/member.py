@@ -8,19 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.interop.clients import Client
-
 from starling.protocol.errors import Invalid, Pending, UsageError
-from starling.protocol.mls.framing import AuthenticatedContent
-from starling.protocol.mls.group import CommitResult, Group
-from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.past_epochs import PastEpochs
+from starling.protocol.mls import (
+    AuthenticatedContent,
+    Client,
+    CommitResult,
+    ContentType,
+    Group,
+    MLSMessage,
+    PastEpochs,
+    PreSharedKeyID,
+    Proposal,
+    Rule,
+    Update,
+    WireFormat,
+)
 from starling.protocol.mls.private_message import PrivateMessage
-from starling.protocol.mls.proposal import Proposal, Update
-from starling.protocol.mls.psk import PreSharedKeyID, PSKType
+from starling.protocol.mls.psk import PSKType
 from starling.protocol.mls.public_message import PublicMessage
-from starling.protocol.mls.rules import Rule
-from starling.protocol.mls.wire_format import ContentType, WireFormat
 
 PAST_EPOCHS = 5
 """How many epochs before the current one still open late application messages."""
@@ -94,10 +99,7 @@ class Member:
 
     def update(self) -> Update:
         """An Update of our leaf; its private key is kept until somebody commits it."""
-        own = self.group.own_leaf_index
-        old = self.group.tree.leaf(own)
-        assert old is not None
-        leaf, private_key = self.client.update_leaf(self.group.group_id, own, old)
+        leaf, private_key = self.client.update_leaf(self.group, random=os.urandom)
         self._update_keys[leaf.encryption_key] = private_key
         return Update(leaf)
 

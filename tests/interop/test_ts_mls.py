@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from tests.interop.conversation import Conversation
@@ -231,7 +232,10 @@ def test_a_place_taken_anew(roles: Roles) -> None:
     talk = roles.four()
     for identity, leaf_index in (("carol", 2), ("dave", 3)):
         package = talk.key_package(talk.seat(roles.creator, identity + " again"))
-        change = [{"type": "remove", "leaf_index": leaf_index}, {"type": "add", "key_package": package}]
+        change: list[dict[str, Any]] = [
+            {"type": "remove", "leaf_index": leaf_index},
+            {"type": "add", "key_package": package},
+        ]
         if talk.seats[identity].peer.name == STARLING:
             talk.commit("alice", *change)
             assert identity not in talk.seats

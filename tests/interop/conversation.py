@@ -112,9 +112,13 @@ class Conversation:
     def propose(self, by: str, kind: str, **options: Any) -> None:
         """A proposal by one, kept by all others."""
         message = self.seats[by].call("propose", type=kind, **options)["message"]
+        self.hear(message, by)
+
+    def hear(self, proposal: str, by: str | None = None) -> None:
+        """All members but who proposed it keep a proposal."""
         for identity, seat in self.seats.items():
             if identity != by:
-                assert seat.call("process", message=message)["kind"] == "proposal"
+                assert seat.call("process", message=proposal)["kind"] == "proposal"
 
     def check(self) -> int:
         """All have one epoch, authenticator, tree hash and exporter; its number."""

@@ -121,6 +121,25 @@ def test_the_tree_beside_the_welcome(roles: Roles) -> None:
     talk.talk()
 
 
+def test_a_leaf_without_a_limit_of_its_lifetime(peers: dict[str, Peer]) -> None:
+    """As ts-mls writes it by default. The limit is the application's (RFC 9420 §7.2): the driver's takes it."""
+    talk = Conversation(1)
+    talk.create(peers[TS_MLS], "alice", lifetime=None)
+    talk.add("alice", (peers[STARLING], "bob"))
+    carol = talk.seat(peers[TS_MLS], "carol")
+    add = {"type": "add", "key_package": talk.key_package(carol, lifetime=None)}
+    talk.join(talk.seats["bob"], talk.commit("bob", add, check=False)["welcome"], carol)
+
+
+def test_a_newcomer_proposes_its_own_add(peers: dict[str, Peer]) -> None:
+    talk = Roles(peers[STARLING], peers[TS_MLS]).pair()
+    info = talk.seats["alice"].call("group_info")["group_info"]
+    carol = talk.seat(peers[TS_MLS], "carol")
+    talk.hear(carol.call("propose_add", group_info=info, identity="carol")["message"])
+    talk.join(talk.seats["alice"], talk.commit("alice", check=False)["welcome"], carol)
+    talk.talk()
+
+
 @pytest.mark.parametrize("public", [True, False], ids=["public", "private"])
 def test_updates(roles: Roles, public: bool) -> None:
     """By path and by reference, from everybody."""

@@ -20,6 +20,7 @@ import {
   mlsExporter,
   processPrivateMessage,
   processPublicMessage,
+  proposeAddExternal,
   reinitCreateNewGroup,
 } from "ts-mls"
 import { createGroupInfoWithRatchetTree } from "ts-mls/createCommit.js"
@@ -135,6 +136,15 @@ const commands = {
     const reference = hex(await makeKeyPackageRef(made.keyPackage, made.cs.hash))
     bundles.set(reference, { ...made, request })
     return { key_package: encodeMessage("mls_key_package", "keyPackage", made.keyPackage), ref: reference }
+  },
+
+  // A newcomer's proposal of its own Add (RFC 9420 §12.1.8): joined by the Welcome of who commits it.
+  propose_add: async (request) => {
+    const { groupInfo } = decodeMessage(request.group_info, "mls_group_info")
+    const made = await makeKeyPackage(request)
+    bundles.set(hex(await makeKeyPackageRef(made.keyPackage, made.cs.hash)), { ...made, request })
+    const { publicMessage } = await proposeAddExternal(groupInfo, made.keyPackage, made.privateKeys, made.cs)
+    return { message: encodeMessage("mls_public_message", "publicMessage", publicMessage) }
   },
 
   add_psk: async ({ psk_id, psk }) => {

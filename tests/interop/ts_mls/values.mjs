@@ -1,6 +1,6 @@
 // Values of the line protocol as ts-mls has them, and back.
 
-import { ciphersuites, credentialTypes, defaultCapabilities, defaultExtensionTypes } from "ts-mls"
+import { ciphersuites, credentialTypes, defaultCapabilities, defaultExtensionTypes, defaultLifetime } from "ts-mls"
 import { decodeMlsMessage, encodeMlsMessage } from "ts-mls"
 import { encode } from "ts-mls/codec/tlsEncoder.js"
 import { varLenDataEncoder } from "ts-mls/codec/variableLength.js"
@@ -58,7 +58,9 @@ export function capabilities(request) {
   }
 }
 
+// Null is what ts-mls writes by default: no limit at all.
 export function lifetime(seconds = 90 * 86400) {
+  if (seconds === null) return defaultLifetime
   const now = Math.floor(Date.now() / 1000)
   return { notBefore: BigInt(now - 3600), notAfter: BigInt(now + seconds) }
 }

@@ -64,8 +64,3 @@ def check_unique(extensions: Iterable[Extension]) -> None:
     types = [extension.extension_type for extension in extensions]
     if len(types) != len(set(types)):
         raise Invalid(Rule.EXTENSION_TWICE)
-
-
-def is_grease(value: int) -> bool:
-    """GREASE values 0x0A0A, 0x1A1A, ... 0xEAEA (§13.5)."""
-    return (value & 0x0F0F) == 0x0A0A and (value >> 8) == (value & 0xFF) and value != 0xFAFA

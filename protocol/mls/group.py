@@ -6,7 +6,7 @@ the new one, supersedes it. So a crash in between loses nothing, and siblings of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import MappingProxyType
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
@@ -35,8 +35,9 @@ from starling.protocol.mls.key_schedule import RFC9420, EpochSecrets, KeySchedul
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.past_epochs import FindPastEpoch, PastEpoch, no_past_epochs
+from starling.protocol.mls.pending_proposals import committable
 from starling.protocol.mls.proposal import Proposal, ReInit
-from starling.protocol.mls.proposal_list import ReceivedProposals
+from starling.protocol.mls.proposal_list import ReceivedProposals, check_own_proposal
 from starling.protocol.mls.protection import (
     ApplicationMessage,
     open_handshake,
@@ -98,6 +99,7 @@ class Group:
         *,
         psks: FindPsk = no_psks,
         past_epochs: FindPastEpoch = no_past_epochs,
+        group_ids: Container[bytes] = (),
         ratchet_tree: RatchetTree | None = None,
         rules: GroupRules = RFC_RULES,
         key_schedule: KeySchedule = RFC9420,
@@ -105,9 +107,10 @@ class Group:
         """Join by a Welcome (§12.4.3.1); `ratchet_tree` where the GroupInfo carries none.
 
         `past_epochs` finds the epoch that the group follows, after a ReInit or as a branch (§11.2, §11.3);
-        its PSK is not asked of `psks`.
+        its PSK is not asked of `psks`. `group_ids` are those of the groups that we are in, which no new one
+        may have.
 
-        That the group id is not one of ours already is the caller's check. Raises `Invalid`,
+        Raises `Invalid`,
         `VerificationFailed`, `DecodeError`, `Unsupported`, or `Pending` for a missing PSK or past epoch.
         """
         epoch, info = join_by_welcome(
@@ -116,6 +119,7 @@ class Group:
             signature_private_key,
             psks=psks,
             past_epochs=past_epochs,
+            group_ids=group_ids,
             ratchet_tree=ratchet_tree,
             rules=rules,
             key_schedule=key_schedule,
@@ -310,9 +314,15 @@ class Group:
         authenticated_data: bytes = b"",
         wire_format: int = WireFormat.MLS_PRIVATE_MESSAGE,
         padding: int = 0,
+        now: int | None = None,
         random: Callable[[int], bytes],
     ) -> tuple[bytes, AuthenticatedContent]:
-        """Our proposal as an encoded MLSMessage, and its content for `stage` and `commit`."""
+        """Our proposal as an encoded MLSMessage, and its content for `stage` and `commit`.
+
+        A key package that it adds is validated, its lifetime where `now` (milliseconds) is given. Raises
+        `Invalid`, or `UsageError` for a SelfRemove that is not a PublicMessage.
+        """
+        check_own_proposal(self.cipher_suite, proposal, wire_format, now)
         content = FramedContent(
             self.group_id,
             self.epoch,
@@ -367,6 +377,17 @@ class Group:
             external=applied.external_init is not None,
             reinit=applied.reinit,
         )
+
+    def committable(
+        self,
+        contents: Sequence[AuthenticatedContent],
+        *,
+        psks: FindPsk = no_psks,
+        now: int | None = None,
+    ) -> tuple[AuthenticatedContent, ...]:
+        """Those of the received proposals that we can commit together, for `by_reference` (§12.2): what
+        is invalid, what others exclude and PSKs that we lack are left out."""
+        return committable(self._epoch, contents, psks, now)
 
     def commit(
         self,

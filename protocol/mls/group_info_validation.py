@@ -11,9 +11,9 @@ from starling.protocol.mls.extension import (
     RATCHET_TREE,
     check_unique,
     find_extension,
-    is_grease,
 )
 from starling.protocol.mls.external_sender import check_external_senders
+from starling.protocol.mls.grease import supported
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.leaf_node import LeafNode
@@ -48,7 +48,7 @@ def validate_group_info(
     check_unique(info.extensions)
     check_unique(context.extensions)
     # What we advertise may hold GREASE values; what we support does not (§13.5).
-    known = DEFAULT_TYPES.union(value for value in capabilities.extensions if not is_grease(value))
+    known = DEFAULT_TYPES | supported(capabilities.extensions)
     for extension in context.extensions:
         if extension.extension_type not in known:
             raise Unsupported(f"GroupContext extension {extension.extension_type:#06x}")

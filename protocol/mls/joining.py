@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Container
 
 from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
 from starling.protocol.errors import Invalid, Pending
@@ -31,11 +32,12 @@ def join_by_welcome(
     *,
     psks: FindPsk,
     past_epochs: FindPastEpoch,
+    group_ids: Container[bytes],
     ratchet_tree: RatchetTree | None,
     rules: GroupRules,
     key_schedule: KeySchedule,
 ) -> tuple[Epoch, GroupInfo]:
-    """The epoch that a Welcome leads into. Whether the group id is new to us is the caller's check.
+    """The epoch that a Welcome leads into; `group_ids` are those of the groups that we are in.
 
     Raises `Invalid`, `VerificationFailed`, `DecodeError`, `Unsupported`, or `Pending` for a missing PSK
     or the missing past epoch of a group that this one follows.
@@ -55,6 +57,8 @@ def join_by_welcome(
     context = info.group_context
     if context.cipher_suite != suite.id:
         raise Invalid(Rule.WELCOME_SUITE)
+    if context.group_id in group_ids:
+        raise Invalid(Rule.WELCOME_GROUP_ID)
     capabilities = bundle.key_package.leaf_node.capabilities
     tree = validate_group_info(suite, info, ratchet_tree, capabilities, rules)
     own = next((i for i, leaf in tree.leaves() if leaf == bundle.key_package.leaf_node), None)

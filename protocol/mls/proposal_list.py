@@ -78,6 +78,14 @@ def received_proposal(content: AuthenticatedContent) -> CommittedProposal:
     return CommittedProposal(proposal, content.content.sender)
 
 
+def check_own_proposal(suite: CipherSuite, proposal: Proposal, wire_format: int, now: int | None) -> None:
+    """What a member looks at before it sends a proposal (§7.3, §12.1.1)."""
+    if isinstance(proposal, SelfRemove) and wire_format != WireFormat.MLS_PUBLIC_MESSAGE:
+        raise UsageError("a SelfRemove is sent in a PublicMessage")
+    if isinstance(proposal, Add):
+        proposal.key_package.validate(suite, now)
+
+
 def requires_path(proposals: Sequence[CommittedProposal]) -> bool:
     """Whether a commit of these has to have a path (§12.4)."""
     return not proposals or any(entry.proposal.requires_path for entry in proposals)

@@ -142,3 +142,4 @@ class Rule(enum.Enum):
     WELCOME_MY_LEAF = ("RFC 9420 §12.4.3.1", "the key package's leaf is in the tree")
     WELCOME_PATH_SECRET = ("RFC 9420 §12.4.3.1", "the path secret gives the keys of the tree")
     WELCOME_PSKS = ("RFC 9420 §12.4.3.1", "at most one resumption PSK is of usage reinit or branch")
+    WELCOME_GROUP_ID = ("RFC 9420 §12.4.3.1", "the group_id is none of the groups one is in")

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import pytest
+
 from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
+from starling.protocol.errors import Invalid
 from starling.protocol.mls.capabilities import Capabilities
 from starling.protocol.mls.components import AppDataDictionary
 from starling.protocol.mls.credential import Credential
@@ -148,6 +151,13 @@ def receive(group: Group, message: bytes, **options: object) -> Group:
     return staged.next
 
 
+def refused(attempt: Callable[[], object]) -> object:
+    """The rule by which an attempt is refused."""
+    with pytest.raises(Invalid) as refusal:
+        attempt()
+    return refusal.value.rule
+
+
 def open_text(group: Group, message: bytes) -> bytes:
     return group.unprotect(MLSMessage.decode(message)).application_data
 
@@ -192,9 +202,10 @@ def found(
     *,
     suite: int = 1,
     path: bool = True,
+    proposals: tuple[int, ...] = Client.proposals,
 ) -> Party:
     """A group of so many members, the others added by one commit."""
-    clients = [Client(f"client {index}", cipher_suite(suite)) for index in range(count)]
+    clients = [Client(f"client {index}", cipher_suite(suite), proposals=proposals) for index in range(count)]
     group = clients[0].create(rules, extensions)
     if count == 1:
         return Party(clients, [group])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from tests.mls.group_members import Client, OwnerRules, Party, found, open_text, receive
+from tests.mls.group_members import Client, OwnerRules, Party, found, open_text, receive, refused
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 from starling.protocol.errors import DecodeError, Invalid, Pending, UsageError, VerificationFailed
@@ -32,12 +32,6 @@ from starling.protocol.mls.psk import PreSharedKeyID
 from starling.protocol.mls.public_message import PublicMessage
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.wire_format import WireFormat
-
-
-def _refused(attempt: Callable[[], object]) -> object:
-    with pytest.raises(Invalid) as refused:
-        attempt()
-    return refused.value.rule
 
 
 def _join(client: Client, info: GroupInfo, **options: object) -> CommitResult:
@@ -122,22 +116,22 @@ def test_the_only_member_resyncs_alone() -> None:
 def test_a_resync_needs_an_old_leaf() -> None:
     party = found(2)
     info = party.groups[0].group_info(external_pub=True)
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as refusal:
         _join(Client("stranger"), info, resync=True)
-    assert refused.value.code == "no_old_leaf"
+    assert refusal.value.code == "no_old_leaf"
 
 
 def test_a_member_does_not_join_twice_without_a_resync() -> None:
     party = found(2)
     info = party.groups[0].group_info(external_pub=True)
-    assert _refused(lambda: _join(party.clients[1], info)) is Rule.LEAF_NODE_SIGNATURE_KEY
+    assert refused(lambda: _join(party.clients[1], info)) is Rule.LEAF_NODE_SIGNATURE_KEY
 
 
 def test_the_tree_can_come_beside_the_group_info() -> None:
     party = found(3)
     info = party.groups[1].group_info(with_tree=False, external_pub=True)
     newcomer = Client("newcomer")
-    assert _refused(lambda: _join(newcomer, info)) is Rule.GROUP_INFO_TREE
+    assert refused(lambda: _join(newcomer, info)) is Rule.GROUP_INFO_TREE
     made = _join(newcomer, info, ratchet_tree=party.groups[0].tree)
     assert receive(party.groups[2], made.message).confirmation_tag == made.next.confirmation_tag
 
@@ -167,19 +161,19 @@ def test_a_member_that_joined_so_is_saved_and_loaded() -> None:
 def test_a_group_info_without_external_pub_or_with_a_bad_one() -> None:
     party = found(2)
     group, signing = party.groups[0], party.clients[0].signature_private_key
-    assert _refused(lambda: _join(Client("newcomer"), group.group_info())) is Rule.EXTERNAL_PUB
+    assert refused(lambda: _join(Client("newcomer"), group.group_info())) is Rule.EXTERNAL_PUB
     for data in (b"", b"\x01", ExternalPub(b"short").encode(), ExternalPub(bytes(32)).encode()):
         info = group.group_info((Extension(EXTERNAL_PUB, data),))
         with pytest.raises(DecodeError):
             _join(Client("newcomer"), info)
     good = group.group_info(external_pub=True)
     forged = replace(good, signer=1).sign(group.cipher_suite, signing)
-    assert _refused(lambda: _join(Client("newcomer"), forged)) is Rule.GROUP_INFO_SIGNATURE
+    assert refused(lambda: _join(Client("newcomer"), forged)) is Rule.GROUP_INFO_SIGNATURE
     # Somebody else's external key: the members do not come to the same epoch.
     other = with_extension(good.extensions, EXTERNAL_PUB, ExternalPub(b"\x09" + bytes(31)).encode())
     made = _join(Client("newcomer"), replace(good, extensions=other).sign(group.cipher_suite, signing))
     opened = group.open_handshake(MLSMessage.decode(made.message))
-    assert _refused(lambda: group.stage(opened)) is Rule.CONFIRMATION_TAG
+    assert refused(lambda: group.stage(opened)) is Rule.CONFIRMATION_TAG
 
 
 def test_a_superseded_epoch_is_not_joined() -> None:
@@ -203,8 +197,8 @@ def test_groups_with_one_sender_refuse_external_commits() -> None:
     party = found(2, Strict())
     made = _join(Client("newcomer"), party.groups[0].group_info(external_pub=True))
     message = MLSMessage.decode(made.message)
-    assert _refused(lambda: party.groups[1].open_handshake(message)) is Rule.SENDER_TYPE
-    assert _refused(lambda: party.groups[1].stage(made.content)) is Rule.SENDER_TYPE
+    assert refused(lambda: party.groups[1].open_handshake(message)) is Rule.SENDER_TYPE
+    assert refused(lambda: party.groups[1].stage(made.content)) is Rule.SENDER_TYPE
 
 
 def _forged(
@@ -242,15 +236,15 @@ def test_lists_that_an_external_commit_does_not_hold() -> None:
     ]
     for rule, proposals in cases:
         content = _forged(made, _by_value(*proposals))
-        assert _refused(lambda c=content: group.stage(c)) is rule  # type: ignore[misc]  # bound at once
+        assert refused(lambda c=content: group.stage(c)) is rule  # type: ignore[misc]  # bound at once
     _, proposed = group.propose(Remove(1), random=os.urandom)
     reference = proposed.reference(group.cipher_suite)
     content = _forged(made, [*_by_value(init), ProposalOrRef.by_reference(reference)])
     assert (
-        _refused(lambda: party.groups[2].stage(content, proposals={reference: proposed}))
+        refused(lambda: party.groups[2].stage(content, proposals={reference: proposed}))
         is Rule.EXTERNAL_COMMIT_REFERENCE
     )
-    assert _refused(lambda: group.stage(_forged(made, _by_value(init), path=False))) is Rule.PATH_REQUIRED
+    assert refused(lambda: group.stage(_forged(made, _by_value(init), path=False))) is Rule.PATH_REQUIRED
 
 
 def test_only_the_own_old_leaf_is_replaced_and_by_a_new_key() -> None:
@@ -258,9 +252,9 @@ def test_only_the_own_old_leaf_is_replaced_and_by_a_new_key() -> None:
     party = found(3)
     group = party.groups[0]
     info = group.group_info(external_pub=True)
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(Invalid) as refusal:
         _join(Client("stranger"), info, proposals=[Remove(1)])
-    assert refused.value.rule is Rule.CREDENTIAL_SUCCESSOR
+    assert refusal.value.rule is Rule.CREDENTIAL_SUCCESSOR
     suite, client = group.cipher_suite, party.clients[1]
     made = _join(client, info, resync=True)
     commit = made.content.content.commit
@@ -270,7 +264,7 @@ def test_only_the_own_old_leaf_is_replaced_and_by_a_new_key() -> None:
     leaf = leaf.sign(suite, client.signature_private_key, group.group_id, 1)
     forged = replace(commit, path=replace(commit.path, leaf_node=leaf))
     content = replace(made.content, content=replace(made.content.content, commit=forged))
-    assert _refused(lambda: group.stage(content)) is Rule.PROPOSAL_UPDATE_KEY
+    assert refused(lambda: group.stage(content)) is Rule.PROPOSAL_UPDATE_KEY
 
 
 def test_what_an_outsider_changes_is_not_verified() -> None:
@@ -284,11 +278,11 @@ def test_what_an_outsider_changes_is_not_verified() -> None:
         group.open_handshake(MLSMessage.of(changed))
     bad = replace(body, auth=replace(body.auth, confirmation_tag=bytes(32)))
     opened = group.open_handshake(MLSMessage.of(bad))
-    assert _refused(lambda: group.stage(opened)) is Rule.CONFIRMATION_TAG
+    assert refused(lambda: group.stage(opened)) is Rule.CONFIRMATION_TAG
     commit = body.content.commit
     assert commit is not None
     without = replace(body, content=replace(body.content, commit=replace(commit, path=None)))
-    assert _refused(lambda: group.open_handshake(MLSMessage.of(without))) is Rule.EXTERNAL_COMMIT_PATH
+    assert refused(lambda: group.open_handshake(MLSMessage.of(without))) is Rule.EXTERNAL_COMMIT_PATH
 
 
 def test_a_kem_output_that_is_none() -> None:

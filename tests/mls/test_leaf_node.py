@@ -19,7 +19,6 @@ from starling.protocol.mls.extension import (
     RequiredCapabilities,
     check_unique,
     find_extension,
-    is_grease,
     with_extension,
 )
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
@@ -230,8 +229,3 @@ def test_extension_lists() -> None:
     assert [e.extension_data for e in changed] == [b"a", b"B", b"c"]
     assert with_extension(extensions, 2, None) == (extensions[0], extensions[2])
     assert with_extension(extensions, 4, b"d")[-1] == Extension(4, b"d")
-
-
-def test_grease() -> None:
-    grease = [value for value in range(2**16) if is_grease(value)]
-    assert grease == [0x0A0A + 0x1010 * step for step in range(15)]

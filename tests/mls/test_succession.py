@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.mls.group_members import Client, Party, found, open_text, receive
+from tests.mls.group_members import Client, Party, found, open_text, receive, refused
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.crypto.secret import Secret
-from starling.protocol.errors import Invalid, Pending, Unsupported, UsageError, VerificationFailed
+from starling.protocol.errors import Pending, Unsupported, UsageError, VerificationFailed
 from starling.protocol.mls.extension import APP_DATA_DICTIONARY, Extension
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_record import GroupRecord
@@ -25,12 +24,6 @@ from starling.protocol.mls.welcome import Welcome, create_welcome, open_group_se
 
 NONCE = b"n" * 32
 EXTENSIONS = (Extension(APP_DATA_DICTIONARY, b"\x00"),)
-
-
-def _refused(attempt: Callable[[], object]) -> object:
-    with pytest.raises(Invalid) as refused:
-        attempt()
-    return refused.value.rule
 
 
 def _keeper(group: Group, limit: int = 8) -> PastEpochs:
@@ -123,7 +116,7 @@ def test_other_usages_are_not_proposed_in_a_group(usage: int) -> None:
     party = found(2)
     psk = PreSharedKey(PreSharedKeyID.resumption(usage, b"group", 1, NONCE))
     assert (
-        _refused(lambda: party.groups[0].commit([psk], psks=lambda psk_id: NONCE, random=os.urandom))
+        refused(lambda: party.groups[0].commit([psk], psks=lambda psk_id: NONCE, random=os.urandom))
         is Rule.PROPOSAL_PSK_USAGE
     )
 
@@ -159,15 +152,15 @@ def test_a_branch_needs_the_group_before_it() -> None:
         _join(made, bundle, party.clients[1], other_psk)
     assert _join(made, bundle, party.clients[1], past)
     other_suite = replace(past, context=replace(past.context, cipher_suite=3))
-    assert _refused(lambda: _join(made, bundle, party.clients[1], other_suite)) is Rule.BRANCH_PARAMETERS
+    assert refused(lambda: _join(made, bundle, party.clients[1], other_suite)) is Rule.BRANCH_PARAMETERS
     without = replace(past, members=past.members[1:])
-    assert _refused(lambda: _join(made, bundle, party.clients[1], without)) is Rule.BRANCH_MEMBERS
+    assert refused(lambda: _join(made, bundle, party.clients[1], without)) is Rule.BRANCH_MEMBERS
 
 
 def test_a_branch_holds_only_members() -> None:
     party = found(2)
     stranger = Client("stranger").bundle()
-    assert _refused(lambda: _branch(party, [stranger])) is Rule.BRANCH_MEMBERS
+    assert refused(lambda: _branch(party, [stranger])) is Rule.BRANCH_MEMBERS
 
 
 # reinitialization
@@ -222,17 +215,17 @@ def test_nothing_is_sent_or_taken_after_a_reinit() -> None:
         lambda: group.propose(Remove(1), random=random),
         group.group_info,
     ):
-        with pytest.raises(UsageError) as refused:
+        with pytest.raises(UsageError) as refusal:
             attempt()
-        assert refused.value.code == "reinitialized"
+        assert refusal.value.code == "reinitialized"
     # A member that goes on all the same.
     record = replace(GroupRecord.decode(party.groups[1].save()), version=1, reinit=None)
     rogue = Group.load(record.encode(), party.groups[1].save_ratchets())
     text = MLSMessage.decode(rogue.protect(b"", random=os.urandom))
     commit = rogue.commit(random=os.urandom)
-    assert _refused(lambda: group.unprotect(text)) is Rule.REINIT_LAST
-    assert _refused(lambda: group.open_handshake(MLSMessage.decode(commit.message))) is Rule.REINIT_LAST
-    assert _refused(lambda: group.stage(commit.content)) is Rule.REINIT_LAST
+    assert refused(lambda: group.unprotect(text)) is Rule.REINIT_LAST
+    assert refused(lambda: group.open_handshake(MLSMessage.decode(commit.message))) is Rule.REINIT_LAST
+    assert refused(lambda: group.stage(commit.content)) is Rule.REINIT_LAST
 
 
 def test_the_reinit_is_saved_with_the_group() -> None:
@@ -248,12 +241,12 @@ def test_all_members_of_the_old_group_are_in_the_new_one() -> None:
     party = _ended()
     successors = [Client(client.name, cipher_suite(3)) for client in party.clients]
     bundles = [client.bundle() for client in successors[1:]]
-    assert _refused(lambda: _reinitialize(party.groups[0], successors[0], bundles[:1])) is Rule.REINIT_MEMBERS
+    assert refused(lambda: _reinitialize(party.groups[0], successors[0], bundles[:1])) is Rule.REINIT_MEMBERS
     made = _reinitialize(party.groups[0], successors[0], bundles)
     past = party.groups[1].past_epoch()
     stranger = Client("stranger").signed_leaf()[0]
     more = replace(past, members=(*past.members, stranger))
-    assert _refused(lambda: _join(made, bundles[0], successors[1], more)) is Rule.REINIT_MEMBERS
+    assert refused(lambda: _join(made, bundles[0], successors[1], more)) is Rule.REINIT_MEMBERS
 
 
 def test_the_new_group_is_what_the_reinit_says() -> None:
@@ -265,17 +258,17 @@ def test_the_new_group_is_what_the_reinit_says() -> None:
     for changes in ({"group_id": b"other"}, {"version": 2}, {"cipher_suite": 1}, {"extensions": ()}):
         other = replace(past, reinit=_reinit(**changes))
         attempt = lambda other=other: _join(made, bundle, successor, other)  # noqa: E731  # bound at once
-        assert _refused(attempt) is Rule.REINIT_PARAMETERS
+        assert refused(attempt) is Rule.REINIT_PARAMETERS
     assert (
-        _refused(lambda: _join(made, bundle, successor, replace(past, reinit=None))) is Rule.REINIT_COMMITTED
+        refused(lambda: _join(made, bundle, successor, replace(past, reinit=None))) is Rule.REINIT_COMMITTED
     )
     assert _join(made, bundle, successor, past).group_id == b"next"
 
 
 def test_what_cannot_be_founded() -> None:
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as refusal:
         _reinitialize(found(1).groups[0], Client("client 0"), [])
-    assert refused.value.code == "not_reinitialized"
+    assert refusal.value.code == "not_reinitialized"
     for reinit in (_reinit(version=2), _reinit(cipher_suite=0x0A0A)):
         with pytest.raises(Unsupported):
             _reinitialize(_ended(1, reinit).groups[0], Client("client 0"), [])
@@ -294,7 +287,7 @@ def test_a_successor_is_joined_in_epoch_one() -> None:
     past = party.groups[0].past_epoch()
     # Usage branch is refused in a commit, so the founder founds again, from a group of epoch 1.
     forged = _forged_add(later, bundle, [psk_id], past)
-    assert _refused(lambda: _join(forged, bundle, party.clients[1], past)) is Rule.SUCCESSOR_EPOCH
+    assert refused(lambda: _join(forged, bundle, party.clients[1], past)) is Rule.SUCCESSOR_EPOCH
 
 
 def test_one_link_to_one_group() -> None:
@@ -307,7 +300,7 @@ def test_one_link_to_one_group() -> None:
         for usage in (ResumptionPSKUsage.BRANCH, ResumptionPSKUsage.REINIT)
     ]
     forged = _forged_add(made.next, bundle, links, past)
-    assert _refused(lambda: _join(forged, bundle, party.clients[1], past)) is Rule.WELCOME_PSKS
+    assert refused(lambda: _join(forged, bundle, party.clients[1], past)) is Rule.WELCOME_PSKS
 
 
 def test_psks_of_a_welcome_are_well_formed() -> None:
@@ -328,7 +321,7 @@ def test_psks_of_a_welcome_are_well_formed() -> None:
     for rule, psk_ids in cases.items():
         forged = _forged_add(made.next, bundle, psk_ids, past)
         attempt = lambda forged=forged: _join(forged, bundle, party.clients[1], past)  # noqa: E731  # bound at once
-        assert _refused(attempt) is rule
+        assert refused(attempt) is rule
 
 
 def _forged_add(

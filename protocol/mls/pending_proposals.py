@@ -1,0 +1,126 @@
+"""Proposals that wait for a commit, and which of them can be committed together (RFC 9420 §12.1, §12.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
+from starling.protocol.mls.apply_proposals import apply_proposals
+from starling.protocol.mls.epoch import Epoch
+from starling.protocol.mls.framing import AuthenticatedContent
+from starling.protocol.mls.proposal import (
+    Add,
+    GroupContextExtensions,
+    PreSharedKey,
+    Proposal,
+    ReInit,
+    SelfRemove,
+    Update,
+)
+from starling.protocol.mls.proposal_list import CommittedProposal, received_proposal, removed_leaf
+from starling.protocol.mls.psk import FindPsk
+
+MAX_PENDING = 1024
+"""How many proposals of one epoch are kept: what comes beyond that waits for the next commit."""
+
+
+class PendingProposals:
+    """The verified proposals of one epoch, by ProposalRef, in the order they came; a new one each epoch."""
+
+    def __init__(self, suite: CipherSuite, limit: int = MAX_PENDING) -> None:
+        self._suite = suite
+        self._limit = limit
+        self._by_reference: dict[bytes, AuthenticatedContent] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_reference)
+
+    def add(self, content: AuthenticatedContent) -> bytes:
+        """Keep a proposal that `open_handshake` or `propose` gave; its ProposalRef (Nh bytes). Raises
+        `Pending` where there are too many already."""
+        if content.content.proposal is None:
+            raise UsageError("only proposals are kept")
+        reference = content.reference(self._suite)
+        if reference not in self._by_reference and len(self._by_reference) >= self._limit:
+            raise Pending("too many proposals wait for a commit")
+        self._by_reference[reference] = content
+        return reference
+
+    @property
+    def received(self) -> Mapping[bytes, AuthenticatedContent]:
+        """What `stage` takes."""
+        return self._by_reference
+
+    @property
+    def contents(self) -> tuple[AuthenticatedContent, ...]:
+        """What `Group.committable` takes."""
+        return tuple(self._by_reference.values())
+
+
+def committable(
+    epoch: Epoch, contents: Sequence[AuthenticatedContent], psks: FindPsk, now: int | None
+) -> tuple[AuthenticatedContent, ...]:
+    """Those of the proposals that we can commit together, in their order.
+
+    Of several for one leaf a SelfRemove goes before a Remove and that before the latest Update; the latest
+    GroupContextExtensions counts; a ReInit only where it is alone. What is invalid is left out.
+    """
+    entries = [(content, received_proposal(content)) for content in contents]
+    chosen = _chosen([entry for _, entry in entries], epoch.own_leaf_index)
+    candidates = [
+        (content, entry)
+        for number, (content, entry) in enumerate(entries)
+        if number in chosen and _has_psk(entry.proposal, psks)
+    ]
+    if _applies(epoch, [entry for _, entry in candidates], now):
+        return tuple(content for content, _ in candidates)
+    kept: list[tuple[AuthenticatedContent, CommittedProposal]] = []
+    for candidate in candidates:
+        if _applies(epoch, [entry for _, entry in (*kept, candidate)], now):
+            kept.append(candidate)
+    return tuple(content for content, _ in kept)
+
+
+def _chosen(entries: Sequence[CommittedProposal], committer: int) -> set[int]:
+    """The places of the proposals that are preferred among those that exclude each other."""
+    best: dict[object, tuple[int, int]] = {}
+    for number, entry in enumerate(entries):
+        key, rank = _rivalry(entry, number)
+        if key != ("leaf", committer) and (key not in best or rank > best[key][0]):
+            best[key] = (rank, number)
+    chosen = {number for _, number in best.values()}
+    others = {number for number in chosen if not isinstance(entries[number].proposal, ReInit)}
+    return others or chosen
+
+
+def _rivalry(entry: CommittedProposal, number: int) -> tuple[object, int]:
+    """A key that excluding proposals share, and a rank among them: the highest and first one counts."""
+    proposal = entry.proposal
+    leaf = removed_leaf(entry)
+    if leaf is not None:
+        return ("leaf", leaf), 2**32 + isinstance(proposal, SelfRemove)
+    if isinstance(proposal, Update):
+        return ("leaf", entry.sender.leaf_index), number
+    if isinstance(proposal, Add):
+        return ("client", proposal.key_package.leaf_node.signature_key), number
+    if isinstance(proposal, PreSharedKey):
+        return ("psk", proposal.psk), number
+    if isinstance(proposal, (GroupContextExtensions, ReInit)):
+        return type(proposal), number
+    return number, number
+
+
+def _has_psk(proposal: Proposal, psks: FindPsk) -> bool:
+    return not isinstance(proposal, PreSharedKey) or psks(proposal.psk) is not None
+
+
+def _applies(epoch: Epoch, entries: Sequence[CommittedProposal], now: int | None) -> bool:
+    own = epoch.own_leaf_index
+    try:
+        apply_proposals(
+            epoch.suite, epoch.context, epoch.tree, own, entries, epoch.rules, has_path=True, now=now
+        )
+    except (ProtocolError, Unsupported):
+        return False
+    return True

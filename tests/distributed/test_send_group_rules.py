@@ -1,0 +1,81 @@
+"""What a send group refuses of all that MLS offers (PROTOCOL X-4, X-9, K-10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.send_group_rules import SendGroupRules
+from starling.protocol.errors import Invalid
+from starling.protocol.mls.framing import Sender
+from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.proposal import (
+    ExternalInit,
+    GroupContextExtensions,
+    PreSharedKey,
+    Proposal,
+    ReInit,
+    SelfRemove,
+)
+from starling.protocol.mls.psk import PreSharedKeyID, ResumptionPSKUsage
+from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.wire_format import ContentType, SenderType
+
+RULES = SendGroupRules(b"u" * 32)
+CONTEXT = GroupContext(1, 1, b"g" * 32, 1, bytes(32), bytes(32), ())
+NONCE = bytes(32)
+
+
+def _check(proposals: Sequence[Proposal], committer: int | None = 0) -> None:
+    RULES.check_proposals(CONTEXT, RatchetTree(), committer, proposals, True)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        Sender(SenderType.NEW_MEMBER_COMMIT),
+        Sender(SenderType.NEW_MEMBER_PROPOSAL),
+        Sender(SenderType.EXTERNAL, None, 0),
+        Sender.member(1),
+    ],
+)
+@pytest.mark.parametrize("content_type", [ContentType.PROPOSAL, ContentType.COMMIT])
+def test_nobody_but_the_owner_speaks(sender: Sender, content_type: int) -> None:
+    with pytest.raises(Invalid) as refused:
+        RULES.check_sender(sender, content_type)
+    assert refused.value.rule is Rule.SENDER_NOT_OWNER
+
+
+@pytest.mark.parametrize("committer", [None, 1])
+def test_nobody_but_the_owner_commits(committer: int | None) -> None:
+    with pytest.raises(Invalid) as refused:
+        _check([ExternalInit(b"")], committer)
+    assert refused.value.rule is Rule.SENDER_NOT_OWNER
+
+
+@pytest.mark.parametrize(
+    "proposal",
+    [ExternalInit(b""), ReInit(b"", 1, 1, ()), GroupContextExtensions(()), SelfRemove()],
+    ids=lambda proposal: type(proposal).__name__,
+)
+def test_proposals_that_send_groups_do_not_use(proposal: Proposal) -> None:
+    with pytest.raises(Invalid) as refused:
+        _check([proposal])
+    assert refused.value.rule is Rule.COMMIT_PROPOSALS
+
+
+@pytest.mark.parametrize(
+    "psk_id",
+    [
+        PreSharedKeyID.resumption(ResumptionPSKUsage.APPLICATION, b"g" * 32, 0, NONCE),
+        PreSharedKeyID.resumption(ResumptionPSKUsage.BRANCH, b"g" * 32, 0, NONCE),
+        PreSharedKeyID.application(0x8123, b"id", NONCE),
+    ],
+    ids=["resumption", "branch", "application"],
+)
+def test_psks_that_are_no_imports(psk_id: PreSharedKeyID) -> None:
+    with pytest.raises(Invalid) as refused:
+        _check([PreSharedKey(psk_id)])
+    assert refused.value.rule is Rule.PSK_TYPE

@@ -10,8 +10,10 @@ from starling.protocol.mls.client import Client
 from starling.protocol.mls.components import AppDataDictionary
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import Extension, RequiredCapabilities
+from starling.protocol.mls.external_proposal import propose_as_external_sender, propose_own_add
 from starling.protocol.mls.external_sender import ExternalSender, ExternalSenders
 from starling.protocol.mls.framing import AuthenticatedContent
+from starling.protocol.mls.grease import grease_capabilities, grease_extensions, grease_leaf
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.group_changes import CommitResult, StagedCommit
 from starling.protocol.mls.group_context import GroupContext
@@ -22,6 +24,7 @@ from starling.protocol.mls.key_schedule import KeySchedule
 from starling.protocol.mls.leaf_node import LeafNode, Lifetime
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.past_epochs import PastEpoch, PastEpochs
+from starling.protocol.mls.pending_proposals import PendingProposals
 from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
@@ -73,6 +76,7 @@ __all__ = [
     "MLSMessage",
     "PastEpoch",
     "PastEpochs",
+    "PendingProposals",
     "PreSharedKey",
     "PreSharedKeyID",
     "Proposal",
@@ -87,4 +91,9 @@ __all__ = [
     "Update",
     "Welcome",
     "WireFormat",
+    "grease_capabilities",
+    "grease_extensions",
+    "grease_leaf",
+    "propose_as_external_sender",
+    "propose_own_add",
 ]

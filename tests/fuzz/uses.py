@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from starling.protocol.extensions.safe_aad import read_safe_aad
 from tests.mls.group_members import Client
 
 from starling.protocol.crypto.cipher_suite import cipher_suite

@@ -26,6 +26,9 @@ type, or `Proposal.encode(value)` and `Proposal.decode(data)` alone. A tag that 
 `Unsupported`, since its body has no known length, or `DecodeError` with `extensible=False`.
 `Select.register` adds an alternative.
 
+A structure whose wire form is hashed, signed or passed on derives from `Remembered`: what was decoded is not
+encoded again.
+
 A class with an unusual layout overrides `write(self, out)` and `read(cls, reader)`.
 """
 
@@ -443,3 +446,39 @@ class Struct:
         value = cls.read(reader)
         reader.finish()
         return value
+
+
+class Remembered(Struct):
+    """A structure that keeps its wire form once that is known: the bytes that it was read from, or that were
+    written first. Decoding is strict, so both are the same."""
+
+    __slots__ = ("_wire_form",)
+    _wire_form: bytes
+
+    def encode(self) -> bytes:
+        try:
+            return self._wire_form
+        except AttributeError:
+            out = bytearray()
+            _struct_codec(type(self)).write(self, out)
+            return self._remember(bytes(out))
+
+    def write(self, out: bytearray) -> None:
+        out += self.encode()
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        start = reader.position
+        value = typing.cast("Self", _struct_codec(cls).read(reader))
+        value._remember(reader.data[start : reader.position])
+        return value
+
+    def _remember(self, wire_form: bytes) -> bytes:
+        object.__setattr__(self, "_wire_form", wire_form)
+        return wire_form
+
+
+def before_signature(signed: Struct, signature: bytes) -> bytes:
+    """The wire form of a structure without its last field, the signature: what is signed starts with it."""
+    encoded = signed.encode()
+    return encoded[: len(encoded) - len(encode_opaque(signature))]

@@ -98,16 +98,14 @@ def apply_proposals(
             _check_successor(before.leaf(entry.sender.leaf_index or 0), entry.proposal.leaf_node, rules)
     for leaf_index in removed:
         tree = tree.with_leaf_removed(leaf_index)
-    added: dict[int, KeyPackage] = {}
-    for entry in proposals:
-        if isinstance(entry.proposal, Add):
-            key_package = entry.proposal.key_package
-            key_package.validate(suite, now)
-            if required is not None:
-                key_package.leaf_node.check_required(required)
-            rules.validate_leaf(key_package.leaf_node, context)
-            tree, leaf_index = tree.with_leaf_added(key_package.leaf_node)
-            added[leaf_index] = key_package
+    packages = [entry.proposal.key_package for entry in proposals if isinstance(entry.proposal, Add)]
+    for key_package in packages:
+        key_package.validate(suite, now)
+        if required is not None:
+            key_package.leaf_node.check_required(required)
+        rules.validate_leaf(key_package.leaf_node, context)
+    tree, new_leaves = tree.with_leaves_added([key_package.leaf_node for key_package in packages])
+    added = dict(zip(new_leaves, packages, strict=True))
     for entry in proposals:
         if isinstance(entry.proposal, AppEphemeral):
             rules.app_ephemeral(entry.proposal.component_id, entry.proposal.data)

@@ -8,7 +8,7 @@ from typing import Annotated
 from starling.protocol.errors import DecodeError
 from starling.protocol.mls.proposal import Proposal, ProposalField
 from starling.protocol.mls.update_path import UpdatePath
-from starling.protocol.wire import Reader, Struct, Vector, When, opaque, uint8
+from starling.protocol.wire import Reader, Remembered, Struct, Vector, When, opaque, uint8
 
 BY_VALUE = 1
 BY_REFERENCE = 2
@@ -39,7 +39,7 @@ class ProposalOrRef(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Commit(Struct):
+class Commit(Remembered):
     """`path` is None for a commit that changes no keys of its committer."""
 
     proposals: Vector[ProposalOrRef]

@@ -11,7 +11,17 @@ from starling.protocol.errors import DecodeError
 from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.proposal import Proposal, ProposalField
 from starling.protocol.mls.wire_format import MLS10, ContentType, SenderType
-from starling.protocol.wire import Reader, Struct, When, encode_opaque, opaque, uint8, uint32, uint64
+from starling.protocol.wire import (
+    Reader,
+    Remembered,
+    Struct,
+    When,
+    encode_opaque,
+    opaque,
+    uint8,
+    uint32,
+    uint64,
+)
 
 _LABEL = "FramedContentTBS"
 
@@ -37,7 +47,7 @@ class Sender(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class FramedContent(Struct):
+class FramedContent(Remembered):
     """Exactly one of `application_data`, `proposal` and `commit` is there, as `content_type` says."""
 
     group_id: opaque

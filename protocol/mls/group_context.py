@@ -12,11 +12,11 @@ from starling.protocol.mls.extension import (
     find_extension,
 )
 from starling.protocol.mls.wire_format import MLS10
-from starling.protocol.wire import Reader, Struct, Vector, opaque, uint16, uint64
+from starling.protocol.wire import Reader, Remembered, Vector, opaque, uint16, uint64
 
 
 @dataclass(frozen=True, slots=True)
-class GroupContext(Struct):
+class GroupContext(Remembered):
     """`tree_hash` and `confirmed_transcript_hash` are Nh bytes, the latter empty in epoch 0."""
 
     version: uint16

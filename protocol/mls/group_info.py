@@ -8,13 +8,13 @@ from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.group_context import GroupContext
-from starling.protocol.wire import Struct, Vector, opaque, uint32
+from starling.protocol.wire import Remembered, Vector, before_signature, opaque, uint32
 
 _LABEL = "GroupInfoTBS"
 
 
 @dataclass(frozen=True, slots=True)
-class GroupInfo(Struct):
+class GroupInfo(Remembered):
     """`signer` is the leaf index of the member that signed."""
 
     group_context: GroupContext
@@ -25,7 +25,7 @@ class GroupInfo(Struct):
 
     def to_be_signed(self) -> bytes:
         """GroupInfoTBS."""
-        return replace(self, signature=b"").encode()[:-1]
+        return before_signature(self, self.signature)
 
     def sign(self, suite: CipherSuite, signature_private_key: PrivateKey) -> GroupInfo:
         """The GroupInfo with its signature."""

@@ -12,11 +12,11 @@ from starling.protocol.mls.components import LAST_RESORT_KEY_PACKAGE, read_compo
 from starling.protocol.mls.extension import Extension, check_unique
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.rules import Rule
-from starling.protocol.wire import Struct, Vector, opaque, uint16
+from starling.protocol.wire import Remembered, Vector, before_signature, opaque, uint16
 
 
 @dataclass(frozen=True, slots=True)
-class KeyPackage(Struct):
+class KeyPackage(Remembered):
     version: uint16
     cipher_suite: uint16
     init_key: opaque
@@ -32,7 +32,7 @@ class KeyPackage(Struct):
 
     def to_be_signed(self) -> bytes:
         """KeyPackageTBS."""
-        return replace(self, signature=b"").encode()[:-1]
+        return before_signature(self, self.signature)
 
     def sign(self, signature_private_key: bytes) -> KeyPackage:
         """The key package with its signature; the leaf is signed already."""

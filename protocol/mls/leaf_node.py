@@ -14,7 +14,17 @@ from starling.protocol.mls.components import read_dictionary
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import DEFAULT_TYPES, Extension, RequiredCapabilities, check_unique
 from starling.protocol.mls.rules import Rule
-from starling.protocol.wire import Struct, Vector, When, encode_opaque, opaque, uint8, uint64
+from starling.protocol.wire import (
+    Remembered,
+    Struct,
+    Vector,
+    When,
+    before_signature,
+    encode_opaque,
+    opaque,
+    uint8,
+    uint64,
+)
 
 KEY_PACKAGE = 1
 UPDATE = 2
@@ -41,7 +51,7 @@ class Lifetime(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class LeafNode(Struct):
+class LeafNode(Remembered):
     """A leaf: `lifetime` where the source is key_package (1), `parent_hash` where it is commit (3)."""
 
     node_type: ClassVar[int] = 1
@@ -58,7 +68,7 @@ class LeafNode(Struct):
 
     def to_be_signed(self, group_id: bytes | None, leaf_index: int | None) -> bytes:
         """LeafNodeTBS: group id and leaf index belong to the sources update and commit."""
-        signed = replace(self, signature=b"").encode()[:-1]
+        signed = before_signature(self, self.signature)
         if self.leaf_node_source in (UPDATE, COMMIT):
             if group_id is None or leaf_index is None:
                 raise UsageError("a leaf of source update or commit is signed for its group and place")

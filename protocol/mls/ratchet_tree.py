@@ -6,7 +6,7 @@ hashes that the change left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -85,33 +85,58 @@ class RatchetTree:
 
     def with_nodes(self, changes: Mapping[int, Node | None]) -> RatchetTree:
         """The tree with these nodes replaced."""
+        if not changes:
+            return self
         nodes = list(self.nodes)
-        stale: set[int] = set()
+        hashes = dict(self.hashes)
+        top = self.root
         for index, node in changes.items():
             nodes[index] = node
-            stale.add(index)
-            stale.update(tree_math.direct_path(index, self.leaf_count))
-        kept = {index: value for index, value in self.hashes.items() if index not in stale}
-        return RatchetTree(tuple(nodes), kept)
+            above = index
+            # Above a subtree whose hash is not known no hash is known either.
+            while hashes.pop(above, None) is not None and above != top:
+                above = tree_math.parent_in_any(above)
+        return RatchetTree(tuple(nodes), hashes)
 
     def with_free_leaf(self) -> tuple[RatchetTree, int]:
         """The tree, doubled where it is full, and the index of its leftmost blank leaf (§7.7)."""
         index = next((i for i in range(self.leaf_count) if self.nodes[2 * i] is None), self.leaf_count)
         if index < self.leaf_count:
             return self, index
-        size = tree_math.node_width(max(1, 2 * self.leaf_count) if self.leaf_count else 1)
+        return self._doubled(), index
+
+    def _doubled(self) -> RatchetTree:
+        """The tree with as many blank leaves again; one of one leaf where it was empty."""
+        size = tree_math.node_width(2 * self.leaf_count or 1)
         padding: tuple[Node | None, ...] = (None,) * (size - len(self.nodes))
-        return RatchetTree(self.nodes + padding, self.hashes), index
+        return RatchetTree(self.nodes + padding, self.hashes)
 
     def with_leaf_added(self, leaf: LeafNode) -> tuple[RatchetTree, int]:
         """The new leaf at the leftmost blank place, the tree doubled where there is none (§7.7)."""
-        tree, index = self.with_free_leaf()
-        changes: dict[int, Node | None] = {2 * index: leaf}
-        for above in tree_math.direct_path(2 * index, tree.leaf_count):
+        tree, (index,) = self.with_leaves_added((leaf,))
+        return tree, index
+
+    def with_leaves_added(self, leaves: Sequence[LeafNode]) -> tuple[RatchetTree, tuple[int, ...]]:
+        """The new leaves, one after the other, each at the leftmost blank place; and their leaf indexes."""
+        tree = self
+        free = [index for index, leaf in enumerate(self.nodes[::2]) if leaf is None]
+        while len(free) < len(leaves):
+            full = tree.leaf_count
+            tree = tree._doubled()
+            free.extend(range(full, tree.leaf_count))
+        added = tuple(free[: len(leaves)])
+        changes: dict[int, Node | None] = {}
+        unmerged: dict[int, list[int]] = {}
+        for index, leaf in zip(added, leaves, strict=True):
+            changes[2 * index] = leaf
+            for above in tree_math.direct_path(2 * index, tree.leaf_count):
+                if tree.nodes[above] is not None:
+                    unmerged.setdefault(above, []).append(index)
+        for above, fresh in unmerged.items():
             node = tree.parent_node(above)
-            if node is not None:
-                changes[above] = replace(node, unmerged_leaves=tuple(sorted((*node.unmerged_leaves, index))))
-        return tree.with_nodes(changes), index
+            assert node is not None
+            changes[above] = replace(node, unmerged_leaves=tuple(sorted((*node.unmerged_leaves, *fresh))))
+        return tree.with_nodes(changes), added
 
     def with_leaf_updated(self, leaf_index: int, leaf: LeafNode) -> RatchetTree:
         """The leaf replaced and its direct path blanked (§12.1.2)."""
@@ -146,10 +171,19 @@ class RatchetTree:
             return [node_index]
         if isinstance(node, ParentNode):
             return [node_index, *(2 * leaf for leaf in node.unmerged_leaves)]
-        left, right = tree_math.left(node_index), tree_math.right(node_index)
-        if left is None or right is None:
-            return []
-        return self.resolution(left) + self.resolution(right)
+        reach = (1 << tree_math.level(node_index)) - 1
+        first, last = node_index - reach, node_index + reach
+        if not any(
+            self.nodes[first + 1 : last : 2]
+        ):  # no inner node, as in most of a tree that one member made
+            return [index for index in range(first, last + 1, 2) if self.nodes[index] is not None]
+        half = (reach + 1) // 2
+        return self.resolution(node_index - half) + self.resolution(node_index + half)
+
+    def has_members(self, node_index: int) -> bool:
+        """Whether the resolution of a subtree is not empty: whether it has any node at all."""
+        reach = (1 << tree_math.level(node_index)) - 1
+        return any(self.nodes[node_index - reach : node_index + reach + 1])
 
     def filtered_direct_path(self, leaf_index: int) -> list[tuple[int, int]]:
         """The direct path without the nodes whose copath child has an empty resolution, as pairs
@@ -157,7 +191,7 @@ class RatchetTree:
         node = 2 * leaf_index
         above = tree_math.direct_path(node, self.leaf_count)
         beside = tree_math.copath(node, self.leaf_count)
-        return [(p, c) for p, c in zip(above, beside, strict=True) if self.resolution(c)]
+        return [(p, c) for p, c in zip(above, beside, strict=True) if self.has_members(c)]
 
     def encryption_key(self, node_index: int) -> bytes:
         """The public key of a non-blank node."""

@@ -32,11 +32,13 @@ def right(node: int) -> int | None:
 
 def parent(node: int, leaf_count: int) -> int | None:
     """The parent, None for the root."""
-    if node == root(leaf_count):
-        return None
-    k = level(node)
-    bit = (node >> (k + 1)) & 1
-    return (node | (1 << k)) ^ (bit << (k + 1))
+    return None if node == root(leaf_count) else parent_in_any(node)
+
+
+def parent_in_any(node: int) -> int:
+    """The parent in every tree of which the node is not the root."""
+    lowest_zero = ~node & (node + 1)
+    return (node | lowest_zero) & ~(lowest_zero << 1)
 
 
 def sibling(node: int, leaf_count: int) -> int | None:
@@ -50,10 +52,10 @@ def sibling(node: int, leaf_count: int) -> int | None:
 def direct_path(node: int, leaf_count: int) -> list[int]:
     """The ancestors of a node from its parent to the root."""
     path = []
-    above = parent(node, leaf_count)
-    while above is not None:
-        path.append(above)
-        above = parent(above, leaf_count)
+    top = root(leaf_count)
+    while node != top:
+        node = parent_in_any(node)
+        path.append(node)
     return path
 
 

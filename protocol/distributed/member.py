@@ -286,7 +286,7 @@ def build_key_package(
 ) -> KeyPackageBundle:
     """A KeyPackage of a member, with `ticket_proof` where a ticket is given.
 
-    It is marked as a last resort (extensions draft §5.3): every owner adds the member by the same one.
+    It is marked as a last resort (extensions draft §6.4): every owner adds the member by the same one.
     """
     init_private_key, init_key = cipher_suite.hpke_generate(random)
     encryption_private_key, encryption_key = cipher_suite.hpke_generate(random)

@@ -7,7 +7,8 @@ groups, `Group` is one epoch as a member sees it, `MLSMessage` is what travels. 
 
 from starling.protocol.mls.capabilities import Capabilities
 from starling.protocol.mls.client import Client
-from starling.protocol.mls.components import AppDataDictionary
+from starling.protocol.mls.components import AppDataDictionary, ComponentsList
+from starling.protocol.mls.content_media_types import ApplicationFraming, MediaType, MediaTypeList
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import Extension, RequiredCapabilities
 from starling.protocol.mls.external_proposal import propose_as_external_sender, propose_own_add
@@ -23,6 +24,7 @@ from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.key_schedule import KeySchedule
 from starling.protocol.mls.leaf_node import LeafNode, Lifetime
 from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.negotiation import WireFormats
 from starling.protocol.mls.past_epochs import PastEpoch, PastEpochs
 from starling.protocol.mls.pending_proposals import PendingProposals
 from starling.protocol.mls.proposal import (
@@ -43,6 +45,7 @@ from starling.protocol.mls.protection import ApplicationMessage
 from starling.protocol.mls.psk import PreSharedKeyID
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.safe_aad import SafeAAD
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
 
@@ -51,11 +54,13 @@ __all__ = [
     "AppDataDictionary",
     "AppDataUpdate",
     "AppEphemeral",
+    "ApplicationFraming",
     "ApplicationMessage",
     "AuthenticatedContent",
     "Capabilities",
     "Client",
     "CommitResult",
+    "ComponentsList",
     "ContentType",
     "Credential",
     "CustomProposal",
@@ -74,6 +79,8 @@ __all__ = [
     "LeafNode",
     "Lifetime",
     "MLSMessage",
+    "MediaType",
+    "MediaTypeList",
     "PastEpoch",
     "PastEpochs",
     "PendingProposals",
@@ -85,12 +92,14 @@ __all__ = [
     "Remove",
     "RequiredCapabilities",
     "Rule",
+    "SafeAAD",
     "SelfRemove",
     "SenderType",
     "StagedCommit",
     "Update",
     "Welcome",
     "WireFormat",
+    "WireFormats",
     "grease_capabilities",
     "grease_extensions",
     "grease_leaf",

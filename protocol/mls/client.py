@@ -34,12 +34,16 @@ class Client:
         *,
         extensions: tuple[int, ...] = (),
         proposals: tuple[int, ...] = (),
+        credentials: tuple[int, ...] = (),
+        signature_private_key: bytes | None = None,
         random: Callable[[int], bytes],
     ) -> Client:
-        """A client with a new signature key that supports the suite, the credential's type, and the named
-        extension and proposal types besides the default ones."""
-        private_key, public_key = cipher_suite.signature_generate(random)
-        types = (credential.credential_type,)
+        """A client that supports the suite, the type of its credential, and the named extension, proposal and
+        credential types besides. It has a new signature key, unless there is one already, as with an X.509
+        credential."""
+        private_key = signature_private_key or cipher_suite.signature_generate(random)[0]
+        public_key = cipher_suite.signature_public_key(private_key)
+        types = tuple(dict.fromkeys((credential.credential_type, *credentials)))
         capabilities = Capabilities((MLS10,), (cipher_suite.id,), extensions, proposals, types)
         return cls(cipher_suite, credential, capabilities, public_key, private_key)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from tests.mls.certificates import issue, new_key
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, cipher_suite
 from starling.protocol.errors import Invalid
@@ -31,6 +32,17 @@ def test_what_a_client_makes_is_valid_for_as_long_as_it_says(suite_id: int) -> N
     with pytest.raises(Invalid) as refused:
         group.commit([Add(late.key_package)], now=NOW + 61_000, random=os.urandom)
     assert refused.value.rule is Rule.LEAF_NODE_LIFETIME
+
+
+def test_a_client_with_a_certificate_keeps_its_key() -> None:
+    key = new_key()
+    credential = Credential.x509([issue("alice", key).der])
+    seed = key.private_bytes_raw()
+    client = Client.generate(cipher_suite(1), credential, signature_private_key=seed, random=os.urandom)
+    assert client.signature_private_key == seed and client.capabilities.credentials[0] == 2
+    client.key_package(Lifetime.starting(NOW, 60), random=os.urandom).key_package.validate(
+        client.cipher_suite
+    )
 
 
 def test_private_keys_do_not_show() -> None:

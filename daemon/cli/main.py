@@ -36,6 +36,7 @@ Command = Callable[[Client, argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    _open_closed_streams()
     parser = _parser()
     args, further = parser.parse_known_args(argv)
     is_send = getattr(args, "run", None) is commands.send
@@ -74,6 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_ERROR
     except KeyboardInterrupt:
         return 130
+
+
+def _open_closed_streams() -> None:
+    """Put nothing where the caller closed a standard stream: else the next file that is opened would be it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest free descriptor, which is this one.
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115
 
 
 def _run_node(args: argparse.Namespace, paths: Paths) -> int:

@@ -67,9 +67,14 @@ def daemon(paths: Paths, args: Namespace) -> int:
     def ask_passphrase() -> str:
         return _known_passphrase(args)
 
+    # Before trio opens descriptors of its own.
+    descriptors = _take_standard_descriptors() if args.stdio else None
+
     async def main() -> None:
         async with AsyncExitStack() as stack:
-            stdio = await stack.enter_async_context(_standard_streams()) if args.stdio else None
+            stdio = None
+            if descriptors is not None:
+                stdio = await stack.enter_async_context(_stream(*descriptors))
             await app.run(paths, config, ready=ready, load=_load, ask_passphrase=ask_passphrase, stdio=stdio)
 
     trio.run(main)
@@ -125,10 +130,15 @@ def _load() -> None:
         patience.cancel()
 
 
-def _standard_streams() -> trio.abc.Stream:
+def _take_standard_descriptors() -> tuple[int, int]:
     """Standard input and output for a client alone: what else is printed, the ready line too, goes to the log."""
-    streams: trio.abc.Stream = trio.StapledStream(
-        trio.lowlevel.FdStream(os.dup(1)), trio.lowlevel.FdStream(os.dup(0))
-    )
+    taken = os.dup(0), os.dup(1)
     os.dup2(2, 1)
-    return streams
+    return taken
+
+
+def _stream(reading: int, writing: int) -> trio.abc.Stream:
+    stream: trio.abc.Stream = trio.StapledStream(
+        trio.lowlevel.FdStream(writing), trio.lowlevel.FdStream(reading)
+    )
+    return stream

@@ -360,7 +360,7 @@ class Engine:
         Such a node was perhaps put back to an old state: what it sends may be readable by nobody.
         """
         universe = self._universes.get(universe_id)
-        return universe is not None and bool(universe.suspected)
+        return universe is not None and universe.rollback_suspected
 
     def peers(self) -> list[Mapping[str, Any]]:
         """The connected peers, and the members that they are."""

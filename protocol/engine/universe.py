@@ -149,6 +149,11 @@ class Universe:
         """Whether this node is a member: neither still joining nor removed."""
         return self.joining is None and not self.removed
 
+    @property
+    def rollback_suspected(self) -> bool:
+        """Whether a member named, or proved, an epoch or commit of the own group that this node does not know."""
+        return bool(self.suspected or self.rollbacks)
+
     # who is who
 
     @property

@@ -30,7 +30,7 @@ def universe_view(universe: Universe) -> View:
         "waiting": len(universe.waiting),
         "frames": sum(len(group.log) for group in universe.groups.values()),
         "converged": active and is_converged(universe),
-        "rollback_suspected": bool(universe.suspected),
+        "rollback_suspected": universe.rollback_suspected,
         "refused": dict(universe.refused),
     }
 

@@ -292,6 +292,18 @@ def test_defaults_of_the_command_line_are_those_of_the_socket() -> None:
         assert float(given.rstrip("h")) * per_unit == known.default, (command, option)
 
 
+def test_closed_standard_streams_are_as_good_as_empty_ones(tmp_path: Path) -> None:
+    told = {"state": "sent", "recipients": 2, "epoch": 3, "id": "ab" * 16}
+    with scripted(tmp_path / "home", always(told)) as served:
+        for closed, code in ((">&-", 0), ("<&-", 2), ("<&- >&- 2>&-", 2)):
+            # Nothing comes from a closed input, which is refused as an empty message.
+            words = "hello" if "<" not in closed else "-"
+            command = f"{' '.join(MAIN)} --home {tmp_path / 'home'} send lab {words} {closed}"
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30)
+            assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert [params["body"] for params in served.calls("message.send")] == ["hello"]
+
+
 # the rest
 
 

@@ -160,3 +160,14 @@ def test_the_real_daemon_on_standard_input_and_output(tmp_path: Path, framing: s
     assert json.loads(hello)["result"]["profile"]["name"] == "Ann"
     answer = json.loads(rest) if framing == "json" else msgpack.unpackb(rest[4:])
     assert answer == {"jsonrpc": "2.0", "id": 1, "result": {"pong": True}}
+
+
+def test_the_real_daemon_with_closed_standard_streams(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    base = [sys.executable, "-m", "starling.daemon.cli.main", "--home", str(home)]
+    subprocess.run([*base, "init", "--name", "Ann"], check=True, capture_output=True)
+    (home / "starling.toml").write_text("[network]\nlisten = []\nmdns = false\n")
+    command = f"{' '.join(base)} daemon --stdio <&- >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "ready socket=" in done.stderr and "Traceback" not in done.stderr

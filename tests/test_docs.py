@@ -156,7 +156,11 @@ def test_the_tutorial_and_the_words_name_public_names_alone() -> None:
 
 
 def _reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("socket_reference", DOCS / "socket_reference.py")
+    return _generator("socket_reference")
+
+
+def _generator(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -168,6 +172,13 @@ def test_the_methods_of_the_socket_are_all_described() -> None:
     assert text == _reference().page(text), "run: .venv/bin/python docs/socket_reference.py"
     assert all(f"### `{name}`" in text for name in METHODS)
     assert (DOCS / "openrpc.json").read_text() == _reference().openrpc(), "the same command writes it"
+
+
+def test_every_clause_of_mls_is_checked_and_has_a_test() -> None:
+    clauses = _generator("mls_clauses")
+    assert not clauses.unchecked() and not clauses.untested()
+    text = (DOCS / "mls_clauses.md").read_text()
+    assert text == clauses.page(), "run: .venv/bin/python docs/mls_clauses.py"
 
 
 def test_requests_on_the_socket_page_are_valid() -> None:

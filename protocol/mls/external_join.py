@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
-from starling.protocol.errors import Invalid, UsageError
+from starling.protocol.errors import Invalid, Unsupported, UsageError
 from starling.protocol.mls import framing
 from starling.protocol.mls.apply_proposals import apply_proposals, check_committer_leaf, check_new_tree
 from starling.protocol.mls.commit import Commit, ProposalOrRef
@@ -64,6 +64,8 @@ def join_by_external_commit(
     PSK, `UsageError` where a resync finds no old leaf."""
     context, rules, signing = info.group_context, options.rules, options.signature_private_key
     suite = cipher_suite(context.cipher_suite)
+    if suite.id not in options.leaf_node.capabilities.cipher_suites:
+        raise Unsupported(f"our leaf does not support the group's cipher suite {suite.id}")
     new_leaf = replace(options.leaf_node, signature_key=suite.signature_public_key(signing))
     parent_tree = validate_group_info(suite, info, options.ratchet_tree, new_leaf.capabilities, rules)
     if uses_safe_aad(context.extensions):

@@ -156,10 +156,7 @@ def open_handshake(epoch: Epoch, message: MLSMessage) -> AuthenticatedContent:
     if isinstance(body, PrivateMessage):
         if body.content_type == ContentType.APPLICATION:
             raise Invalid(Rule.CONTENT_TYPE)
-        content = _open_private(epoch, message)[1]
-        if isinstance(content.content.proposal, SelfRemove):
-            raise Invalid(Rule.SELF_REMOVE_PUBLIC)
-        return content
+        return _open_private(epoch, message)[1]
     if not isinstance(body, PublicMessage):
         raise Invalid(Rule.CONTENT_TYPE)
     return _open_public(epoch, body)
@@ -180,6 +177,8 @@ def _open_private(epoch: Epoch, message: MLSMessage) -> tuple[SenderData, Authen
     assert leaf is not None
     framing.verify(epoch.suite, leaf.signature_key, tbs, content.auth.signature)
     _check_framing(epoch, content.content)
+    if isinstance(content.content.proposal, SelfRemove):
+        raise Invalid(Rule.SELF_REMOVE_PUBLIC)
     ratchet.consume(sender.generation)
     return sender, content
 

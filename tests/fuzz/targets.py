@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.fuzz import packed_target, wire_target
+from tests.fuzz import group_target, packed_target, wire_target
 
 Target = Callable[[random.Random], int]
 
 TARGETS: dict[str, Target] = {
     "wire": wire_target.run,
     "packed": packed_target.run,
+    "groups": group_target.run,
 }

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fuzz import findings, packed_target, wire_target
+from tests.fuzz import findings, group_target, packed_target, wire_target
 from tests.fuzz.corpus import entries, keep, replay
 from tests.fuzz.findings import Finding
+from tests.fuzz.live_group import LiveGroup, check_agreement
 from tests.fuzz.session import Session
 
+from starling.protocol.mls.ratchet import MessageKey, Ratchet
 from starling.protocol.wire import Reader, Struct, opaque, uint16, uint32
 
 SEED = "tests"
@@ -137,3 +140,32 @@ def test_a_session_is_the_same_for_one_seed() -> None:
         rng = random.Random(SEED)
         seen.append([wire_target.run(rng) for _ in range(20)] + [rng.getrandbits(32)])
     assert seen[0] == seen[1]
+
+
+def test_live_groups_with_hostile_members() -> None:
+    inputs = [group_target.run(random.Random(f"{SEED} {number}")) for number in range(4)]
+    assert all(inputs)
+
+
+def test_a_changed_group_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ratchet that moves before the signature is verified: a refused message would burn a generation."""
+    monkeypatch.setattr(Ratchet, "peek", _greedy_peek(Ratchet.peek))
+    with pytest.raises(Finding, match="refused and has changed the group"):
+        for number in range(20):
+            group_target.run(random.Random(f"{SEED} {number}"))
+
+
+def _greedy_peek(peek: Callable[[Ratchet, int], MessageKey]) -> Callable[[Ratchet, int], MessageKey]:
+    def moving(ratchet: Ratchet, generation: int) -> MessageKey:
+        key = peek(ratchet, generation)
+        ratchet._generation = max(ratchet._generation, 1)
+        return key
+
+    return moving
+
+
+def test_members_that_disagree_are_found() -> None:
+    live = LiveGroup(random.Random(SEED))
+    other = LiveGroup(random.Random(f"{SEED} other"))
+    with pytest.raises(Finding, match="different epochs"):
+        check_agreement([live.members[0].group, other.members[0].group])

@@ -10,7 +10,14 @@ import pytest
 from tests.mls.group_members import Client, OwnerRules, Party, found, open_text, receive, refused
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
-from starling.protocol.errors import DecodeError, Invalid, Pending, UsageError, VerificationFailed
+from starling.protocol.errors import (
+    DecodeError,
+    Invalid,
+    Pending,
+    Unsupported,
+    UsageError,
+    VerificationFailed,
+)
 from starling.protocol.mls import framing
 from starling.protocol.mls.commit import Commit, ProposalOrRef
 from starling.protocol.mls.extension import EXTERNAL_PUB, Extension, with_extension
@@ -174,6 +181,15 @@ def test_a_group_info_without_external_pub_or_with_a_bad_one() -> None:
     made = _join(Client("newcomer"), replace(good, extensions=other).sign(group.cipher_suite, signing))
     opened = group.open_handshake(MLSMessage.decode(made.message))
     assert refused(lambda: group.stage(opened)) is Rule.CONFIRMATION_TAG
+
+
+def test_a_group_info_of_a_suite_that_the_newcomer_lacks_is_unsupported() -> None:
+    party = found(2, suite=2)
+    newcomer = Client("newcomer", CIPHER_SUITES[2])
+    info = party.groups[0].group_info(external_pub=True)
+    context = replace(info.group_context, cipher_suite=5)
+    with pytest.raises(Unsupported):
+        _join(newcomer, replace(info, group_context=context))
 
 
 def test_a_superseded_epoch_is_not_joined() -> None:

@@ -150,7 +150,10 @@ def test_it_is_public_and_committed_by_reference(party: Party) -> None:
     signature = sign_content(sender, private.wire_format, private.content)
     signed = replace(private, auth=framing.FramedContentAuthData(signature))
     message = MLSMessage.decode(protect_handshake(sender, signed, None, 0, os.urandom))
+    receiver._epoch.secret_tree.handshake(1)
+    before = receiver.save_ratchets()
     assert refused(lambda: receiver.open_handshake(message)) is Rule.SELF_REMOVE_PUBLIC
+    assert receiver.save_ratchets() == before, "a refused message burns no generation"
 
 
 def test_it_is_of_a_member_and_not_of_the_committer(party: Party) -> None:

@@ -1,0 +1,324 @@
+"""A group that lives: members that propose, commit, join, leave and talk by the library's own doors.
+
+What the library itself makes, the library must take, and all must agree; `LiveGroup` checks it at every step.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fuzz.findings import REFUSALS, Finding
+from tests.mls.group_members import COMPONENT, Client, ComponentRules, OwnerRules, Randomness, dictionary
+
+from starling.protocol.crypto.cipher_suite import cipher_suite
+from starling.protocol.errors import UsageError
+from starling.protocol.mls.credential import Credential
+from starling.protocol.mls.extension import (
+    APP_DATA_DICTIONARY,
+    EXTERNAL_SENDERS,
+    REQUIRED_CAPABILITIES,
+    Extension,
+    RequiredCapabilities,
+)
+from starling.protocol.mls.external_sender import ExternalSender, ExternalSenders
+from starling.protocol.mls.framing import AuthenticatedContent
+from starling.protocol.mls.group import CommitResult, Group
+from starling.protocol.mls.group_rules import GroupRules
+from starling.protocol.mls.key_package import KeyPackageBundle
+from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.past_epochs import PastEpochs
+from starling.protocol.mls.proposal import (
+    Add,
+    AppDataUpdate,
+    AppEphemeral,
+    GroupContextExtensions,
+    PreSharedKey,
+    Proposal,
+    Remove,
+    SelfRemove,
+    Update,
+)
+from starling.protocol.mls.psk import PreSharedKeyID, PSKType
+from starling.protocol.mls.welcome import Welcome
+from starling.protocol.mls.wire_format import WireFormat
+
+SUITES = (1,) * 12 + (2, 2, 3, 3, 4, 5, 6, 7, 83)
+MOST_MEMBERS = 7
+
+
+@dataclass
+class Member:
+    """A client in the group, with what it keeps of the epoch."""
+
+    client: Client
+    group: Group
+    proposals: dict[bytes, AuthenticatedContent] = field(default_factory=dict)
+    update_keys: dict[bytes, bytes] = field(default_factory=dict)
+    past: PastEpochs = field(default_factory=PastEpochs)
+
+    def psk(self, psk_id: PreSharedKeyID) -> bytes | None:
+        """External PSKs are known by a short id to all, resumption PSKs as they were kept."""
+        if psk_id.psktype == PSKType.RESUMPTION:
+            past = self.past.find(psk_id.psk_group_id or b"", psk_id.psk_epoch or 0)
+            return bytes(past.resumption_psk) if past is not None else None
+        return b"psk " + psk_id.psk_id if psk_id.psk_id is not None and len(psk_id.psk_id) < 40 else None
+
+    def enter(self, group: Group) -> None:
+        """Go on in the next epoch, all its ratchets opened, so that opening one is no change later."""
+        self.past.add(group.past_epoch())
+        self.group = group
+        self.proposals.clear()
+        for leaf_index in range(group.tree.leaf_count):
+            try:
+                group.application_progress(leaf_index)
+            except REFUSALS:
+                continue
+
+    def clone(self) -> Group:
+        """The group from its store: trying something on it leaves ours as it is."""
+        group = self.group
+        return Group.load(group.save(), group.save_ratchets(), rules=group._epoch.rules)
+
+    def stage_options(self) -> dict[str, Any]:
+        return {"psks": self.psk, "leaf_private_key": self.update_keys.get, "proposals": self.proposals}
+
+
+class LiveGroup:
+    """Members of one group in one epoch, and an outsider that is an external sender where the group has one."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.suite = cipher_suite(rng.choice(SUITES))
+        self.random = Randomness(rng.randbytes(16))
+        self.names = 0
+        self.bundles: dict[bytes, tuple[Client, KeyPackageBundle]] = {}
+        self.rules: GroupRules = OwnerRules() if rng.random() < 0.2 else ComponentRules()
+        self.outsider = self.new_client()
+        creator = self.new_client()
+        group = creator.create(self.rules, self._extensions(), rng.randbytes(rng.choice((1, 16, 32))))
+        self.members = [Member(creator, group)]
+        self.members[0].enter(group)
+        joiners = rng.randrange(1, 5)
+        self.commit([self.add() for _ in range(joiners)], by=self.members[0])
+
+    @property
+    def owned(self) -> bool:
+        """Whether only leaf 0 sends."""
+        return self.rules.retain_sender is not None
+
+    def senders(self) -> list[Member]:
+        return [member for member in self.members if not self.owned or member.group.own_leaf_index == 0]
+
+    def new_client(self) -> Client:
+        self.names += 1
+        return Client(f"member {self.names}", self.suite, proposals=(8, 9, 10, 0xF0DD))
+
+    def _extensions(self) -> tuple[Extension, ...]:
+        found = []
+        if self.rng.random() < 0.6:
+            found.append(dictionary({COMPONENT: b"x"}))
+        if self.rng.random() < 0.4:
+            sender = ExternalSender(self.outsider.signature_key, Credential.basic(b"outsider"))
+            found.append(Extension(EXTERNAL_SENDERS, ExternalSenders((sender,)).encode()))
+        if self.rng.random() < 0.4:
+            required = RequiredCapabilities((APP_DATA_DICTIONARY,), (8, 9), (1,))
+            found.append(Extension(REQUIRED_CAPABILITIES, required.encode()))
+        return tuple(found)
+
+    # what members propose
+
+    def add(self, client: Client | None = None) -> Add:
+        client = client or self.new_client()
+        bundle = client.bundle()
+        self.bundles[bundle.key_package.reference()] = (client, bundle)
+        return Add(bundle.key_package)
+
+    def psk_proposal(self) -> PreSharedKey:
+        nonce = self.rng.randbytes(self.suite.hash_length)
+        if self.rng.random() < 0.3:
+            past = self.rng.choice(self.members).group
+            return PreSharedKey(PreSharedKeyID.resumption(1, past.group_id, past.epoch, nonce))
+        return PreSharedKey(PreSharedKeyID.external(self.rng.choice((b"a", b"b")), nonce))
+
+    def proposal_of(self, member: Member) -> Proposal:
+        """Something that this member may propose; it may still not fit with the rest of a list."""
+        rng = self.rng
+        match rng.randrange(9):
+            case 0 | 1:
+                return self.add()
+            case 2 if len(self.members) > 2:
+                return Remove(rng.choice(self.members).group.own_leaf_index)
+            case 3 | 4:
+                leaf, private_key = member.client.update_leaf(member.group)
+                member.update_keys[leaf.encryption_key] = private_key
+                return Update(leaf)
+            case 5:
+                return self.psk_proposal()
+            case 6:
+                return AppDataUpdate(COMPONENT, 1, rng.randbytes(3))
+            case 7:
+                return AppEphemeral(COMPONENT, rng.randbytes(3))
+            case _:
+                return GroupContextExtensions(self._extensions())
+
+    # steps
+
+    def step(self) -> None:
+        """Something honest: a few proposals, then a commit; or an external commit; or some talk."""
+        rng = self.rng
+        choice = rng.random()
+        if choice < 0.15:
+            self.talk()
+        elif choice < 0.3 and not self.owned and len(self.members) < MOST_MEMBERS:
+            self.join_externally()
+        else:
+            if not self.owned:
+                for _ in range(rng.choice((0, 0, 1, 2, 3))):
+                    self.propose()
+            by = rng.choice(self.senders())
+            listed = [self.proposal_of(by) for _ in range(rng.choice((0, 0, 1, 2)))]
+            self.commit([p for p in listed if not isinstance(p, Update)], by=by)
+
+    def wire_format(self) -> int:
+        if self.owned or self.rng.random() < 0.6:
+            return WireFormat.MLS_PRIVATE_MESSAGE
+        return WireFormat.MLS_PUBLIC_MESSAGE
+
+    def propose(self) -> None:
+        """One member's proposal, taken by all others."""
+        member = self.rng.choice(self.members)
+        wire_format = self.wire_format()
+        proposal = self.proposal_of(member)
+        if self.rng.random() < 0.1 and len(self.members) > 2:
+            proposal, wire_format = SelfRemove(), WireFormat.MLS_PUBLIC_MESSAGE
+        made, content = member.group.propose(proposal, wire_format=wire_format, random=self.random)
+        reference = content.reference(self.suite)
+        member.proposals[reference] = content
+        for other in self.others(member):
+            taken = other.group.open_handshake(MLSMessage.decode(made))
+            if taken != content or taken.reference(self.suite) != reference:
+                raise Finding("a proposal arrives as another")
+            other.proposals[reference] = taken
+
+    def commit(self, proposals: Sequence[Proposal], *, by: Member, path: bool | None = None) -> None:
+        """A commit of these and of the proposals that wait; without those where they do not go together."""
+        rng = self.rng
+        waiting = list(by.proposals.values())
+        rng.shuffle(waiting)
+        for listed, references in ((proposals, waiting), (proposals, []), ([], waiting[:1]), ([], [])):
+            try:
+                made = by.group.commit(
+                    listed,
+                    by_reference=references,
+                    path=path if path is not None else rng.choice((None, None, True)),
+                    psks=by.psk,
+                    wire_format=self.wire_format(),
+                    padding=rng.choice((0, 0, 100)),
+                    random=self.random,
+                )
+            except (*REFUSALS, UsageError):
+                continue
+            self.take(by, made)
+            return
+        raise Finding("a member cannot even renew its keys")
+
+    def take(self, by: Member, made: CommitResult) -> None:
+        """All others take a commit that the library made, and those that it adds join."""
+        entering: list[tuple[Member, Group]] = [(by, made.next)]
+        for other in self.others(by):
+            staged = other.group.stage(
+                other.group.open_handshake(MLSMessage.decode(made.message)), **other.stage_options()
+            )
+            if staged.next is not None:
+                entering.append((other, staged.next))
+        if made.welcome is not None:
+            entering += self.welcome(made.welcome)
+        self.enter(entering)
+
+    def welcome(self, encoded: bytes) -> list[tuple[Member, Group]]:
+        """Those whom a Welcome is for, with the groups that it gives them."""
+        body = MLSMessage.decode(encoded).body
+        assert isinstance(body, Welcome)
+        joined = []
+        for entry in body.secrets:
+            if entry.new_member not in self.bundles:
+                continue  # a key package of a hostile member's making: nobody comes
+            client, bundle = self.bundles[entry.new_member]
+            knows = self.members[0]
+            group, _ = Group.join(
+                body, bundle, client.signature_private_key, psks=knows.psk, rules=self.rules
+            )
+            joined.append((Member(client, group, past=knows.past), group))
+        return joined
+
+    def enter(self, entering: Sequence[tuple[Member, Group]]) -> None:
+        check_agreement([group for _, group in entering])
+        for member, group in entering:
+            member.enter(group)
+        self.members = [member for member, _ in entering]
+
+    def join_externally(self) -> None:
+        """A newcomer joins by an external commit, or a member comes back with its old identity."""
+        info = self.rng.choice(self.members).group.group_info(external_pub=True)
+        resync = self.rng.random() < 0.4
+        client = self.rng.choice(self.members).client if resync else self.new_client()
+        made = Group.external_join(
+            info,
+            client.leaf()[0],
+            client.signature_private_key,
+            resync=resync,
+            rules=self.rules,
+            random=self.random,
+        )
+        entering: list[tuple[Member, Group]] = []
+        for member in self.members:
+            content = member.group.open_handshake(MLSMessage.decode(made.message))
+            staged = member.group.stage(content, **member.stage_options())
+            if staged.next is not None:
+                entering.append((member, staged.next))
+        newcomer = Member(client, made.next, past=self.members[0].past)
+        self.enter([*entering, (newcomer, made.next)])
+
+    def talk(self) -> None:
+        """Messages of one sender, in any order, one of them twice."""
+        sender = self.rng.choice(self.senders())
+        texts = [self.rng.randbytes(self.rng.choice((0, 1, 300))) for _ in range(3)]
+        sent = [
+            sender.group.protect(text, padding=self.rng.choice((0, 9)), random=self.random) for text in texts
+        ]
+        for other in self.others(sender):
+            order = self.rng.sample(range(len(texts)), len(texts))
+            for place in order:
+                opened = other.group.unprotect(MLSMessage.decode(sent[place]))
+                if opened.application_data != texts[place]:
+                    raise Finding("a text arrives as another")
+            if accepts(lambda held=other: held.group.unprotect(MLSMessage.decode(sent[0]))):  # type: ignore[misc]  # bound at once
+                raise Finding("a text is opened twice")
+
+    def others(self, member: Member) -> list[Member]:
+        return [other for other in self.members if other is not member]
+
+
+def accepts(action: Callable[[], object]) -> bool:
+    """Whether it is accepted, else refused by an error that may come out."""
+    try:
+        action()
+    except REFUSALS:
+        return False
+    return True
+
+
+def check_agreement(groups: Sequence[Group]) -> None:
+    """All have entered the same epoch."""
+    for group in groups[1:]:
+        first = groups[0]
+        if (group.context, group.tree, group.confirmation_tag, group.secrets.epoch_authenticator) != (
+            first.context,
+            first.tree,
+            first.confirmation_tag,
+            first.secrets.epoch_authenticator,
+        ):
+            raise Finding("members took the same commit and are in different epochs")

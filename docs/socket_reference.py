@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
 from starling.daemon.ipc.openrpc import document
-from starling.daemon.ipc.schema import METHODS, Method, Parameter
+from starling.daemon.ipc.schema import METHODS, Member, Method, Parameter
 
 PAGE = Path(__file__).resolve().parent / "socket.md"
 OPENRPC = PAGE.with_name("openrpc.json")
@@ -31,11 +31,16 @@ def _parameter(parameter: Parameter) -> str:
     return f"- `{parameter.name}` ({', '.join(note for note in notes if note)}): {parameter.doc}"
 
 
+def _member(member: Member) -> str:
+    kind = f"optional {member.kind}" if member.optional else member.kind
+    return f"`{member.name}` ({kind}{': ' if member.doc else ''}{member.doc})"
+
+
 def _method(method: Method) -> str:
     lines = [f"### `{method.name}`", "", method.doc, ""]
     lines += [_parameter(parameter) for parameter in method.params]
     lines += [""] if method.params else []
-    lines.append(f"Result: {method.result}")
+    lines.append(f"Answer: {', '.join(_member(member) for member in method.result)}")
     return "\n".join(lines)
 
 

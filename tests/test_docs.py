@@ -17,7 +17,8 @@ import pytest
 from starling.daemon.cli.main import _parser
 from starling.daemon.config import Config, parse_config
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
-from starling.daemon.ipc.schema import METHODS, find_method, validate
+from starling.daemon.ipc.schema import METHODS
+from starling.daemon.ipc.validation import find_method, validate
 from starling.protocol import mls
 
 TOP = Path(__file__).resolve().parent.parent

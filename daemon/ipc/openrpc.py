@@ -34,8 +34,19 @@ def _method(method: Method) -> dict[str, Any]:
         "summary": method.doc,
         "paramStructure": "either",
         "params": [_parameter(parameter) for parameter in method.params],
-        "result": {"name": "result", "description": method.result, "schema": {"type": "object"}},
+        "result": {"name": "result", "schema": _result(method)},
     }
+
+
+def _result(method: Method) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for member in method.result:
+        kind = "array" if member.kind == "list" else member.kind
+        properties[member.name] = {"type": [kind, "null"] if member.optional else kind}
+        if member.doc:
+            properties[member.name]["description"] = member.doc
+    required = [member.name for member in method.result if not member.optional]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The methods of the socket, as data: validation and the reference come from here.
+"""The methods of the socket, as data: validation, the reference and the OpenRPC document come from here.
 
 Kinds of parameters: `string`, `integer`, `number`, `boolean`, `kinds` (a list of event kinds), `hex`, `id16` and
 `id32` (hex of 16 or 32 bytes), `ids16` (a list), `universe` (its id, a unique beginning of it, or its name), `from`
@@ -7,13 +7,8 @@ Kinds of parameters: `string`, `integer`, `number`, `boolean`, `kinds` (a list o
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from starling.daemon.ipc.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
-from starling.daemon.ipc.event_kinds import check_kinds
 
 API_VERSION = {"major": 1, "minor": 0}
 MAX_LINE = 2**20
@@ -39,13 +34,32 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One member of an answer; an optional one can be missing, or null."""
+
+    name: str
+    kind: str
+    optional: bool
+    doc: str
+
+
+def _members(*lines: str) -> tuple[Member, ...]:
+    """Members from lines `name kind doc`; a kind that ends in `?` is optional."""
+    members = []
+    for line in lines:
+        name, kind, *doc = line.split(" ", 2)
+        members.append(Member(name, kind.rstrip("?"), kind.endswith("?"), "".join(doc)))
+    return tuple(members)
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
-    """One method: `result` names the members of the object that answers it."""
+    """One method: `result` are the members of the object that answers it."""
 
     name: str
     doc: str
     params: tuple[Parameter, ...] = ()
-    result: str = ""
+    result: tuple[Member, ...] = ()
 
 
 _UNIVERSE = Parameter("universe", "universe", "id, unique beginning of the id, or name", True)
@@ -55,6 +69,49 @@ _LIMIT = Parameter("limit", "integer", "how many at most", default=100, low=1, h
 _KINDS = Parameter("kinds", "kinds", "event kinds wanted, all where absent", high=64)
 _SUITE = Parameter(
     "cipher_suite", "integer", "the MLS cipher suite of the own send group", default=1, low=1, high=65535
+)
+
+_STATUS = _members(
+    "version string",
+    "pid integer",
+    "uptime_s number",
+    "socket string",
+    "addresses list where this node listens",
+    "connected integer how many peers",
+    "last_event integer",
+    "commits integer how many transactions since the start",
+    "network object counters",
+    "name string?",
+    "identity string?",
+    "peer_id string?",
+    "universes integer?",
+    "rollback_suspected list? ids of the universes in which this node seems to be put back to an old state",
+)
+_UNIVERSE_VIEW = _members(
+    "universe_id string",
+    "name string",
+    "converged boolean all members report the same, and nothing is missing",
+    "members list as of member.list",
+    "state string? active, joining or removed",
+    "founder string?",
+    "send_groups integer? of whom this node has the keys",
+    "epoch integer? of the own group",
+    "cipher_suite integer?",
+    "ready boolean? whether the own group may be spoken in",
+    "queued integer?",
+    "waiting integer?",
+    "frames integer?",
+    "rollback_suspected boolean?",
+    "refused object?",
+)
+_TICKET = _members(
+    "universe_id string",
+    "universe_name string",
+    "invite_id string",
+    "inviter string",
+    "inviter_name string",
+    "expires_at integer",
+    "members list whom it tells to dial",
 )
 
 METHODS = {
@@ -73,21 +130,38 @@ METHODS = {
                     values=FRAMINGS,
                 ),
             ),
-            "server, version, api, features, framing, profile",
+            _members(
+                "server string",
+                "version string",
+                "api object",
+                "features list",
+                "framing string",
+                "profile object",
+            ),
         ),
-        Method("ping", "Answer.", (), "pong"),
-        Method("rpc.discover", "This list, as an OpenRPC document.", (), "the document"),
-        Method("daemon.status", "How the node is.", (), "version, pid, uptime_s, addresses, events, ..."),
-        Method("daemon.shutdown", "End the daemon cleanly.", (), "stopping"),
-        Method("profile.get", "Who this node is.", (), "name, identity, peer_id, addresses"),
+        Method("ping", "Answer.", (), _members("pong boolean")),
+        Method(
+            "rpc.discover",
+            "This list, as an OpenRPC document.",
+            (),
+            _members("openrpc string", "info object", "methods list", "x-events list"),
+        ),
+        Method("daemon.status", "How the node is.", (), _STATUS),
+        Method("daemon.shutdown", "End the daemon cleanly.", (), _members("stopping boolean")),
+        Method(
+            "profile.get",
+            "Who this node is.",
+            (),
+            _members("name string", "identity string", "peer_id string", "addresses list"),
+        ),
         Method(
             "universe.create",
             "Found a universe.",
             (Parameter("name", "string", "for people", True, low=1, high=64), _SUITE),
-            "universe_id, name",
+            _members("universe_id string", "name string"),
         ),
-        Method("universe.list", "The universes of this node.", (), "universes"),
-        Method("universe.get", "One universe.", (_UNIVERSE,), "the universe, converged, members"),
+        Method("universe.list", "The universes of this node.", (), _members("universes list")),
+        Method("universe.get", "One universe.", (_UNIVERSE,), _UNIVERSE_VIEW),
         Method(
             "universe.join",
             "Join by a ticket; by default waits until joined or refused.",
@@ -97,7 +171,9 @@ METHODS = {
                 _WAIT,
                 _TIMEOUT,
             ),
-            "universe_id, state (joined or joining), name",
+            _members(
+                "universe_id string", "state string joined or joining", "name string?", "members integer?"
+            ),
         ),
         Method(
             "invite.create",
@@ -107,27 +183,27 @@ METHODS = {
                 Parameter("uses", "integer", "how many may join with it", default=1, low=1, high=1000),
                 Parameter("expires_in", "number", "seconds", default=86400, low=1, high=366 * 86400),
             ),
-            "ticket, invite_id, expires_at",
+            _members("ticket string", "invite_id string", "expires_at integer", "uses integer"),
         ),
         Method(
             "invite.inspect",
             "What a ticket says, without using it.",
             (Parameter("ticket", "string", "the ticket's text", True, low=1, high=16384),),
-            "what the ticket holds",
+            _TICKET,
         ),
-        Method("invite.list", "The tickets of a universe made here.", (_UNIVERSE,), "invites"),
+        Method("invite.list", "The tickets of a universe made here.", (_UNIVERSE,), _members("invites list")),
         Method(
             "invite.revoke",
             "Take a ticket back.",
             (_UNIVERSE, Parameter("invite_id", "hex", "of the ticket", True, low=1, high=64)),
-            "revoked",
+            _members("revoked string"),
         ),
-        Method("member.list", "Who is in a universe.", (_UNIVERSE,), "members"),
+        Method("member.list", "Who is in a universe.", (_UNIVERSE,), _members("members list")),
         Method(
             "member.remove",
             "Remove a member (founder only).",
             (_UNIVERSE, Parameter("identity", "id32", "identity key of the member", True)),
-            "removed",
+            _members("removed string"),
         ),
         Method(
             "message.send",
@@ -142,13 +218,20 @@ METHODS = {
                 _WAIT,
                 _TIMEOUT,
             ),
-            "id, state (queued or sent), recipients, epoch, dmls_epoch; warning, where something is wrong",
+            _members(
+                "id string",
+                "state string sent or queued",
+                "recipients integer? how many others can read it",
+                "epoch integer?",
+                "dmls_epoch string?",
+                "warning string? something is wrong with this node's state",
+            ),
         ),
         Method(
             "message.history",
             "Messages of a universe, own ones too, oldest first; the newest page without `before`.",
             (_UNIVERSE, Parameter("before", "integer", "a message's number", low=0), _LIMIT),
-            "messages, more",
+            _members("messages list", "more boolean"),
         ),
         Method(
             "events.subscribe",
@@ -169,13 +252,13 @@ METHODS = {
                 _KINDS,
                 Parameter("universe", "universe", "only events of this one"),
             ),
-            "subscription, from, last",
+            _members("subscription integer", "from integer", "last integer"),
         ),
         Method(
             "events.unsubscribe",
             "End a subscription of this connection.",
             (Parameter("subscription", "integer", "its number", True),),
-            "ended",
+            _members("ended integer"),
         ),
         Method(
             "events.ack",
@@ -184,111 +267,15 @@ METHODS = {
                 Parameter("cursor", "string", "its name", True, low=1, high=64),
                 Parameter("seq", "integer", "an event number", True, low=0),
             ),
-            "cursor, seq",
+            _members("cursor string", "seq integer"),
         ),
         Method(
             "events.list",
             "A page of events.",
             (Parameter("after", "integer", "an event number", default=0, low=0), _LIMIT, _KINDS),
-            "events, last, next",
+            _members("events list", "last integer", "next integer"),
         ),
-        Method("security.update", "Commit with fresh keys now.", (_UNIVERSE,), "epoch"),
-        Method("peer.list", "The peers connected or known.", (), "connected, known"),
+        Method("security.update", "Commit with fresh keys now.", (_UNIVERSE,), _members("epoch integer")),
+        Method("peer.list", "The peers connected or known.", (), _members("connected list", "known list")),
     )
 }
-
-
-def find_method(name: str) -> Method:
-    """The method of that name; RpcError with the nearest name where there is none."""
-    method = METHODS.get(name)
-    if method is None:
-        near = difflib.get_close_matches(name[:64], METHODS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise RpcError(METHOD_NOT_FOUND, f"there is no method {name[:64]!r}{hint}", "unknown_method")
-    return method
-
-
-def validate(method: Method, params: Any) -> dict[str, Any]:
-    """All parameters of a method by name, defaults filled in, ids as bytes; RpcError for anything else."""
-    given: Mapping[str, Any]
-    if isinstance(params, list):
-        if len(params) > len(method.params):
-            raise _bad(f"{method.name} takes at most {len(method.params)} parameters")
-        given = {parameter.name: value for parameter, value in zip(method.params, params, strict=False)}
-    else:
-        given = params
-    known = [parameter.name for parameter in method.params]
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name[:64], known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
-            raise _bad(f"{method.name} has no parameter {name[:64]!r}; {hint}")
-    checked: dict[str, Any] = {}
-    for parameter in method.params:
-        value = given.get(parameter.name)
-        if value is None:
-            if parameter.required:
-                raise _bad(f"{method.name} needs the parameter {parameter.name!r}: {parameter.doc}")
-            checked[parameter.name] = parameter.default
-            continue
-        try:
-            checked[parameter.name] = _check(parameter, value)
-        except ValueError as error:
-            raise _bad(f"{method.name}: {parameter.name!r} {error}") from None
-    return checked
-
-
-def _bad(message: str) -> RpcError:
-    return RpcError(INVALID_PARAMS, message, "bad_params")
-
-
-def _check(parameter: Parameter, value: Any) -> Any:
-    low, high = parameter.low, parameter.high
-    match parameter.kind:
-        case "string" | "universe":
-            if not isinstance(value, str) or not low <= len(value) <= high:
-                raise ValueError(f"must be a string of {low:.0f} to {high:.0f} characters")
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise ValueError("holds half of a surrogate pair") from None
-            if parameter.values and value not in parameter.values:
-                raise ValueError(f"must be one of {', '.join(parameter.values)}")
-            return value
-        case "boolean":
-            if not isinstance(value, bool):
-                raise ValueError("must be true or false")
-            return value
-        case "integer" | "number" | "from":
-            if parameter.kind == "from" and value == "now":
-                return value
-            whole = parameter.kind != "number"
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                value = None
-            if value is None or not low <= value <= high:
-                raise ValueError(f"must be a{' whole' if whole else ''} number from {low:.0f} to {high:.0f}")
-            return value
-        case "id16" | "id32":
-            return _hex(value, int(parameter.kind[2:]))
-        case "hex":
-            return _hex(value, None)
-        case "ids16":
-            if not isinstance(value, list) or len(value) > high:
-                raise ValueError(f"must be a list of at most {high:.0f} ids")
-            return tuple(_hex(item, 16) for item in value)
-        case _:
-            if not isinstance(value, list) or len(value) > high or not all(isinstance(v, str) for v in value):
-                raise ValueError(f"must be a list of at most {high:.0f} event kinds")
-            check_kinds(value)
-            return tuple(value)
-
-
-def _hex(value: Any, size: int | None) -> bytes:
-    try:
-        if isinstance(value, str) and 0 < len(value) <= 128 and value.isalnum():
-            data = bytes.fromhex(value)
-            if size is None or len(data) == size:
-                return data
-    except ValueError:
-        pass
-    raise ValueError(f"must be the hex of {size} bytes" if size else "must be hex")

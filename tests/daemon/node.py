@@ -15,11 +15,33 @@ from tests.daemon.fake_engine import FakeEngine
 from starling.daemon import app
 from starling.daemon.config import Config
 from starling.daemon.errors import DaemonError
+from starling.daemon.ipc.schema import METHODS
 from starling.daemon.paths import Paths
 from starling.p2p.interface import NetworkOptions
 from starling.p2p.memory import MemoryHub, MemoryNetwork
 
 CONFIG = Config(network_listen=("/ip4/127.0.0.1/tcp/0",), network_mdns=False, events_keep=1000)
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "object": dict,
+    "list": list,
+}
+
+
+def check_answer(method: str, result: dict[str, Any]) -> None:
+    """An answer is what the schema says."""
+    members = {member.name: member for member in METHODS[method].result}
+    assert result.keys() <= members.keys(), (method, result.keys() - members.keys())
+    for member in members.values():
+        if result.get(member.name) is None:
+            assert member.optional, (method, member.name)
+        else:
+            assert isinstance(result[member.name], _TYPES[member.kind]), (method, member.name)
 
 
 class Client:
@@ -58,6 +80,7 @@ class Client:
     async def result(self, method: str, **params: Any) -> Any:
         answer = await self.call(method, **params)
         assert "result" in answer, answer
+        check_answer(method, answer["result"])
         return answer["result"]
 
     async def error(self, method: str, **params: Any) -> tuple[int, str]:

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.daemon.node import check_answer
+
+from starling.daemon.ipc.schema import METHODS
 
 MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
 CONFIG = '[network]\nlisten = ["/ip4/127.0.0.1/tcp/{port}"]\nmdns = false\n'
@@ -141,6 +144,35 @@ def test_listening_for_what_never_happens(alice: Path) -> None:
 
 def test_a_name_that_is_taken(alice: Path) -> None:
     refused(starling(alice, "universe", "create", "lab"), 4, "'lab'", "choose another name")
+
+
+def test_answers_are_what_the_schema_says(alice: Path) -> None:
+    """Of the real engine, whose views the daemon hands on."""
+    ticket_text = ticket(alice)["ticket"]
+    (universe,) = json.loads(starling(alice, "universe", "list", "--json").stdout)
+    lab = {"universe": "lab"}
+    for method, params in [
+        ("hello", {}),
+        ("daemon.status", {}),
+        ("universe.get", lab),
+        ("universe.list", {}),
+        ("invite.create", lab),
+        ("invite.inspect", {"ticket": ticket_text}),
+        ("message.send", lab | {"body": "x"}),
+        ("message.history", lab),
+        ("events.subscribe", {}),
+        ("events.list", {}),
+        ("security.update", lab),
+        ("peer.list", {}),
+        ("rpc.discover", {}),
+    ]:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        with socket.socket(socket.AF_UNIX) as client, client.makefile("rw") as lines:
+            client.connect(str(alice / "run" / "socket"))
+            lines.write(json.dumps(request) + "\n")
+            lines.flush()
+            check_answer(method, json.loads(lines.readline())["result"])
+    assert {member.name for member in METHODS["universe.get"].result} == {*universe, "members"}
 
 
 def test_the_sixty_fifth_client(alice: Path) -> None:

@@ -79,10 +79,13 @@ class Arguments:
         return [Arguments({name: item}).binary(name) for item in value]
 
     def extensions(self, name: str) -> tuple[Extension, ...]:
-        """A list of `{"type": uint16, "data": hex}`, empty by default."""
+        """A list of `{"type": uint16, "data": hex}` or `[type, data]`, empty by default."""
+        value = self._value(name, [])
+        if isinstance(value, list):
+            value = [_as_object(item) for item in value]
         return tuple(
             Extension(item.integer("type", most=2**16 - 1), item.binary("data", b""))
-            for item in self.objects(name)
+            for item in Arguments({name: value}).objects(name)
         )
 
     def message(self, name: str, kind: type[Body]) -> Body:
@@ -104,6 +107,12 @@ def message_body(encoded: bytes, kind: type[Body], name: str) -> Body:
     if not isinstance(body, kind):
         raise _bad(name, f"an MLSMessage with a {kind.__name__}")
     return body
+
+
+def _as_object(item: object) -> object:
+    return (
+        dict(zip(("type", "data"), item, strict=True)) if isinstance(item, list) and len(item) == 2 else item
+    )
 
 
 def _is_integer(value: object) -> bool:

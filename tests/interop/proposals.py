@@ -50,7 +50,8 @@ def read_proposal(member: Member, arguments: Arguments) -> Proposal:
                 )
             )
         case "group_context_extensions":
-            return GroupContextExtensions(arguments.extensions("extensions"))
+            name = "extensions" if arguments.has("extensions") else "group_extensions"
+            return GroupContextExtensions(arguments.extensions(name))
         case "reinit":
             return ReInit(
                 arguments.binary("group_id", os.urandom(16)),

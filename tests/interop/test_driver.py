@@ -182,6 +182,9 @@ def test_group_context_extensions(pair: tuple[Peer, Peer]) -> None:
     deliver(alice.call("commit", group=GROUP, proposals=[proposal]), bob)
     assert agree(alice, bob) == 2
     assert bob.call("info", group=GROUP)["group_extensions"] == extensions
+    as_pairs: dict[str, Any] = {"type": "group_context_extensions", "group_extensions": [[1, "c1"]]}
+    deliver(alice.call("commit", group=GROUP, proposals=[as_pairs]), bob)
+    assert bob.call("info", group=GROUP)["group_extensions"] == [{"type": 1, "data": "c1"}]
     proposal = {"type": "group_context_extensions", "extensions": [{"type": 0xF123, "data": ""}]}
     assert refused(alice, "commit", group=GROUP, proposals=[proposal]) == "PROPOSAL_CONTEXT_SUPPORT"
 

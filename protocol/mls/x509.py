@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 
 from starling.protocol.errors import Invalid
 from starling.protocol.mls.credential import Credential
@@ -25,6 +26,7 @@ _LOOKED_AT = frozenset(
     kind.oid
     for kind in (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName)
 )
+# The last is a warning, raised where a program makes errors of warnings.
 _MALFORMED = (
     ValueError,
     TypeError,
@@ -32,6 +34,7 @@ _MALFORMED = (
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,
 )
 
 

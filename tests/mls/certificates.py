@@ -59,7 +59,7 @@ def issue(
         .subject_name(_name(name))
         .issuer_name(_name(by))
         .public_key(private_key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(x509.random_serial_number() | 1 << 158)
         .not_valid_before(BEGIN)
         .not_valid_after(end)
         .add_extension(usage or _usage(signs=not authority, certifies=authority), True)

@@ -43,6 +43,12 @@ def test_other_bytes_are_no_chain(chain: list[bytes]) -> None:
     assert refused(lambda: check_x509_credential(Credential.x509(chain), b"")) is Rule.X509_FORM
 
 
+def test_a_negative_serial_number_is_refused_where_warnings_are_errors() -> None:
+    serial = LEAF.certificate.serial_number.to_bytes(20)
+    negative = LEAF.der.replace(serial, bytes((serial[0] | 0x80,)) + serial[1:])
+    assert refused(lambda: check_x509_credential(Credential.x509([negative]), b"")) is Rule.X509_FORM
+
+
 def _signature_keys() -> list[tuple[PrivateKey, int]]:
     return [
         (ed25519.Ed25519PrivateKey.generate(), 32),

@@ -227,7 +227,7 @@ class Loop:
                 return [inputs.MessageFromPeer(event.peer_id, event.data)]
             case p2p.PeerConnected():
                 log.info("connected to %s", p2p.peer_id_text(event.peer_id))
-                return [inputs.PeerConnected(event.peer_id, event.address)]
+                return [inputs.PeerConnected(event.peer_id)]
             case p2p.PeerDisconnected():
                 log.info("connection to %s ended", p2p.peer_id_text(event.peer_id))
                 return [inputs.PeerDisconnected(event.peer_id)]

@@ -19,9 +19,9 @@ _SHAPE = (_DIGEST, Many((Blob(64, 1), _EPOCH, _EPOCH, Uint(2**32 - 1)), MAX_GROU
 class Head:
     """How far a member has come on one branch of one send group.
 
-    `head` is the `dmls_epoch` of the newest processed epoch; `past` the newest epoch up to which the
-    member is past all (empty where it is past none); `count` the contiguous application generations
-    that it holds in `head`: the acknowledgement.
+    `head` is the `dmls_epoch` of the newest processed epoch; `past` the newest epoch up to which the member is
+    past all (empty where it is past none), and of its own group the newest up to which all others are; `count`
+    the contiguous application generations that it holds in `head`: the acknowledgement.
     """
 
     head: bytes

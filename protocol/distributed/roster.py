@@ -149,10 +149,6 @@ class Roster:
         known = frozenset(ids)
         return tuple(n.read.encoded for n in self._graph.nodes if n.read.entry_id not in known)
 
-    def unknown(self, ids: Iterable[bytes]) -> frozenset[bytes]:
-        """Those of `ids` that are not here."""
-        return frozenset(wanted_id for wanted_id in ids if wanted_id not in self._graph)
-
     # Merging
 
     def add(self, entry: bytes) -> tuple[bytes, ...]:

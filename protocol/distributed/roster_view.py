@@ -65,11 +65,6 @@ class InviteInfo:
     author: bytes
     entry_id: bytes
 
-    @property
-    def overused(self) -> bool:
-        """More have joined than the invite allows: sponsors did not know of each other. All stay."""
-        return len(self.spent) > self.uses
-
 
 @dataclass(frozen=True, slots=True)
 class RosterView:

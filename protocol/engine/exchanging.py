@@ -168,7 +168,7 @@ def note_lack(ctx: Context, universe: Universe, peer_id: bytes, need: Need) -> N
 
 def ask(ctx: Context, universe: Universe) -> None:
     """Ask for what is due: one message to each peer."""
-    wanted: dict[bytes, list[tuple[bytes, tuple[tuple[bytes, int, tuple[int, ...], bool], ...]]]] = {}
+    wanted: dict[bytes, list[tuple[bytes, tuple[tuple[bytes, int, bool], ...]]]] = {}
     for group_id, behind in list(universe.behind.items()):
         if behind.peer_id not in universe.links or _is_satisfied(universe, group_id, behind):
             del universe.behind[group_id]
@@ -190,14 +190,12 @@ def ask(ctx: Context, universe: Universe) -> None:
         ctx.send(peer_id, Want(universe.universe_id, tuple(groups)))
 
 
-def _want(
-    universe: Universe, group_id: bytes
-) -> tuple[bytes, tuple[tuple[bytes, int, tuple[int, ...], bool], ...]]:
+def _want(universe: Universe, group_id: bytes) -> tuple[bytes, tuple[tuple[bytes, int, bool], ...]]:
     state = universe.groups.get(group_id)
     if state is None:
         return (group_id, ())
     epochs = [
-        (info.dmls_epoch, info.contiguous, (), bool(info.children))
+        (info.dmls_epoch, info.contiguous, bool(info.children))
         for info in state.chain.incomplete()[:MAX_WANTED_EPOCHS]
     ]
     return (group_id, tuple(epochs))
@@ -233,17 +231,15 @@ def answer_want(ctx: Context, universe: Universe, peer_id: bytes, message: Want)
         if state.owner == member.identity:
             # It asks only where it was put back; what lies between may be gone, but this proves it (B3).
             queues.append(iter(state.log.leading_to(state.chain.head)))
-    frame_ids, more = take_in_turn(queues)
+    frame_ids = take_in_turn(queues)
     if frame_ids:
-        ctx.send(peer_id, Frames(universe.universe_id, more), frame_ids)
+        ctx.send(peer_id, Frames(universe.universe_id), frame_ids)
 
 
-def _following(
-    state: GroupState, epochs: tuple[tuple[bytes, int, tuple[int, ...], bool], ...]
-) -> Iterator[LoggedFrame]:
+def _following(state: GroupState, epochs: tuple[tuple[bytes, int, bool], ...]) -> Iterator[LoggedFrame]:
     listed = {epoch[0]: epoch for epoch in epochs}
-    for dmls_epoch, contiguous, held, has_child in listed.values():
-        for frame in state.log.after(dmls_epoch, contiguous, frozenset(held), has_child):
+    for dmls_epoch, contiguous, has_child in listed.values():
+        for frame in state.log.after(dmls_epoch, contiguous, has_child):
             if frame.dmls_epoch == dmls_epoch or frame.dmls_epoch not in listed:
                 yield frame
 

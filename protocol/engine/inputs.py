@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
-    """A libp2p peer is connected, whoever dialled; `address` is where it was reached, for the log."""
+    """A libp2p peer is connected, whoever dialled."""
 
     peer_id: bytes
-    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from starling.protocol.decentralized.epoch_chain import has_past
 from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, ApplicationData
 from starling.protocol.distributed.heads import Head, HeadsReport
 from starling.protocol.engine import own_group
@@ -27,9 +30,30 @@ def send_report(ctx: Context, universe: Universe) -> None:
     timers.reported_at = ctx.now
     if len(universe.own.chain.head_info.members) < 2:
         return
-    body = own_report(universe).encode()
+    report = own_report(universe)
+    own = report.heads[universe.group_id]
+    heads = {**report.heads, universe.group_id: replace(own, past=_floor(universe))}
+    body = replace(report, heads=heads).encode()
     data = ApplicationData(HEADS, ctx.random(MESSAGE_ID_SIZE), (), body)
     own_group.protect(ctx, universe, data)
+
+
+def _floor(universe: Universe) -> bytes:
+    """The newest epoch of the own group that every other member is past, empty where there is none.
+
+    An owner is past all of its own epochs; what it tells instead is for members that hear only from it (K-14).
+    """
+    chain = universe.own.chain
+    others = (identity for identity in chain.head_info.members if identity in universe.roster.members)
+    reports = [
+        universe.reported(identity, universe.group_id) for identity in others if identity != universe.me
+    ]
+    floor = b""
+    for info in chain.branch():
+        if not info.children or not all(has_past(chain, report, info.dmls_epoch) for report in reports):
+            break
+        floor = info.dmls_epoch
+    return floor
 
 
 def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) -> None:
@@ -69,10 +93,11 @@ def is_converged(universe: Universe) -> bool:
             chain = universe.groups[group_id].chain
             if reported is None or reported.head != head.head:
                 return False
+            if universe.groups[group_id].owner == info.identity:
+                continue
             if reported.past != (chain.head_info.parent or b"") and reported.past != head.past:
                 return False
-            is_owner = universe.groups[group_id].owner == info.identity
-            if not is_owner and reported.count < chain.head_info.user_count:
+            if reported.count < chain.head_info.user_count:
                 return False
     return not universe.outbox.queued
 

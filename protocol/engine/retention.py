@@ -57,10 +57,19 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
 def _reports(universe: Universe, state: GroupState) -> Reports:
     """What the current members of a group but its owner and this node have reported of it."""
     return {
-        identity: universe.reported(identity, state.group_id)
+        identity: _reported(universe, state, identity)
         for identity in state.chain.head_info.members
         if identity not in (state.owner, universe.me) and identity in universe.roster.members
     }
+
+
+def _reported(universe: Universe, state: GroupState, identity: bytes) -> Reported | None:
+    """K-14: for a member whose send group does not include this node, the floor that the owner reports counts."""
+    if universe.roster.members[identity].send_group_id in universe.groups:
+        return universe.reported(identity, state.group_id)
+    owner = universe.reported(state.owner, state.group_id)
+    known = owner is not None and owner.past in state.chain
+    return Reported(owner.past, owner.past, 0) if owner is not None and known else None
 
 
 def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:

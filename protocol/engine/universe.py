@@ -24,7 +24,7 @@ from starling.protocol.exchange.frame_log import KeptFrames
 from starling.protocol.exchange.waiting import Waiting
 from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
 
-_ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob.of(32), Either(None, Uint()), Uint(), bool)
+_ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob.of(32), Either(None, Uint()), bool)
 
 
 @dataclass(slots=True)
@@ -112,7 +112,6 @@ class Universe:
         self.cipher_suite = cipher_suite
         self.incarnation = incarnation
         self.signature_private_key = signature_private_key
-        self.created_at = now
         self.removed = False
         self.roster = Roster(universe_id)
         self.groups: dict[bytes, GroupState] = {}
@@ -234,13 +233,13 @@ class Universe:
     def save(self, ctx: Context) -> None:
         row = [
             self.group_id, self.cipher_suite, self.incarnation, self.signature_private_key,
-            self.timers.first_path, self.created_at, self.removed,
+            self.timers.first_path, self.removed,
         ]  # fmt: skip
         ctx.put("universe", self.universe_id, pack(row))
 
     @classmethod
     def load(cls, identity: Identity, universe_id: bytes, row: bytes, now: int) -> Universe:
-        group_id, cipher_suite, incarnation, private_key, first_path, created_at, removed = shape(
+        group_id, cipher_suite, incarnation, private_key, first_path, removed = shape(
             unpack(row, max_bytes=4096), _ROW
         )
         universe = cls(
@@ -252,7 +251,6 @@ class Universe:
             signature_private_key=private_key,
             now=now,
         )
-        universe.created_at = created_at
         universe.removed = removed
         universe.timers.first_path = first_path
         return universe

@@ -10,8 +10,8 @@ MAX_ANSWER_BYTES = 512 * 1024
 MAX_ANSWER_FRAMES = 256
 
 
-def take_in_turn(queues: Iterable[Iterator[LoggedFrame]]) -> tuple[tuple[bytes, ...], bool]:
-    """The ids of the frames to send now, and whether there are more.
+def take_in_turn(queues: Iterable[Iterator[LoggedFrame]]) -> tuple[bytes, ...]:
+    """The ids of the frames to send now.
 
     Groups take turns: a commit in one group can wait for a commit in another, so an answer filled by one
     group alone could never be used. At least one frame is given where there is any, and none twice.
@@ -26,10 +26,10 @@ def take_in_turn(queues: Iterable[Iterator[LoggedFrame]]) -> tuple[tuple[bytes, 
             if frame is None:
                 continue
             if chosen and (size + frame.size > MAX_ANSWER_BYTES or len(chosen) == MAX_ANSWER_FRAMES):
-                return tuple(chosen), True
+                return tuple(chosen)
             still.append(queue)
             if frame.frame_id not in chosen:
                 chosen[frame.frame_id] = None
                 size += frame.size
         waiting = still
-    return tuple(chosen), False
+    return tuple(chosen)

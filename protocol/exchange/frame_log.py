@@ -109,22 +109,20 @@ class FrameLog:
         """The held commit that starts this epoch, if any."""
         return [frame for frame in self.commits() if frame.child == dmls_epoch]
 
-    def after(
-        self, dmls_epoch: bytes, contiguous: int, held: frozenset[int], child: bool
-    ) -> Iterator[LoggedFrame]:
+    def after(self, dmls_epoch: bytes, contiguous: int, child: bool) -> Iterator[LoggedFrame]:
         """What somebody lacks who holds this much of an epoch: its messages in order, its commits, and
         all that follows them."""
-        pending = [(dmls_epoch, contiguous, held, child)]
+        pending = [(dmls_epoch, contiguous, child)]
         while pending:
-            current, first, known, has_child = pending.pop(0)
+            current, first, has_child = pending.pop(0)
             epoch = self.epochs.get(current)
             if epoch is None:
                 continue
             for generation in sorted(epoch.messages):
-                if generation >= first and generation not in known:
+                if generation >= first:
                     yield epoch.messages[generation]
             if has_child:
                 continue
             for commit in epoch.commits:
                 yield commit
-                pending.append((commit.child, 0, frozenset(), False))
+                pending.append((commit.child, 0, False))

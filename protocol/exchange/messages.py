@@ -95,7 +95,7 @@ class Want(Message):
     """Asks for what follows in some groups.
 
     Per group: `(group_id, epochs)`, where each epoch that is not whole is `(dmls_epoch, contiguous
-    generations held, further generations held, whether its child is known)`; no epoch at all asks for the
+    generations held, whether its child is known)`; no epoch at all asks for the
     frame that adds the asker.
     """
 
@@ -103,20 +103,19 @@ class Want(Message):
     max_bytes = 256 * 1024  # of small numbers, which cost the most to check
     patterns = (
         _UNIVERSE_ID,
-        Many((_GROUP_ID, Many((_EPOCH, _COUNT, Many(_COUNT, 1024), bool), 16)), _MAX_GROUPS),
+        Many((_GROUP_ID, Many((_EPOCH, _COUNT, bool), 16)), _MAX_GROUPS),
     )
     universe_id: bytes
-    groups: tuple[tuple[bytes, tuple[tuple[bytes, int, tuple[int, ...], bool], ...]], ...]
+    groups: tuple[tuple[bytes, tuple[tuple[bytes, int, bool], ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Frames(Message):
-    """The answer to `Want`; `more` says that there is more to ask for. The frames are attached."""
+    """The answer to `Want`. The frames are attached; whoever still lacks something asks again."""
 
     kind = 5
-    patterns = (_UNIVERSE_ID, bool)
+    patterns = (_UNIVERSE_ID,)
     universe_id: bytes
-    more: bool
 
 
 @dataclass(frozen=True, slots=True)

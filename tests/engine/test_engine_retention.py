@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, settled
 
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import FrameReceived, RemoveMember, UpdateKeys
 
 
@@ -67,6 +69,30 @@ def test_superseded_epochs_go_when_all_are_past_them() -> None:
         assert len(node.table("epoch")) == len(node.table("ratchet")) == 3
         for state in node.universe(universe).groups.values():
             assert list(state.retained()) == [state.chain.head]
+
+
+def test_the_owners_floor_counts_for_a_member_that_does_not_report_here() -> None:
+    """Carol has taken alice out of her own group: what carol has, alice learns only from the others."""
+    network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
+    ctx = Context(network.now, carol.random_source())
+    leaf = carol.group(universe, carol).members()[alice.me]
+    own_group.commit(ctx, carol.universe(universe), path=True, removes=[leaf])
+    carol.finish(ctx.step(None, None))
+    network.run(10 * SECOND)
+    assert carol.universe(universe).group_id not in alice.universe(universe).groups
+    for text in ("one", "two"):
+        bob.do(UpdateKeys(universe))
+        bob.say(universe, text)
+        network.run(30 * SECOND)
+    group = alice.group(universe, bob)
+    assert len(list(group.retained())) <= 2, "the head, and what bob's next report lets go"
+    # As long as carol has not got there, bob's floor stays.
+    network.cut(carol, alice, bob)
+    for text in ("three", "four", "five"):
+        bob.do(UpdateKeys(universe))
+        bob.say(universe, text)
+        network.run(30 * SECOND)
+    assert len(list(group.retained())) >= 4
 
 
 def test_a_member_that_is_away_keeps_them_for_a_week_at_most() -> None:

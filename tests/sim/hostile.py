@@ -124,7 +124,7 @@ class HostilePeer:
         return self._say(messages.Pulse(self.universe_id, self._rng.randbytes(32), self._rng.randbytes(32)))
 
     def want(self) -> Input:
-        epochs = tuple((self._rng.randbytes(32), 0, tuple(range(50)), False) for _ in range(16))
+        epochs = tuple((self._rng.randbytes(32), 0, False) for _ in range(16))
         groups = tuple((self._group_id(), epochs if self._rng.random() < 0.7 else ()) for _ in range(20))
         return self._say(messages.Want(self.universe_id, groups))
 
@@ -133,7 +133,7 @@ class HostilePeer:
             self._changed(None if self._rng.random() < 0.5 else self._rng.randbytes(32)).encode()
             for _ in range(16)
         ]
-        return self._say(messages.Frames(self.universe_id, True), frames)
+        return self._say(messages.Frames(self.universe_id), frames)
 
     def _entries(self) -> tuple[bytes, ...]:
         return tuple(self._rng.randbytes(self._rng.choice((1, 100, 4_000))) for _ in range(50))

@@ -115,8 +115,8 @@ class Network:
             node.deliver(DialFailed(target))
             return
         self._connections[frozenset((dialler, target))] = Connection()
-        node.deliver(PeerConnected(target, other.address))
-        other.deliver(PeerConnected(dialler, node.address))
+        node.deliver(PeerConnected(target))
+        other.deliver(PeerConnected(dialler))
 
     def disconnect(self, a: bytes, b: bytes) -> None:
         self._end(frozenset((a, b)))

@@ -106,32 +106,47 @@ def _failed(what: Any, error: Exception) -> DaemonError:
     )
 
 
+MOST_APART = 60 * 1_000_000_000
+"""How far the wall clock may be set before that counts as a jump, in nanoseconds."""
+
+
+def _since_boot() -> int:
+    """Nanoseconds since the machine started, sleep included where the system can tell."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock)
+
+
 class Clock:
     """Milliseconds since the epoch that never go backwards and never stand still.
 
     Where the wall clock is set back, time goes on from where it was, at the pace of the monotonic clock: the
-    engine's timers hang on it.
+    engine's timers hang on it. `monotonic` counts sleep too, so that only setting the clock sets the two apart.
     """
 
     def __init__(
-        self, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = time.monotonic_ns
+        self, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = _since_boot
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
-        self._ahead = wall() - monotonic()
+        self._ahead = self._apart = wall() - monotonic()
 
     def __call__(self) -> int:
         monotonic = self._monotonic()
         self._ahead = max(self._ahead, self._wall() - monotonic)
         return (monotonic + self._ahead) // 1_000_000
 
+    def jumped(self) -> bool:
+        """Whether the wall clock was set far off since this was last asked, as when a machine is put back to a
+        snapshot of it."""
+        apart = self._wall() - self._monotonic()
+        before, self._apart = self._apart, apart
+        return abs(apart - before) > MOST_APART
+
 
 class Loop:
     """Runs one engine on one store and one network, until cancelled or the store fails."""
 
-    def __init__(
-        self, engine: EngineLike, store: Store, network: p2p.Network, *, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, engine: EngineLike, store: Store, network: p2p.Network, *, clock: Clock) -> None:
         self.engine = engine
         self.store = store
         self.hub = EventHub(store.events)
@@ -283,6 +298,8 @@ class Loop:
         if not items or (self._wake_at is not None and self._clock() >= self._wake_at):
             self._wake_at = None
             items.append(_Item(what=inputs.Wake()))
+        if self._clock.jumped():
+            items.append(_Item(what=inputs.ClockJumped()))  # the last is handled first
         return items
 
     def _waiting(self, limit: int) -> list[_Item]:

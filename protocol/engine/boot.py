@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from starling.protocol.engine import imports, membership, own_group
+from starling.protocol.distributed.policy import BOOT_WAIT
+from starling.protocol.engine import exchanging, imports, membership, own_group
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.universe import Universe
+from starling.protocol.engine.universe import Boot, Universe
 
 
 def is_due(universe: Universe, now: int) -> bool:
@@ -14,6 +15,26 @@ def is_due(universe: Universe, now: int) -> bool:
     peers = {info.peer_id for info in universe.others()}
     answered = boot.answered and not boot.waits_for_proof and not boot.waits_for_roster
     return answered or now >= boot.deadline or peers <= boot.failed
+
+
+def new_run(ctx: Context, universe: Universe) -> None:
+    """As after a start, with the connections that there are."""
+    universe.timers.come_back_to(ctx.now)
+    for link in universe.links.values():
+        link.pulse_at = min(link.pulse_at, ctx.now)
+    for behind in universe.behind.values():
+        behind.due = min(behind.due, ctx.now)
+    if universe.joining is not None:
+        universe.joining.next_try = min(universe.joining.next_try, ctx.now)
+    elif not universe.removed:
+        universe.boot = Boot(deadline=ctx.now + BOOT_WAIT, asks=True)
+
+
+def ask_members(ctx: Context, universe: Universe) -> None:
+    """Ask those who are connected already how far they know our group; others tell it when they connect."""
+    universe.boot.asks = False
+    for peer_id in universe.links:
+        exchanging.send_summary(ctx, universe, peer_id, answer=True)
 
 
 def boot_commit(ctx: Context, universe: Universe) -> None:

@@ -14,6 +14,7 @@ from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import found
 from starling.protocol.engine import (
+    boot,
     imports,
     joining,
     membership,
@@ -26,6 +27,7 @@ from starling.protocol.engine import (
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
 from starling.protocol.engine.inputs import (
+    ClockJumped,
     CreateInvite,
     CreateUniverse,
     DialFailed,
@@ -60,6 +62,9 @@ from starling.protocol.exchange.messages import decode_message
 MAX_UNIVERSES = 256
 MAX_BAD_INPUTS = 16
 
+MOST_BACKWARDS = 10_000
+"""How far time may go back, in milliseconds, before that counts as a new run (B2)."""
+
 TRY_AGAIN = 1000
 """After how long what failed by itself is tried again, in milliseconds."""
 
@@ -77,6 +82,7 @@ class Engine:
     ) -> None:
         self.identity = identity
         self._random = random
+        self._now = now
         self._universes = load_universes(identity, records, now)
         self._connected: set[bytes] = set()
         self._bad_inputs: dict[bytes, int] = {}
@@ -91,6 +97,9 @@ class Engine:
     def handle(self, item: Input, now: int) -> Step:
         """Take one input; raises `UsageError` for a command that cannot be done, before anything changes."""
         ctx = Context(now, self._random)
+        if now < self._now - MOST_BACKWARDS:
+            self._new_run(ctx)
+        self._now = now
         try:
             result = self._dispatch(ctx, item)
         except UsageError as error:
@@ -132,11 +141,18 @@ class Engine:
                     universe.boot.failed.add(peer_id)
             case OwnAddresses(addresses):
                 self._own_addresses(ctx, addresses)
+            case ClockJumped():
+                self._new_run(ctx)
             case Wake():
                 pass
             case _:
                 return self._command(ctx, item)
         return None
+
+    def _new_run(self, ctx: Context) -> None:
+        """B2: a machine that was put back runs on as if nothing had been, with keys that were used since."""
+        for universe in self._universes.values():
+            boot.new_run(ctx, universe)
 
     # commands
 

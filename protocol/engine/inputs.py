@@ -51,6 +51,14 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """The clock was set far off, which sleeping does not do: the machine may have been put back to an old state.
+
+    It begins a new run (B2): the node commits before it encrypts again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class OwnAddresses:
     """Where this node listens now, as multiaddr texts without the peer id."""
 
@@ -133,6 +141,7 @@ Input = (
     | FrameReceived
     | MessageFromPeer
     | Wake
+    | ClockJumped
     | OwnAddresses
     | Command
 )

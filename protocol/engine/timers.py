@@ -24,6 +24,8 @@ def tick(ctx: Context, universe: Universe) -> bool:
         return joining.knock_again(ctx, universe)
     if universe.removed:
         return True
+    if universe.boot.asks:
+        boot.ask_members(ctx, universe)
     if not universe.boot.done and boot.is_due(universe, ctx.now):
         boot.boot_commit(ctx, universe)
     if universe.boot.done:

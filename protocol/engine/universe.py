@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from starling.protocol.decentralized.epoch_chain import Reported
 from starling.protocol.distributed import policy
@@ -51,10 +51,12 @@ class Boot:
     """A start is followed by a boot commit before anything is sent (B2, B3).
 
     Where a member names a newer head of ours, `waits_for_proof` is until it has shown the commit, and
-    `waits_for_roster`, after that, until it has told what the roster lacks.
+    `waits_for_roster`, after that, until it has told what the roster lacks. `asks` is where the members that are
+    connected have to be asked.
     """
 
     deadline: int
+    asks: bool = False
     answered: bool = False
     waits_for_proof: bool = False
     waits_for_roster: bool = False
@@ -90,6 +92,13 @@ class Timers:
     align: int | None = None
     profile_asks: int = 0
     """How often in a row KeyPackages were asked for that nobody gave."""
+
+    def come_back_to(self, now: int) -> None:
+        """The clock was set: nothing is to wait for what was the future, or seem to have happened in it."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None and item.name not in ("messages_since_update", "profile_asks"):
+                setattr(self, item.name, min(value, now))
 
 
 class Universe:

@@ -237,6 +237,19 @@ def test_the_clock_goes_on_when_the_wall_clock_is_set() -> None:
     assert clock() == 9_000
 
 
+def test_the_clock_tells_once_that_it_was_set_far_off() -> None:
+    wall, monotonic = [5_000_000_000], [70_000_000]
+    clock = Clock(lambda: wall[0], lambda: monotonic[0])
+    wall[0] += 3600 * 1_000_000_000
+    monotonic[0] += 3600 * 1_000_000_000
+    assert not clock.jumped(), "asleep"
+    for jump in (90, -90):
+        wall[0] += jump * 1_000_000_000
+        assert clock.jumped() and not clock.jumped()
+    wall[0] += 30 * 1_000_000_000
+    assert not clock.jumped()
+
+
 def test_every_method_has_its_handler() -> None:
     from starling.daemon.ipc.schema import METHODS
 

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from tests.engine.small_network import LATENCY, MINUTE, SECOND, Network, is_commit, quiet, settled
+from tests.engine.small_network import (
+    DAY,
+    LATENCY,
+    MINUTE,
+    SECOND,
+    Network,
+    Node,
+    is_commit,
+    quiet,
+    settled,
+)
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
-from starling.protocol.engine.inputs import CreateUniverse, RemoveMember, SendMessage, UpdateKeys
+from starling.protocol.engine.inputs import (
+    ClockJumped,
+    CreateUniverse,
+    Input,
+    RemoveMember,
+    RevokeInvite,
+    SendMessage,
+    UpdateKeys,
+)
+from starling.protocol.engine.step import Step
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
 
@@ -131,6 +152,46 @@ def test_a_removal_that_was_missed_is_in_the_boot_commit() -> None:
     (told,) = bob.heard("message.sent")
     assert told["recipients"] == 1
     assert alice.texts() == ["not for carol"] and not carol.texts()
+
+
+def set_back(node: Node, duration: int) -> None:
+    """The node's clock is set back from now on."""
+    handle = node.engine.handle
+
+    def late(item: Input, now: int) -> Step:
+        step = handle(item, now - duration)
+        return replace(step, wake_at=step.wake_at + duration if step.wake_at is not None else None)
+
+    node.engine.handle = late  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("how", ["set back", "told"])
+def test_a_jump_of_the_clock_begins_a_new_run(how: str) -> None:
+    """B2: the machine may have been put back with everything that runs on it."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    before = len(alice.commits())
+    if how == "set back":
+        set_back(alice, DAY)
+    else:
+        alice.do(ClockJumped())
+    assert alice.say(universe, "after the jump")["state"] == "queued"
+    with pytest.raises(UsageError, match="no such invite"):
+        alice.do(RevokeInvite(universe, b"?" * 32))
+    network.run(100)
+    first = alice.commits()[before]
+    assert first["path"] and alice.engine.universe(universe)["ready"]
+    network.run(10 * SECOND)
+    assert bob.texts() == carol.texts() == ["after the jump"]
+    alice.say(universe, "on")
+    network.run(MINUTE)
+    assert bob.texts() == carol.texts() == ["after the jump", "on"]
+    assert not bob.heard("fork.detected") and alice.engine.converged(universe)
+
+
+def test_a_small_step_back_begins_none() -> None:
+    _, universe, (alice, _) = quiet("alice", "bob")
+    set_back(alice, 5 * SECOND)
+    assert alice.say(universe, "at once")["state"] == "sent"
 
 
 def test_a_crash_before_saving_leaves_the_old_state_and_one_after_it_the_new() -> None:

@@ -96,9 +96,9 @@ def _stopping() -> DaemonError:
 
 
 def _failed(what: Any, error: Exception) -> DaemonError:
-    """The end of the daemon by a fault of the engine: its details are for the log alone."""
+    """The end of the daemon by a fault of engine or store: its details are for the log alone."""
     name = type(what).__name__
-    log.error("the daemon failed: the engine did not take a %s", name, exc_info=error)
+    log.error("the daemon failed at a %s", name, exc_info=error)
     return DaemonError(
         f"internal error ({type(error).__name__} at a {name}); what was answered is saved, start the daemon "
         "again; the log says where it failed, please report it",
@@ -349,11 +349,12 @@ class Loop:
                 try:
                     # Not abandoned by a cancellation: the thread must be done before the store is closed.
                     events = await trio.to_thread.run_sync(self.store.commit, work.batch)
-                except StoreError as error:
-                    self._failure = error
+                except Exception as error:
+                    failure = error if isinstance(error, StoreError) else _failed(work.batch, error)
+                    self._failure = failure
                     for reply, _, _ in work.answers:
-                        reply.set(None, error)
-                    raise
+                        reply.set(None, failure)
+                    raise failure from None
                 self.commits += 1
             self._saved = work.number
             self._saving.unpark_all()

@@ -19,6 +19,11 @@ def block(text: object) -> str:
     return clean(text).replace("\n", "\n    ")
 
 
+def flat(value: object) -> str:
+    """One value of an event, its lists with commas between."""
+    return ",".join(map(flat, value)) if isinstance(value, list) else block(value)
+
+
 def line(text: str) -> None:
     """Print a line at once."""
     sys.stdout.write(clean(text) + "\n")

@@ -253,6 +253,13 @@ def test_what_others_write_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert "\\x1b[31m" in done.stdout
 
 
+def test_other_events_are_one_line_of_names_and_values(tmp_path: Path) -> None:
+    told = event(1, "epoch.started", owner="ab", path=True, removed=["cd", "e\x1bf"])
+    with scripted(tmp_path / "home", listening(told)):
+        done = starling(tmp_path / "home", "listen", "--type", "all", "--count", "1")
+    assert done.stdout.endswith(" epoch.started owner=ab path=True removed=cd,e\\x1bf\n")
+
+
 def test_a_message_cannot_pass_for_another_line(tmp_path: Path) -> None:
     forged = event(1, sender_name="e\nve", body="fine\n2026-11-21 09:40:00 bob: agreed", encoding="utf8")
     with scripted(tmp_path / "home", listening(forged)):

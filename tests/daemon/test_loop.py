@@ -188,6 +188,27 @@ async def test_a_command_that_failed_half_way_is_answered_and_ends_the_node(tmp_
         ] == "sent"
 
 
+async def test_a_fault_of_the_store_is_answered_and_ends_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = home(tmp_path)
+    with pytest.raises(DaemonError, match="internal error"):
+        async with running(paths) as node:
+            client = await node.client()
+            await client.result("universe.create", name="lab")
+
+            def fail(store: Store, batch: Batch) -> Any:
+                raise ValueError("a scope that is too long")
+
+            monkeypatch.setattr(Store, "commit", fail)
+            assert await client.error("message.send", universe="lab", body="hi") == (-32000, "internal")
+            with trio.fail_after(5):
+                await trio.sleep_forever()
+    monkeypatch.undo()
+    async with running(paths) as node:
+        assert node.engine.messages == {}
+
+
 async def test_the_timer_wakes_the_engine(tmp_path: Path) -> None:
     async with running(home(tmp_path)) as node:
         client = await node.client()

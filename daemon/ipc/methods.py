@@ -30,6 +30,7 @@ _JOIN_REFUSALS = {
     "ticket.used": "the ticket was used up",
     "ticket.unknown": "the ticket is not known there",
     "ticket.removed": "whoever used this ticket was removed from the universe",
+    "universe.full": "the universe has as many members as it can have",
 }
 _SENT_MEMBERS = ("recipients", "epoch", "dmls_epoch")
 _PAGE_BYTES = MAX_LINE - 64 * 1024
@@ -153,7 +154,10 @@ class Methods:
             if told.kind == "join.failed":
                 reason = str(told.body.get("reason", "refused"))
                 why = _JOIN_REFUSALS.get(reason, f"the universe refused ({reason[:64]})")
-                raise refused(f"cannot join: {why}; ask for a new ticket", "join.failed", reason=reason)
+                advice = (
+                    "somebody has to leave first" if reason == "universe.full" else "ask for a new ticket"
+                )
+                raise refused(f"cannot join: {why}; {advice}", "join.failed", reason=reason)
             return {"universe_id": universe.hex(), "state": "joined", **render.plain(dict(told.body))}
 
         return later

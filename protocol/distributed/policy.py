@@ -28,6 +28,9 @@ JOIN_AGAIN = 2 * SECOND
 WAITING_RETENTION = 5 * MINUTE
 FRAME_RETENTION = 30 * DAY
 KEY_PACKAGE_RETENTION = 7 * DAY
+MAX_MEMBERS = 150
+"""How many members a sponsor admits (X-19): each keeps a group of all, and a path commit seals to all others."""
+
 SWEEP_DELAY = SECOND
 SWEEP_INTERVAL = HOUR
 """How often all groups are looked at for what time alone makes due; changed ones are at once."""

@@ -25,6 +25,7 @@ from starling.protocol.distributed.roster_entry import (
     MAX_PREDECESSORS,
     decode_entry,
     entry_id,
+    read_entry,
     sign_entry,
     universe_id_of,
 )
@@ -104,6 +105,11 @@ class Roster:
         return self.view.send_groups
 
     @property
+    def peers(self) -> Mapping[bytes, MemberInfo]:
+        """Current members by the id of their libp2p peer; of two that claim one, the lower identity key."""
+        return self.view.peers
+
+    @property
     def invites(self) -> Mapping[bytes, InviteInfo]:
         return self.view.invites
 
@@ -144,6 +150,22 @@ class Roster:
         """One entry, encoded, by its id."""
         return self._graph[wanted_id].read.encoded if wanted_id in self._graph else None
 
+    def proof(self, identity: bytes, max_bytes: int) -> tuple[bytes, ...]:
+        """The entry that makes somebody a member, last, after the newest of those that it follows."""
+        member = self.members.get(identity)
+        if member is None:
+            return ()
+        node = self._graph[member.entry_id]
+        chosen = [node.read.encoded]
+        size = len(node.read.encoded)
+        for other in reversed(self._graph.nodes[: node.position]):
+            if node.follows(other):
+                size += len(other.read.encoded)
+                if size > max_bytes:
+                    break
+                chosen.append(other.read.encoded)
+        return tuple(reversed(chosen))
+
     def missing_from(self, ids: Iterable[bytes]) -> tuple[bytes, ...]:
         """The entries that somebody who has `ids` lacks, each after those that it follows."""
         known = frozenset(ids)
@@ -177,6 +199,23 @@ class Roster:
             and read.entry.subject == identity
             and read.entry.author == self.founder
             and member.entry_id in read.entry.predecessors
+            for read in self._graph.waiting
+        )
+
+    def admits(self, entry: bytes, peer_id: bytes) -> bool:
+        """Whether this is the founder's word, new here, that a peer is a member's: true whatever it follows."""
+        decoded = decode_entry(entry)
+        if decoded.author != self.founder or entry_id(entry) in self._graph:
+            return False
+        body = read_entry(entry, self.universe_id).body
+        return isinstance(body, Admission) and body.peer_id == peer_id
+
+    def awaits(self, peer_id: bytes) -> bool:
+        """Whether an entry that admits this peer waits for others that it follows."""
+        return any(
+            isinstance(read.body, Admission)
+            and read.body.peer_id == peer_id
+            and read.entry.author == self.founder
             for read in self._graph.waiting
         )
 

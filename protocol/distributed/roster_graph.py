@@ -120,13 +120,19 @@ class RosterGraph:
         return (encoded, *self._link_waiting())
 
     def _wait(self, read: ReadEntry) -> None:
+        """Keep an entry for later; Invalid for one that no ancestors can make right."""
         if read.entry_id in self._waiting:
             return
-        same = [entry_id for entry_id, r in self._waiting.items() if r.entry.author == read.entry.author]
+        author = read.entry.author
+        if self.founder is not None and author != self.founder:
+            self._check_leave_alone(read)
+        same = [entry_id for entry_id, r in self._waiting.items() if r.entry.author == author]
         if len(same) >= MAX_WAITING_PER_AUTHOR:
             del self._waiting[same[0]]
         elif len(self._waiting) >= MAX_WAITING:
-            del self._waiting[next(iter(self._waiting))]
+            # The founder's go last: everybody else can make as many authors as it likes.
+            others = (entry_id for entry_id, r in self._waiting.items() if r.entry.author != self.founder)
+            del self._waiting[next(others)]
         self._waiting[read.entry_id] = read
 
     def _link_waiting(self) -> Iterator[bytes]:
@@ -203,12 +209,17 @@ class RosterGraph:
             for node in self._by_subject.get(author, ())
         )
 
-    def _check_leave(self, read: ReadEntry) -> None:
-        entry = read.entry
-        if entry.author != entry.subject:
-            raise Invalid(Rule.ENTRY_RIGHT, "leaving is for oneself")
+    def _check_leave_alone(self, read: ReadEntry) -> None:
+        """What holds of the entry of somebody without rights whatever it follows: it leaves."""
+        entry, body = read.entry, read.body
+        if not isinstance(body, Removal) or body.target is not Target.LEAVE or entry.author != entry.subject:
+            raise Invalid(Rule.ENTRY_RIGHT, "without rights one can only leave")
         if len(entry.predecessors) != 1:
             raise Invalid(Rule.ENTRY_LEAVE)
+
+    def _check_leave(self, read: ReadEntry) -> None:
+        entry = read.entry
+        self._check_leave_alone(read)
         named = self._by_id[entry.predecessors[0]].read
         if not isinstance(named.body, Admission) or named.entry.subject != entry.subject:
             raise Invalid(Rule.ENTRY_LEAVE)

@@ -69,13 +69,15 @@ class InviteInfo:
 @dataclass(frozen=True, slots=True)
 class RosterView:
     """The outcome. `removed` maps former members to the ids of the removals that stand, `former` to what they
-    were; `send_groups` maps all ids of send groups, former ones too, to whose they are."""
+    were; `send_groups` maps all ids of send groups, former ones too, to whose they are, and
+    `peers` the peer ids of the members to who they are."""
 
     universe_name: str | None
     members: Mapping[bytes, MemberInfo]
     removed: Mapping[bytes, tuple[bytes, ...]]
     former: Mapping[bytes, MemberInfo]
     send_groups: Mapping[bytes, MemberInfo]
+    peers: Mapping[bytes, MemberInfo]
     invites: Mapping[bytes, InviteInfo]
     topic_secrets: tuple[bytes, ...] = field(repr=False)
     topic_is_stale: bool
@@ -136,6 +138,7 @@ def evaluate(graph: RosterGraph) -> RosterView:
         members=MappingProxyType(members),
         removed=MappingProxyType(removed),
         former=MappingProxyType(former),
+        peers=MappingProxyType({info.peer_id: info for info in reversed(members.values())}),
         send_groups=MappingProxyType(send_groups | {info.send_group_id: info for info in members.values()}),
         invites=MappingProxyType(
             {

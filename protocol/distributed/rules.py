@@ -45,6 +45,7 @@ class Rule(enum.Enum):
     HEAD_COMMIT = ("R4", "a head statement names the commit it travels with")
 
     # roster
+    UNIVERSE_FULL = ("X-19", "nobody is admitted to a universe of 150 members")
     ENTRY_UNIVERSE = ("6", "an entry belongs to this universe")
     ENTRY_FIELDS = ("6", "an entry's subject and author are 32-byte keys or ids")
     ENTRY_BODY = ("6", "an entry's body fits its kind")

@@ -7,7 +7,7 @@ and a count, names all frames before it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from starling.protocol.distributed import policy
 from starling.protocol.engine.context import Context
@@ -15,7 +15,16 @@ from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Behind, Link, Universe
 from starling.protocol.exchange.answer import take_in_turn
 from starling.protocol.exchange.frame_log import LoggedFrame
-from starling.protocol.exchange.messages import Frames, Hello, Profiles, Pulse, Summary, Want
+from starling.protocol.exchange.messages import (
+    Frames,
+    Hello,
+    Profiles,
+    Pulse,
+    RosterEntries,
+    Summary,
+    Want,
+    WantRoster,
+)
 from starling.protocol.exchange.waiting import Need
 from starling.protocol.packed import pack
 
@@ -24,7 +33,12 @@ Position = tuple[bytes, bytes, int, int, bool]
 MAX_BEHIND = 1024
 MAX_WANTED_EPOCHS = 16
 MAX_RETRY = 30_000
-MAX_HELLO_BYTES = 48 * 1024
+MAX_HELLO_BYTES = 16 * 1024
+"""Of roster entries in a `Hello`: who was away for more than these asks for the rest."""
+
+MAX_ENTRIES_BYTES = 48 * 1024
+"""Of roster entries in one message: what a peer may say that is not known to be a member yet."""
+
 MAX_PROFILES_BYTES = 2 * 1024 * 1024
 
 
@@ -34,15 +48,27 @@ MAX_PROFILES_BYTES = 2 * 1024 * 1024
 def greet(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     """Open the exchange with a connected member: the roster entries that prove us, then our places."""
     universe.links[peer_id] = Link(pulse_at=ctx.now + ctx.jittered(policy.PULSE_INTERVAL))
-    entries = universe.roster.entries()
-    size = 0
-    for count, entry in enumerate(entries):
-        size += len(entry)
-        if size > MAX_HELLO_BYTES:
-            entries = entries[:count]
-            break
+    entries = universe.roster.proof(universe.me, MAX_HELLO_BYTES)
     ctx.send(peer_id, Hello(universe.universe_id, entries))
     send_summary(ctx, universe, peer_id, answer=False)
+
+
+def send_entries(ctx: Context, universe: Universe, peer_id: bytes, entries: Iterable[bytes]) -> None:
+    """Send roster entries, predecessors first, in as many messages as they take: one where there are none."""
+    batch: list[bytes] = []
+    size = 0
+    for entry in entries:
+        if batch and size + len(entry) > MAX_ENTRIES_BYTES:
+            ctx.send(peer_id, RosterEntries(universe.universe_id, tuple(batch)))
+            batch, size = [], 0
+        batch.append(entry)
+        size += len(entry)
+    ctx.send(peer_id, RosterEntries(universe.universe_id, tuple(batch)))
+
+
+def ask_for_roster(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """Ask for the entries that this node lacks."""
+    ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
 
 
 def send_summary(ctx: Context, universe: Universe, peer_id: bytes, *, answer: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
@@ -14,12 +13,12 @@ from starling.protocol.distributed.roster_entry import entry_id
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_psk, note_change
-from starling.protocol.engine.exchanging import greet, profiles_of
+from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
 from starling.protocol.engine.imports import import_now
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported
-from starling.protocol.exchange.messages import Profiles, RosterEntries, WantProfiles, WantRoster
+from starling.protocol.exchange.messages import Profiles, WantProfiles
 from starling.protocol.exchange.waiting import Need
 from starling.protocol.mls.key_package import KeyPackage
 
@@ -41,8 +40,8 @@ def add_entries(
             universe.refuse(type(refusal).__name__)
     if incomplete and universe.roster.is_told_removed(universe.me):
         _note_own_removal(ctx, universe)
-    elif incomplete and source is not None and source in universe.links:
-        ctx.send(source, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+    elif incomplete and source is not None and (source in universe.links or universe.roster.awaits(source)):
+        ask_for_roster(ctx, universe, source)
     if not new:
         return False
     for entry in new:
@@ -58,15 +57,6 @@ def add_entries(
     return True
 
 
-def entry_ids(entries: Iterable[bytes]) -> list[bytes]:
-    """The ids of the entries that decode."""
-    ids = []
-    for entry in entries:
-        with contextlib.suppress(ProtocolError, Unsupported):
-            ids.append(entry_id(entry))
-    return ids
-
-
 def store_roster(ctx: Context, universe: Universe) -> None:
     """Store the whole roster, as a joiner got it."""
     for entry in universe.roster.entries():
@@ -76,7 +66,7 @@ def store_roster(ctx: Context, universe: Universe) -> None:
 def _pass_on(ctx: Context, universe: Universe, new: tuple[bytes, ...], source: bytes | None) -> None:
     for peer_id in universe.links:
         if peer_id != source:
-            ctx.send(peer_id, RosterEntries(universe.universe_id, new))
+            send_entries(ctx, universe, peer_id, new)
 
 
 def _note_members(ctx: Context, universe: Universe, before: set[bytes]) -> None:

@@ -45,6 +45,8 @@ def handle_message(
     if universe.member_of_peer(peer_id) is None:
         if isinstance(message, Pulse):
             _tell_former_member(ctx, universe, peer_id)
+        elif isinstance(message, RosterEntries) and universe.roster.awaits(peer_id):
+            membership.add_entries(ctx, universe, message.entries, source=peer_id)
         return True
     return _as_member(ctx, universe, peer_id, message, frames)
 
@@ -61,15 +63,17 @@ def _as_joiner(
 
 
 def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> None:
+    known = universe.member_of_peer(peer_id) is not None
+    # What a stranger says is looked at only where its last entry is the founder's word that it is none.
+    if not known and not (message.entries and universe.roster.admits(message.entries[-1], peer_id)):
+        _tell_former_member(ctx, universe, peer_id)
+        return
     membership.add_entries(ctx, universe, message.entries, source=peer_id)
     if universe.member_of_peer(peer_id) is None:
         _tell_former_member(ctx, universe, peer_id)
         return
     if peer_id not in universe.links and peer_id in universe.connected:
         exchanging.greet(ctx, universe, peer_id)
-    missing = universe.roster.missing_from(membership.entry_ids(message.entries))
-    if missing:
-        ctx.send(peer_id, RosterEntries(universe.universe_id, missing))
     lacking = [
         info.identity
         for info in universe.others()
@@ -97,11 +101,12 @@ def _as_member(
         case Pulse():
             exchanging.take_pulse(ctx, universe, peer_id, message)
             if message.roster_digest != universe.roster.digest:
-                ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+                exchanging.ask_for_roster(ctx, universe, peer_id)
         case Summary():
             exchanging.take_summary(ctx, universe, peer_id, message)
             if message.roster_digest != universe.roster.digest:
-                ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+                universe.boot.waits_for_roster = True
+                exchanging.ask_for_roster(ctx, universe, peer_id)
         case Want():
             exchanging.answer_want(ctx, universe, peer_id, message)
         case Frames():
@@ -113,9 +118,7 @@ def _as_member(
             membership.add_entries(ctx, universe, message.entries, source=peer_id)
             universe.boot.waits_for_roster = False
         case WantRoster():
-            missing = universe.roster.missing_from(message.held)
-            if missing:
-                ctx.send(peer_id, RosterEntries(universe.universe_id, missing))
+            exchanging.send_entries(ctx, universe, peer_id, universe.roster.missing_from(message.held))
         case Profiles():
             membership.take_profiles(ctx, universe, message)
         case WantProfiles():

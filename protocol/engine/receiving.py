@@ -14,7 +14,7 @@ from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine import welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_change, note_fork, note_imports
-from starling.protocol.engine.exchanging import note_behind, note_lack
+from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.imports import note_update
 from starling.protocol.engine.received_imports import stage_with_imports
@@ -30,7 +30,6 @@ from starling.protocol.exchange.frame import (
     frame_id,
 )
 from starling.protocol.exchange.frame_log import LoggedFrame
-from starling.protocol.exchange.messages import WantRoster
 from starling.protocol.exchange.waiting import Need, Wait, WaitingFrame
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
@@ -153,7 +152,7 @@ def _wait(ctx: Context, universe: Universe, arrival: Arrival, group_id: bytes, n
     if need.kind != "roster":
         note_lack(ctx, universe, arrival.peer_id, need)
     elif first and arrival.peer_id in universe.links:
-        ctx.send(arrival.peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+        ask_for_roster(ctx, universe, arrival.peer_id)
     imports = need.kind == "epoch" and need.group_id != group_id
     return [Need("roster", need.group_id, b"")] if imports else []
 

@@ -9,10 +9,10 @@ from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.exchanging import ask_for_roster
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid
 from starling.protocol.exchange.frame import CommitFrame
-from starling.protocol.exchange.messages import WantRoster
 
 MAX_TOLD = 16
 """Alarms in one run: whoever reads sixteen knows."""
@@ -51,4 +51,4 @@ def take_own_commit(
     )
     if not universe.boot.done and peer_id in universe.links:
         universe.boot.waits_for_roster = True
-        ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+        ask_for_roster(ctx, universe, peer_id)

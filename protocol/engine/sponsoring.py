@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starling.protocol.distributed import policy
 from starling.protocol.distributed.key_packages import check_key_package
 from starling.protocol.distributed.member import UNIVERSE_SUITES
 from starling.protocol.distributed.peer_address import PeerAddress
@@ -30,6 +31,7 @@ _REASONS = {
     Rule.INVITE_EXPIRED: "ticket.expired",
     Rule.INVITE_USED: "ticket.used",
     Rule.INVITE_REMOVED: "ticket.removed",
+    Rule.UNIVERSE_FULL: "universe.full",
 }
 
 
@@ -38,6 +40,10 @@ def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) 
     require(universe, Kind.INVITE, "only the founder invites in this version")
     if not 0 < expires_in <= MAX_TICKET_LIFETIME:
         raise UsageError("a ticket lives between a moment and a year")
+    if len(universe.roster.members) >= policy.MAX_MEMBERS:
+        raise UsageError(
+            f"the universe has {policy.MAX_MEMBERS} members already, and more it cannot have", "universe.full"
+        )
     address = universe.own_address
     if address is None or not address.texts:
         raise UsageError("this node does not listen anywhere, so nobody could join by a ticket")
@@ -129,7 +135,12 @@ def answer_request(ctx: Context, universe: Universe, peer_id: bytes, message: Jo
 
 
 def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinRequest) -> bytes:
-    """Enter the joiner in the roster, once whatever it repeats; its identity is given back."""
+    """Enter the joiner in the roster, once whatever it repeats; its identity is given back.
+
+    Only the sponsor counts the members (X-19): rosters that others made merge whatever their size.
+    """
+    if message.invite_id not in universe.roster.invites:
+        raise Invalid(Rule.INVITE_UNKNOWN)  # before anything costly: whoever knows the universe can ask
     packages, address = message.profile
     decoded = [KeyPackage.decode(package) for package in packages]
     if not set(UNIVERSE_SUITES) <= {package.cipher_suite for package in decoded}:
@@ -159,6 +170,8 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinReques
         if known.send_group_id != member.send_group_id:
             raise Invalid(Rule.MEMBER_SEND_GROUP)
         return identity
+    if len(universe.roster.members) >= policy.MAX_MEMBERS:
+        raise Invalid(Rule.UNIVERSE_FULL)
     if member.send_group_id in universe.roster.send_groups:
         raise Invalid(Rule.MEMBER_SEND_GROUP)
     entry = universe.roster.make_member(

@@ -183,10 +183,7 @@ class Universe:
 
     def member_of_peer(self, peer_id: bytes) -> MemberInfo | None:
         """The current member that a libp2p peer is."""
-        for info in self.roster.members.values():
-            if info.peer_id == peer_id:
-                return info
-        return None
+        return self.roster.peers.get(peer_id)
 
     def owner_of(self, group_id: bytes) -> MemberInfo | None:
         """Whose group it is: another member's, or a former member's while this node still has to follow it.

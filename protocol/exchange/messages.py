@@ -49,10 +49,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """Opens the exchange in one universe: the roster entries that make the sender a member."""
+    """Opens the exchange in one universe: the entry that makes the sender a member, last, after the newest of those
+    that it follows."""
 
     kind = 1
-    patterns = (_UNIVERSE_ID, Many(_ENTRY, _MAX_ENTRIES))
+    max_bytes = 64 * 1024
+    patterns = (_UNIVERSE_ID, Many(_ENTRY, 512))
     universe_id: bytes
     entries: tuple[bytes, ...] = field(repr=False)
 

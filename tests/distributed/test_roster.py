@@ -414,11 +414,11 @@ def test_waiting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             entry = sign_entry(
                 author,
                 universe_id=roster.universe_id,
-                subject=roster.universe_id,
-                kind=Kind.TOPIC,
+                subject=author.identity_public_key,
+                kind=Kind.REMOVAL,
                 version=1,
                 predecessors=(bytes([i]) * 32,),
-                body=Topic(b"t" * 32),
+                body=Removal(Target.LEAVE, ()),
             )
             with pytest.raises(Pending):
                 roster.add(entry)

@@ -1,13 +1,23 @@
-"""What is kept for others has a quota, and what it costs does not grow with it (PROTOCOL K-14, 5.3, 5.4)."""
+"""What a peer, also a member, can fill has a bound (PROTOCOL K-14, X-19, 5.3, 5.4, 6)."""
 
 from __future__ import annotations
 
-import pytest
-from tests.engine.small_network import DAY, MINUTE, SECOND, settled
+from typing import Any
 
-from starling.protocol.distributed import policy
+import pytest
+from tests.engine.small_network import DAY, MINUTE, SECOND, quiet, settled
+
+from starling.protocol.distributed import policy, roster_graph
+from starling.protocol.distributed import roster as roster_module
+from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import MIB, FrameQuota
-from starling.protocol.engine.inputs import UpdateKeys
+from starling.protocol.distributed.roster_body import Kind, Removal, Target, Topic
+from starling.protocol.distributed.roster_entry import ReadEntry, read_entry, sign_entry
+from starling.protocol.distributed.ticket import Ticket
+from starling.protocol.engine import sponsoring
+from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
+from starling.protocol.errors import Invalid, Pending, UsageError
+from starling.protocol.exchange.messages import Hello, JoinRefused, JoinRequest, RosterEntries
 
 # kept frames
 
@@ -109,3 +119,140 @@ def test_frames_and_records_go_after_thirty_days_whatever_a_member_reports() -> 
             assert 25 <= len(state.chain.epochs) <= 2 * 33, "one update and one import a day"
             assert all(network.now - logged.stored_at < 31 * DAY for logged in state.log.ids.values())
         assert {body["reason"] for body in node.heard("frames.dropped")} == {"age"}
+
+
+# the roster
+
+
+def test_a_universe_has_a_most_of_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    ticket = network.invite(alice, universe, uses=5)
+    monkeypatch.setattr(policy, "MAX_MEMBERS", 2)
+    carol = network.add("carol")
+    carol.do(JoinUniverse(ticket))
+    network.run(20 * SECOND)
+    assert carol.heard("join.failed") == [{"reason": "universe.full"}]
+    assert not alice.universe(universe).roster.invites[Ticket.parse(ticket).keys.invite_id].spent
+    with pytest.raises(UsageError, match="2 members already") as refusal:
+        network.invite(alice, universe)
+    assert refusal.value.code == "universe.full"
+    alice.do(RemoveMember(universe, bob.me))
+    network.run(10 * SECOND)
+    dave = network.add("dave")
+    dave.do(JoinUniverse(ticket))
+    network.run(20 * SECOND)
+    assert dave.heard("universe.joined"), "there is room again"
+
+
+def test_only_a_sponsor_counts_the_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rosters merge whatever their size, so all nodes have the same one."""
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    monkeypatch.setattr(policy, "MAX_MEMBERS", 1)
+    for node in nodes:
+        network.stop(node)
+        network.restart(node)
+    network.run(20 * SECOND)
+    assert all(len(node.universe(universe).roster.members) == 3 for node in nodes)
+    assert all(node.engine.converged(universe) for node in nodes)
+
+
+def test_a_joiner_is_known_by_its_hello_however_long_the_roster_is() -> None:
+    """Carol is away while much is entered and Dave joins; of the others only Dave is there when she is back."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    network.stop(bob)
+    for _ in range(250):
+        network.invite(alice, universe)
+    dave = network.add("dave")
+    dave.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(10 * SECOND)
+    network.stop(alice)
+    network.restart(carol, dial=False)
+    network.dial(dave, carol.id)
+    network.run(30 * SECOND)
+    assert dave.me in carol.universe(universe).roster.members
+    assert carol.universe(universe).roster.digest == dave.universe(universe).roster.digest
+    hellos = [message for _, message in network.messages(dave) if isinstance(message, Hello)]
+    assert max(sum(map(len, hello.entries)) for hello in hellos) <= 16 * 1024
+    told = [message for _, message in network.messages(dave) if isinstance(message, RosterEntries)]
+    assert max(sum(map(len, entries.entries)) for entries in told) <= 48 * 1024
+
+
+def test_a_hello_of_a_stranger_costs_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last entry is to be the founder's word that it is a member; else nothing of it is checked or kept."""
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    stranger = Identity.generate("mallory", bob.random_source())
+    mallory = network.add("mallory")
+    roster = alice.universe(universe).roster
+    forged = [
+        sign_entry(
+            stranger,
+            universe_id=universe,
+            subject=stranger.identity_public_key,
+            kind=Kind.REMOVAL,
+            version=1,
+            predecessors=(bytes([number]) * 32,),
+            body=Removal(Target.LEAVE, ()),
+        )
+        for number in range(50)
+    ]
+    looked = []
+
+    def look(*arguments: Any) -> ReadEntry:
+        looked.append(arguments)
+        return read_entry(*arguments)
+
+    monkeypatch.setattr(roster_module, "read_entry", look)
+    monkeypatch.setattr(roster_graph, "read_entry", look)
+    known = roster.entries()
+    for entries in (tuple(forged), (*forged, known[1]), (known[1], *forged), known):
+        alice.hear(mallory, Hello(universe, entries))
+    assert not looked and not list(roster._graph.waiting)
+    damaged = bytearray(roster.proof(bob.me, 10_000)[-1].replace(bob.id, mallory.id))
+    for number in range(20):
+        alice.hear(mallory, Hello(universe, (*forged, bytes(damaged[:-1]) + bytes([number]))))
+    assert len(looked) == 20, "one signature each"
+    assert not list(roster._graph.waiting)
+    assert mallory.id not in roster.peers
+
+
+def test_of_the_entries_that_wait_the_founders_stay() -> None:
+    """Whoever is a member can sign entries of as many authors as it likes; only leaving needs no right."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    for _ in range(3):
+        network.invite(alice, universe)
+    roster = carol.universe(universe).roster
+    *_, last = alice.universe(universe).roster.entries()
+    with pytest.raises(Pending):
+        roster.add(last)
+    for number in range(300):
+        author = Identity.generate(f"{number}", bob.random_source())
+        for kind, subject, body in (
+            (Kind.REMOVAL, author.identity_public_key, Removal(Target.LEAVE, ())),
+            (Kind.TOPIC, universe, Topic(bytes(32))),
+        ):
+            entry = sign_entry(
+                author,
+                universe_id=universe,
+                subject=subject,
+                kind=kind,
+                version=1,
+                predecessors=(number.to_bytes(32),),
+                body=body,
+            )
+            with pytest.raises(Pending if kind is Kind.REMOVAL else Invalid):
+                roster.add(entry)
+    waiting = list(roster._graph.waiting)
+    assert len(waiting) <= 256 and last in {read.encoded for read in waiting}
+
+
+def test_an_unknown_invite_is_refused_before_anything_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, universe, (alice, _) = quiet("alice", "bob")
+    mallory = network.add("mallory")
+    network.dial(mallory, alice.id)
+    monkeypatch.setattr(sponsoring, "KeyPackage", None)
+    request = JoinRequest(universe, b"i" * 32, "mallory", 1, ((b"k" * 900, b"k" * 900), b""))
+    alice.hear(mallory, request)
+    refusals = [message for _, message in network.messages(alice) if isinstance(message, JoinRefused)]
+    assert refusals == [JoinRefused(universe, "ticket.unknown", True)]

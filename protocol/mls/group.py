@@ -381,13 +381,14 @@ class Group:
     def committable(
         self,
         contents: Sequence[AuthenticatedContent],
+        proposals: Sequence[Proposal] = (),
         *,
         psks: FindPsk = no_psks,
         now: int | None = None,
     ) -> tuple[AuthenticatedContent, ...]:
-        """Those of the received proposals that we can commit together, for `by_reference` (§12.2): what
-        is invalid, what others exclude and PSKs that we lack are left out."""
-        return committable(self._epoch, contents, psks, now)
+        """Those of the received proposals that we can commit together and with `proposals` by value, for
+        `by_reference` (§12.2): what is invalid, what others exclude and PSKs that we lack are left out."""
+        return committable(self._epoch, contents, proposals, psks, now)
 
     def commit(
         self,

@@ -8,7 +8,7 @@ from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.mls.apply_proposals import apply_proposals
 from starling.protocol.mls.epoch import Epoch
-from starling.protocol.mls.framing import AuthenticatedContent
+from starling.protocol.mls.framing import AuthenticatedContent, Sender
 from starling.protocol.mls.proposal import (
     Add,
     GroupContextExtensions,
@@ -26,7 +26,10 @@ MAX_PENDING = 1024
 
 
 class PendingProposals:
-    """The verified proposals of one epoch, by ProposalRef, in the order they came; a new one each epoch."""
+    """The verified proposals of one epoch, by ProposalRef, in the order they came; a new one each epoch.
+
+    While one of them is valid and uncommitted no application data should be sent (§12.4).
+    """
 
     def __init__(self, suite: CipherSuite, limit: int = MAX_PENDING) -> None:
         self._suite = suite
@@ -59,39 +62,51 @@ class PendingProposals:
 
 
 def committable(
-    epoch: Epoch, contents: Sequence[AuthenticatedContent], psks: FindPsk, now: int | None
+    epoch: Epoch,
+    contents: Sequence[AuthenticatedContent],
+    by_value: Sequence[Proposal],
+    psks: FindPsk,
+    now: int | None,
 ) -> tuple[AuthenticatedContent, ...]:
-    """Those of the proposals that we can commit together, in their order.
+    """Those of the proposals that we can commit together and with `by_value`, in their order.
 
     Of several for one leaf a SelfRemove goes before a Remove and that before the latest Update; the latest
-    GroupContextExtensions counts; a ReInit only where it is alone. What is invalid is left out.
+    GroupContextExtensions counts; a ReInit only where it is alone. What is invalid, or excluded by one of
+    `by_value`, is left out.
     """
     entries = [(content, received_proposal(content)) for content in contents]
-    chosen = _chosen([entry for _, entry in entries], epoch.own_leaf_index)
+    own = Sender.member(epoch.own_leaf_index)
+    fixed = [CommittedProposal(proposal, own) for proposal in by_value]
+    chosen = _chosen([entry for _, entry in entries], fixed, epoch.own_leaf_index)
     candidates = [
         (content, entry)
         for number, (content, entry) in enumerate(entries)
         if number in chosen and _has_psk(entry.proposal, psks)
     ]
-    if _applies(epoch, [entry for _, entry in candidates], now):
+    if _applies(epoch, [entry for _, entry in candidates] + fixed, now):
         return tuple(content for content, _ in candidates)
     kept: list[tuple[AuthenticatedContent, CommittedProposal]] = []
     for candidate in candidates:
-        if _applies(epoch, [entry for _, entry in (*kept, candidate)], now):
+        if _applies(epoch, [entry for _, entry in (*kept, candidate)] + fixed, now):
             kept.append(candidate)
     return tuple(content for content, _ in kept)
 
 
-def _chosen(entries: Sequence[CommittedProposal], committer: int) -> set[int]:
+def _chosen(
+    entries: Sequence[CommittedProposal], fixed: Sequence[CommittedProposal], committer: int
+) -> set[int]:
     """The places of the proposals that are preferred among those that exclude each other."""
+    taken = {_rivalry(entry, -1)[0] for entry in fixed} | {("leaf", committer)}
     best: dict[object, tuple[int, int]] = {}
     for number, entry in enumerate(entries):
         key, rank = _rivalry(entry, number)
-        if key != ("leaf", committer) and (key not in best or rank > best[key][0]):
+        if key not in taken and (key not in best or rank > best[key][0]):
             best[key] = (rank, number)
     chosen = {number for _, number in best.values()}
+    if any(isinstance(entry.proposal, ReInit) for entry in fixed):
+        return set()
     others = {number for number in chosen if not isinstance(entries[number].proposal, ReInit)}
-    return others or chosen
+    return others if others or fixed else chosen
 
 
 def _rivalry(entry: CommittedProposal, number: int) -> tuple[object, int]:

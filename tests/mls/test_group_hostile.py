@@ -143,6 +143,58 @@ def test_a_changed_message_of_an_outsider_is_refused_and_burns_nothing() -> None
     assert open_text(receiver, text) == b"hello"
 
 
+def test_a_changed_external_commit_is_refused() -> None:
+    """By its signature; and by what is behind it, where the one who joins signs what it likes."""
+    party = found(3)
+    receiver, newcomer = party.groups[1], Client("newcomer")
+    made = Group.external_join(
+        party.groups[0].group_info(external_pub=True),
+        newcomer.signed_leaf()[0],
+        newcomer.signature_private_key,
+        random=newcomer.random,
+    )
+    assert made.content.content.commit is not None
+    encoded = made.content.content.commit.encode()
+    rng = random.Random(5)
+
+    def stage(data: bytes) -> None:
+        content = replace(made.content.content, commit=Commit.decode(data))
+        receiver.stage(replace(made.content, content=content))
+
+    def receive(data: bytes) -> None:
+        receiver.stage(receiver.open_handshake(MLSMessage.decode(data)))
+
+    before = receiver.save(), receiver.save_ratchets()
+    assert _attempt(lambda: receive(made.message)) and _attempt(lambda: stage(encoded))
+    for _ in range(ROUNDS):
+        changed = _mutate(rng, made.message)
+        assert not _attempt(lambda data=changed: receive(data))  # type: ignore[misc]  # bound at once
+        changed = _mutate(rng, encoded)
+        assert not _attempt(lambda data=changed: stage(data))  # type: ignore[misc]  # bound at once
+    assert (receiver.save(), receiver.save_ratchets()) == before
+
+
+def test_a_changed_group_info_is_refused_by_who_joins_externally() -> None:
+    party = found(3)
+    owner, newcomer = party.groups[0], Client("newcomer")
+    encoded = owner.group_info(external_pub=True).encode()
+    leaf = newcomer.signed_leaf()[0]
+    rng = random.Random(6)
+
+    def join(info: GroupInfo) -> None:
+        Group.external_join(info, leaf, newcomer.signature_private_key, random=newcomer.random)
+
+    assert _attempt(lambda: join(GroupInfo.decode(encoded)))
+    for _ in range(ROUNDS // 2):
+        changed = _mutate(rng, encoded)
+        assert not _attempt(lambda data=changed: join(GroupInfo.decode(data)))  # type: ignore[misc]  # bound at once
+    suite, signing = owner.cipher_suite, party.clients[0].signature_private_key
+    for _ in range(ROUNDS // 4):
+        # Signed by the member that changed it: it leads nowhere or to a group, never to a crash.
+        changed = _mutate(rng, encoded)
+        _attempt(lambda data=changed: join(GroupInfo.decode(data).sign(suite, signing)))  # type: ignore[misc]  # bound at once
+
+
 def _welcomed() -> tuple[bytes, KeyPackageBundle, Client, Client]:
     owner, joiner = Client("owner"), Client("joiner")
     group = owner.create(RULES)

@@ -86,6 +86,16 @@ def test_a_reinit_is_committed_only_alone(party: Party) -> None:
     assert party.groups[0].committable([reinit]) == (reinit,)
 
 
+def test_what_is_committed_by_value_goes_first(party: Party) -> None:
+    group = party.groups[0]
+    reinit = _propose(party, 1, ReInit(b"next", 1, 1, ()))
+    removal, update = _propose(party, 2, Remove(3)), _update(party, 1)
+    contents = [reinit, removal, update]
+    assert group.committable(contents, [Remove(3)]) == (update,)
+    assert group.committable(contents, [ReInit(b"other", 1, 1, ())]) == ()
+    assert group.committable([reinit], [Remove(3)]) == ()
+
+
 def test_of_equal_kinds_the_latest_is_left(party: Party) -> None:
     contexts = [_propose(party, by, GroupContextExtensions(())) for by in (1, 2)]
     adds = [_propose(party, 1, Add(Client("newcomer").bundle().key_package)) for _ in range(2)]

@@ -7,8 +7,8 @@ groups, `Group` is one epoch as a member sees it, `MLSMessage` is what travels. 
 
 from starling.protocol.mls.capabilities import Capabilities
 from starling.protocol.mls.client import Client
-from starling.protocol.mls.components import AppDataDictionary, ComponentsList
-from starling.protocol.mls.content_media_types import ApplicationFraming, MediaType, MediaTypeList
+from starling.protocol.mls.components import AppDataDictionary
+from starling.protocol.mls.content_media_types import ApplicationFraming, MediaType
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import Extension, RequiredCapabilities
 from starling.protocol.mls.external_proposal import propose_as_external_sender, propose_own_add
@@ -24,7 +24,7 @@ from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.key_schedule import KeySchedule
 from starling.protocol.mls.leaf_node import LeafNode, Lifetime
 from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.negotiation import WireFormats
+from starling.protocol.mls.negotiation import required_extensions, supported_extensions
 from starling.protocol.mls.past_epochs import PastEpoch, PastEpochs
 from starling.protocol.mls.pending_proposals import PendingProposals
 from starling.protocol.mls.proposal import (
@@ -60,7 +60,6 @@ __all__ = [
     "Capabilities",
     "Client",
     "CommitResult",
-    "ComponentsList",
     "ContentType",
     "Credential",
     "CustomProposal",
@@ -80,7 +79,6 @@ __all__ = [
     "Lifetime",
     "MLSMessage",
     "MediaType",
-    "MediaTypeList",
     "PastEpoch",
     "PastEpochs",
     "PendingProposals",
@@ -99,10 +97,11 @@ __all__ = [
     "Update",
     "Welcome",
     "WireFormat",
-    "WireFormats",
     "grease_capabilities",
     "grease_extensions",
     "grease_leaf",
     "propose_as_external_sender",
     "propose_own_add",
+    "required_extensions",
+    "supported_extensions",
 ]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from starling.protocol.errors import Invalid
-from starling.protocol.mls.components import APP_COMPONENTS, SAFE_AAD, ComponentsList, read_dictionary
-from starling.protocol.mls.content_media_types import MediaType, read_media_types
+from starling.protocol.mls.components import (
+    APP_COMPONENTS,
+    CONTENT_MEDIA_TYPES,
+    SAFE_AAD,
+    AppDataDictionary,
+    ComponentsList,
+    read_dictionary,
+)
+from starling.protocol.mls.content_media_types import MediaType, MediaTypeList, read_media_types
 from starling.protocol.mls.extension import (
+    APP_DATA_DICTIONARY,
     REQUIRED_WIRE_FORMATS,
     SUPPORTED_WIRE_FORMATS,
     Extension,
@@ -77,12 +86,62 @@ class Negotiated:
                 raise Invalid(Rule.MEDIA_TYPES_SUPPORT)
 
 
+def supported_extensions(
+    *,
+    app_components: Iterable[int] = (),
+    safe_aad: Iterable[int] = (),
+    media_types: Sequence[MediaType] = (),
+    wire_formats: Sequence[int] = (),
+    data: Mapping[int, bytes] = MappingProxyType({}),
+) -> tuple[Extension, ...]:
+    """The extensions of a leaf that supports these components, those of the draft besides; `data` is further
+    data of components. Their types belong in the leaf's capabilities (§5)."""
+    defined = {APP_COMPONENTS, SAFE_AAD, *((CONTENT_MEDIA_TYPES,) if media_types else ())}
+    lists = {APP_COMPONENTS: _list({*app_components, *defined}), SAFE_AAD: _list(safe_aad)}
+    return _extensions(lists, media_types, data, SUPPORTED_WIRE_FORMATS, wire_formats)
+
+
+def required_extensions(
+    *,
+    app_components: Iterable[int] = (),
+    safe_aad: Iterable[int] | None = None,
+    media_types: Sequence[MediaType] = (),
+    wire_formats: Sequence[int] = (),
+    data: Mapping[int, bytes] = MappingProxyType({}),
+) -> tuple[Extension, ...]:
+    """The extensions of a GroupContext that requires these of every member; `data` is further data of
+    components. The group uses SafeAAD where `safe_aad` is given, even empty (§4.9)."""
+    lists = {APP_COMPONENTS: _list(app_components)}
+    if safe_aad is not None:
+        lists[SAFE_AAD] = _list(safe_aad)
+    return _extensions(lists, media_types, data, REQUIRED_WIRE_FORMATS, wire_formats)
+
+
 def check_wire_format(context_extensions: Iterable[Extension], wire_format: int) -> None:
     """Raises `Invalid` for a non-default wire format that the group does not require (C-2)."""
     if wire_format not in DEFAULT_WIRE_FORMATS:
         data = find_extension(context_extensions, REQUIRED_WIRE_FORMATS)
         if data is None or wire_format not in WireFormats.decode(data).wire_formats:
             raise Invalid(Rule.WIRE_FORMAT)
+
+
+def _list(component_ids: Iterable[int]) -> bytes:
+    return ComponentsList(tuple(sorted(set(component_ids)))).encode()
+
+
+def _extensions(
+    components: Mapping[int, bytes],
+    media_types: Sequence[MediaType],
+    data: Mapping[int, bytes],
+    wire_formats_type: int,
+    wire_formats: Sequence[int],
+) -> tuple[Extension, ...]:
+    listed = {CONTENT_MEDIA_TYPES: MediaTypeList(tuple(media_types)).encode()} if media_types else {}
+    dictionary = AppDataDictionary.of({**data, **components, **listed})
+    extensions = [Extension(APP_DATA_DICTIONARY, dictionary.encode())]
+    if wire_formats:
+        extensions.append(Extension(wire_formats_type, WireFormats(tuple(wire_formats)).encode()))
+    return tuple(extensions)
 
 
 def _component_ids(data: bytes | None) -> frozenset[int]:

@@ -17,6 +17,7 @@ from starling.protocol.mls.components import (
     AppDataDictionary,
     ComponentData,
     ComponentsList,
+    read_component,
 )
 from starling.protocol.mls.content_media_types import (
     ApplicationFraming,
@@ -38,10 +39,15 @@ from starling.protocol.mls.group_rules import RFC_RULES, GroupRules
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.leaf_node import KEY_PACKAGE, LeafNode
 from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.negotiation import Negotiated, WireFormats
+from starling.protocol.mls.negotiation import (
+    Negotiated,
+    WireFormats,
+    required_extensions,
+    supported_extensions,
+)
 from starling.protocol.mls.proposal import Add, AppDataUpdate, GroupContextExtensions, Update
 from starling.protocol.mls.rules import Rule
-from starling.protocol.mls.safe_aad import EMPTY, SafeAAD, SafeAADItem
+from starling.protocol.mls.safe_aad import EMPTY, SafeAAD, SafeAADItem, uses_safe_aad
 from starling.protocol.mls.wire_format import WireFormat
 
 TARGETED = 0x0006
@@ -196,6 +202,29 @@ def test_a_wire_format_that_the_group_does_not_require_is_refused() -> None:
         other = AuthenticatedContent(TARGETED, commit.content, commit.auth)
         # Where it is required the transcript hash tells: it was signed for another format.
         assert refused(lambda: bobs.stage(other)) is (rule or Rule.CONFIRMATION_TAG)  # noqa: B023
+
+
+def test_the_extensions_are_made_as_they_are_read() -> None:
+    leaf = supported_extensions(
+        app_components=[0x8D01], safe_aad=[0x8D01, 5], media_types=[PNG], wire_formats=[TARGETED],
+        data={0x8D01: b"x"},
+    )  # fmt: skip
+    read = Negotiated.read(leaf, SUPPORTED_WIRE_FORMATS)
+    assert read == Negotiated(
+        frozenset({TARGETED}), frozenset({1, 2, 3, 0x8D01}), frozenset({5, 0x8D01}), (PNG,)
+    )
+    assert read_component(leaf, 0x8D01) == b"x"
+    context = required_extensions(
+        app_components=[0x8D01], safe_aad=[], media_types=[PNG], wire_formats=[TARGETED]
+    )
+    needed = Negotiated.required(context)
+    assert needed == Negotiated(frozenset({TARGETED}), frozenset({0x8D01}), frozenset(), (PNG,))
+    needed.check_supported(leaf)
+    assert uses_safe_aad(context)
+    # Without more a leaf supports what the draft defines, and a group requires nothing.
+    assert Negotiated.read(supported_extensions(), SUPPORTED_WIRE_FORMATS).app_components == {1, 2}
+    assert Negotiated.required(required_extensions()).is_empty
+    assert not uses_safe_aad(required_extensions())
 
 
 # dictionaries

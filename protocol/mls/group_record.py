@@ -18,7 +18,7 @@ from starling.protocol.mls.private_tree import PrivateTree
 from starling.protocol.mls.proposal import ReInit
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.secret_tree import SecretTree, SecretTreeRecord
-from starling.protocol.wire import Struct, Vector, When, opaque, uint16, uint32
+from starling.protocol.wire import Reader, Struct, Vector, When, opaque, uint16, uint32
 
 _VERSION = 1
 _ENDED = 2
@@ -56,11 +56,10 @@ class GroupRecord(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class RatchetsRecord(Struct):
-    """What is consumed in an epoch: the ratchets, and the nodes that are left of the exporter tree."""
+class ExporterTreeRecord(Struct):
+    """The nodes that are left of an exporter tree."""
 
-    secret_tree: SecretTreeRecord
-    exporter_nodes: Vector[NodeRecord]
+    nodes: Vector[NodeRecord]
 
 
 def save_epoch(epoch: Epoch) -> bytes:
@@ -83,8 +82,10 @@ def save_epoch(epoch: Epoch) -> bytes:
 
 
 def save_ratchets(epoch: Epoch) -> bytes:
-    """What sending, receiving and the safe exporter consume."""
-    return RatchetsRecord(epoch.secret_tree.save(), epoch.exporter_tree.save()).encode()
+    """What sending, receiving and the safe exporter consume: the secret tree's record, and where something is
+    left of the exporter tree, its record."""
+    nodes = epoch.exporter_tree.save()
+    return epoch.secret_tree.save().encode() + (ExporterTreeRecord(nodes).encode() if nodes else b"")
 
 
 def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: KeySchedule) -> Epoch:
@@ -95,7 +96,10 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
     if saved.key_schedule != key_schedule.name.encode():
         raise UsageError("the group was saved with another key schedule")
     suite = cipher_suite(saved.context.cipher_suite)
-    consumed = RatchetsRecord.decode(ratchets)
+    reader = Reader(ratchets)
+    secret_tree = SecretTreeRecord.read(reader)
+    exporter_nodes = ExporterTreeRecord.read(reader).nodes if reader.left else ()
+    reader.finish()
     return Epoch(
         suite=suite,
         context=saved.context,
@@ -106,8 +110,8 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
         ),
         signature_private_key=signing_secret(saved.signature_private_key),
         secrets=EpochSecrets(_read_named(saved.secrets), _read_named(saved.extra)),
-        secret_tree=SecretTree.load(suite, consumed.secret_tree),
-        exporter_tree=ExporterTree.load(suite, consumed.exporter_nodes),
+        secret_tree=SecretTree.load(suite, secret_tree),
+        exporter_tree=ExporterTree.load(suite, exporter_nodes),
         confirmation_tag=saved.confirmation_tag,
         interim_transcript_hash=saved.interim_transcript_hash,
         rules=rules,

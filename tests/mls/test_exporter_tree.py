@@ -7,7 +7,7 @@ from tests.mls.group_members import found
 from tests.vectors import load_vectors
 
 from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
-from starling.protocol.errors import UsageError
+from starling.protocol.errors import DecodeError, UsageError
 from starling.protocol.mls.exporter_tree import ExporterTree
 from starling.protocol.mls.group import Group
 
@@ -62,6 +62,18 @@ def test_members_export_the_same_and_each_epoch_another(suite: int) -> None:
     party.commit(by=1)
     later = {group.safe_export(0x8D02) for group in party.groups}
     assert len(second) == len(later) == 1 and second != later
+
+
+def test_ratchets_that_were_saved_without_the_tree_load_and_export_nothing() -> None:
+    group = found(2).groups[0]
+    before = group._epoch.secret_tree.save().encode()
+    assert group.save_ratchets().startswith(before) and len(group.save_ratchets()) > len(before)
+    loaded = Group.load(group.save(), before)
+    assert loaded.save_ratchets() == before
+    with pytest.raises(UsageError):
+        loaded.safe_export(1)
+    with pytest.raises(DecodeError):
+        Group.load(group.save(), group.save_ratchets() + b"\0")
 
 
 @pytest.mark.parametrize("keep_handshake", [False, True])

@@ -29,20 +29,22 @@ _PATIENCE_SECONDS = 2.0
 
 
 def init(paths: Paths, args: Namespace) -> int:
-    passphrase = None
-    if args.passphrase or args.passphrase_file is not None:
-        passphrase = _new_passphrase(args)
+    passphrase = _passphrase_of_file(args)
+    if passphrase is None and args.passphrase:
+        passphrase = _ask_new_passphrase()
     identity = app.init(paths, args.name if args.name is not None else getpass.getuser(), passphrase)
     made = {
         "name": identity.name,
         "identity": identity.identity_public_key.hex(),
         "peer_id": peer_id_text(identity.peer_id),
         "data": str(paths.data),
+        "passphrase": passphrase is not None,
     }
     if args.json:
         output.as_json(made)
     else:
-        output.line(f"{identity.name} is ready in {paths.data}; next: starling daemon")
+        locked = ", locked by the passphrase" if passphrase is not None else ""
+        output.line(f"{identity.name} is ready in {paths.data}{locked}; next: starling daemon")
     return EXIT_OK
 
 
@@ -81,10 +83,7 @@ def daemon(paths: Paths, args: Namespace) -> int:
     return EXIT_OK
 
 
-def _new_passphrase(args: Namespace) -> str:
-    given = _passphrase_of_file(args)
-    if given is not None:
-        return given
+def _ask_new_passphrase() -> str:
     passphrase = check_passphrase(_ask("New passphrase for this node: "))
     if _ask("The same again: ") != passphrase:
         raise PlaceError("these were two different passphrases; nothing was made, try again", "passphrase")

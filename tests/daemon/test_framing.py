@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import trio
 from tests.daemon.node import Client, home, running
 from trio.testing import memory_stream_pair
 
+from starling.daemon.ipc.framing import FRAMINGS, FrameReader, TooLong
 from starling.daemon.ipc.schema import MAX_LINE
 
 HELLO = {"jsonrpc": "2.0", "id": 0, "method": "hello", "params": {"framing": "msgpack"}}
@@ -54,6 +56,48 @@ async def speaking_msgpack(client: Client) -> MsgpackClient:
     hello = await client.line(json.dumps(HELLO).encode())
     assert hello["result"]["framing"] == "msgpack"
     return MsgpackClient(client)
+
+
+@pytest.mark.parametrize("name", FRAMINGS)
+@pytest.mark.parametrize("seed", range(3))
+async def test_objects_come_whole_however_the_stream_cuts_them(name: str, seed: int) -> None:
+    source = random.Random(seed)
+    framing = FRAMINGS[name]
+    objects: list[Any] = []
+    data = b""
+    for number in range(60):
+        size = source.choice((0, 1, 10, 1000, 70_000))
+        objects.append({"n": number, "text": "ü\n" * size})
+        data += framing.frame(framing.encode(objects[-1]))
+        if name == "json" and source.random() < 0.2:
+            # What is too long is passed over, whatever it holds, and told once.
+            data += b"[" * (MAX_LINE + 1 + source.randrange(MAX_LINE)) + b"\n"
+            objects.append(TooLong)
+    ours, theirs = memory_stream_pair()
+
+    async def write() -> None:
+        at = 0
+        while at < len(data):
+            end = at + source.choice((1, 2, 5, 4096, 100_000, 900_000))
+            await ours.send_all(data[at:end])
+            at = end
+        await ours.send_stream.aclose()
+
+    async def read() -> list[Any]:
+        reader, seen = FrameReader(theirs, framing), []
+        while True:
+            try:
+                encoded = await reader.next()
+            except TooLong:
+                seen.append(TooLong)
+                continue
+            if encoded is None:
+                return seen
+            seen.append(framing.decode(encoded))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        assert await read() == objects
 
 
 async def test_the_same_objects_in_msgpack(tmp_path: Path) -> None:

@@ -117,9 +117,13 @@ def test_the_real_daemon_with_a_passphrase_file(tmp_path: Path) -> None:
     home, secret = tmp_path / "home", secret_file(tmp_path / "secret", PASSPHRASE + "\n")
     base = [*MAIN, "--home", str(home)]
     done = subprocess.run(
-        [*base, "init", "--name", "Ann", "--passphrase-file", str(secret)], capture_output=True, text=True
+        [*base, "init", "--name", "Ann"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"STARLING_PASSPHRASE_FILE": str(secret)},
     )
     assert done.returncode == 0, done.stderr
+    assert "locked by the passphrase" in done.stdout
     (home / "starling.toml").write_text("[network]\nlisten = []\nmdns = false\n")
 
     def daemon(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

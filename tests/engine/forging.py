@@ -101,7 +101,7 @@ def forged_commit(
         group_id=state.group_id,
         epoch=group.epoch,
         parent_dmls_epoch=state.chain.head,
-        commit=result.message,
+        commit=result.message + (result.welcome or b""),
     )
     return CommitFrame(
         wrap(result.message, state.chain.head), statement.encode(), result.welcome or b""

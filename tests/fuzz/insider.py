@@ -229,9 +229,9 @@ class Insider:
 
     def library_commit(self) -> CommitResult | None:
         """A commit of hostile proposals that the library itself takes for good, None where it refuses."""
-        listed = [self.hostile_proposal() for _ in range(self.rng.choice((1, 1, 2)))]
         leaf_node = (lambda leaf: self.change(leaf)) if self.rng.random() < 0.4 else None
         try:
+            listed = [self.hostile_proposal() for _ in range(self.rng.choice((1, 1, 2)))]
             # What does not decode is no proposal: the caller's fault, not the library's.
             listed = [PROPOSAL_CODEC.decode(PROPOSAL_CODEC.encode(proposal)) for proposal in listed]
             return self.group.commit(

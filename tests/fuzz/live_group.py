@@ -229,9 +229,13 @@ class LiveGroup:
         """All others take a commit that the library made, and those that it adds join."""
         entering: list[tuple[Member, Group]] = [(by, made.next)]
         for other in self.others(by):
-            staged = other.group.stage(
-                other.group.open_handshake(MLSMessage.decode(made.message)), **other.stage_options()
-            )
+            opened = other.group.open_handshake(MLSMessage.decode(made.message))
+            try:
+                staged = other.group.stage(opened, **other.stage_options())
+            except UsageError as error:
+                if error.code != "leaf_key_missing":
+                    raise
+                continue  # it proposed a leaf, of which it has no key, while it was hostile
             if staged.next is not None:
                 entering.append((other, staged.next))
         if made.welcome is not None:
@@ -275,8 +279,8 @@ class LiveGroup:
         )
         entering: list[tuple[Member, Group]] = []
         for member in self.members:
-            content = member.group.open_handshake(MLSMessage.decode(made.message))
-            staged = member.group.stage(content, **member.stage_options())
+            opened = member.group.open_handshake(MLSMessage.decode(made.message))
+            staged = member.group.stage(opened, **member.stage_options())
             if staged.next is not None:
                 entering.append((member, staged.next))
         newcomer = Member(client, made.next, past=self.members[0].past)

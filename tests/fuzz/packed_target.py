@@ -139,7 +139,7 @@ def check(name: str, data: bytes) -> bool:
             if refusal is not None:
                 return False
             again = target.encode(held)
-            canonical = "".join(data.decode().split()).lower().encode() if name == "Ticket" else data
+            canonical = "".join(data.decode("latin-1").split()).lower().encode() if name == "Ticket" else data
             if again != canonical:
                 raise Finding("what was decoded encodes to something else")
             repr(held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.fuzz import group_target, packed_target, wire_target
+from tests.fuzz import engine_target, group_target, packed_target, wire_target
 
 Target = Callable[[random.Random], int]
 
@@ -13,4 +13,5 @@ TARGETS: dict[str, Target] = {
     "wire": wire_target.run,
     "packed": packed_target.run,
     "groups": group_target.run,
+    "engine": engine_target.run,
 }

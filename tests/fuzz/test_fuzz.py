@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fuzz import findings, group_target, packed_target, wire_target
+from tests.fuzz import engine_target, findings, group_target, packed_target, wire_target
 from tests.fuzz.corpus import entries, keep, replay
 from tests.fuzz.findings import Finding
 from tests.fuzz.live_group import LiveGroup, check_agreement
 from tests.fuzz.session import Session
 
+from starling.protocol.decentralized.dmls_message import DMLSMessage
+from starling.protocol.engine import receiving
 from starling.protocol.mls.ratchet import MessageKey, Ratchet
 from starling.protocol.wire import Reader, Struct, opaque, uint16, uint32
 
@@ -169,3 +171,26 @@ def test_members_that_disagree_are_found() -> None:
     other = LiveGroup(random.Random(f"{SEED} other"))
     with pytest.raises(Finding, match="different epochs"):
         check_agreement([live.members[0].group, other.members[0].group])
+
+
+def test_an_engine_among_hostile_peers() -> None:
+    assert engine_target.run(random.Random(SEED)) == engine_target.INPUTS
+
+
+def test_an_engine_that_breaks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(data: bytes) -> DMLSMessage:
+        raise KeyError("a planted fault")
+
+    rng = random.Random(SEED)
+    network, universe, nodes = engine_target.story(rng)
+    hostile = engine_target.HostileMember(rng, network, universe, nodes, nodes[1], nodes[2])
+    monkeypatch.setattr(receiving, "read_dmls_message", broken)
+    with pytest.raises(Finding, match="handle: KeyError"):
+        engine_target.give(nodes[2], hostile.text())
+
+
+def test_a_state_that_does_not_load_is_found() -> None:
+    _, universe, nodes = engine_target.story(random.Random(SEED))
+    nodes[0].rows["universe", universe] = b"\x00"
+    with pytest.raises(Finding, match="does not load"):
+        engine_target.reload(nodes[0])

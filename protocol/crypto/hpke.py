@@ -184,7 +184,7 @@ def _public_key(kem: KEMId | XWingId, encoded: bytes) -> Any:
             _X448_PROBE.exchange(x448_key)
             return x448_key
         if kem is XWingId.XWING:
-            xwing_key = XWingPublicKey(encoded)
+            xwing_key = XWingPublicKey.decode(encoded)
             _x25519_public_key(encoded[-32:])
             return xwing_key
         if encoded[:1] != b"\x04":  # only the uncompressed form is allowed

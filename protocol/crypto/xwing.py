@@ -27,15 +27,19 @@ class XWingId(enum.Enum):
 
 
 class XWingPublicKey(KEMKeyInterface):
-    """Of 1216 bytes; raises `ValueError` for others."""
+    def __init__(self, mlkem: MLKEM768PublicKey, x25519: X25519PublicKey) -> None:
+        super().__init__((mlkem, x25519))
+        self.mlkem = mlkem
+        self.x25519 = x25519
 
-    def __init__(self, encoded: bytes) -> None:
-        super().__init__(encoded)
-        self.mlkem = MLKEM768PublicKey.from_public_bytes(encoded[:_MLKEM_PUBLIC_KEY])
-        self.x25519 = X25519PublicKey.from_public_bytes(encoded[_MLKEM_PUBLIC_KEY:])
+    @classmethod
+    def decode(cls, encoded: bytes) -> XWingPublicKey:
+        """The key of 1216 bytes; raises `ValueError` for others."""
+        mlkem = MLKEM768PublicKey.from_public_bytes(encoded[:_MLKEM_PUBLIC_KEY])
+        return cls(mlkem, X25519PublicKey.from_public_bytes(encoded[_MLKEM_PUBLIC_KEY:]))
 
     def to_public_bytes(self) -> bytes:
-        return bytes(self.raw)
+        return self.mlkem.public_bytes_raw() + self.x25519.public_bytes_raw()
 
 
 class XWingPrivateKey(KEMKeyInterface):
@@ -53,8 +57,7 @@ class XWingPrivateKey(KEMKeyInterface):
         return bytes(self.raw)
 
     def public_key(self) -> XWingPublicKey:
-        mlkem, x25519 = self.mlkem.public_key(), self.x25519.public_key()
-        return XWingPublicKey(mlkem.public_bytes_raw() + x25519.public_bytes_raw())
+        return XWingPublicKey(self.mlkem.public_key(), self.x25519.public_key())
 
 
 class XWing(KEMInterface):
@@ -73,7 +76,7 @@ class XWing(KEMInterface):
         return XWingPrivateKey(key)
 
     def deserialize_public_key(self, key: bytes) -> KEMKeyInterface:
-        return XWingPublicKey(key)
+        return XWingPublicKey.decode(key)
 
     def encap(
         self, pkr: KEMKeyInterface, sks: KEMKeyInterface | None = None, eks: KEMKeyPair | None = None

@@ -92,7 +92,7 @@ def test_lengths_are_checked() -> None:
             XWingPrivateKey(wrong)
     for wrong in (b"", PUBLIC_KEY_BEGINS, b"\xff" * 1184 + bytes(32)):
         with pytest.raises(ValueError):
-            XWingPublicKey(wrong)
+            XWingPublicKey.decode(wrong)
 
 
 def test_it_is_the_hpke_of_another_library() -> None:

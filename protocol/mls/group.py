@@ -2,6 +2,8 @@
 
 A commit gives a new `Group` for the next epoch and leaves this one whole, until the caller, having stored
 the new one, supersedes it. So a crash in between loses nothing, and siblings of an epoch can be entered.
+
+All that can be asked of a group stands here with its words; how it is done is in the modules that this one composes.
 """
 
 from __future__ import annotations

@@ -29,6 +29,12 @@ class GroupRules:
     def check_sender(self, sender: Sender, content_type: int) -> None:
         """Raise `Invalid` where this sender may not send this content, before anything is verified."""
 
+    def check_proposal(
+        self, group_context: GroupContext, tree: RatchetTree, sender: Sender, proposal: Proposal
+    ) -> None:
+        """Raise `Invalid` where who sent a committed proposal may not propose it (§12.2): a member, an external
+        sender, a new member that asks to be added, or one that joins by this external commit."""
+
     def check_proposals(
         self,
         group_context: GroupContext,

@@ -117,6 +117,8 @@ def check_proposal_list(
     check_psks(suite, [proposal.psk for proposal in kinds if isinstance(proposal, PreSharedKey)], psk_usage)
     check_app_data_updates([proposal for proposal in kinds if isinstance(proposal, AppDataUpdate)])
     _check_types_supported(tree, proposals)
+    for entry in proposals:
+        rules.check_proposal(context, tree, entry.sender, entry.proposal)
     rules.check_proposals(context, tree, committer, kinds, has_path)
 
 

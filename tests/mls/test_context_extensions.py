@@ -95,3 +95,24 @@ def test_the_group_id_is_new_to_the_joiner() -> None:
     key = Client("joiner").signature_private_key
     assert refused(lambda: Group.join(welcome, bundle, key, group_ids={b"group"})) is Rule.WELCOME_GROUP_ID
     assert Group.join(welcome, bundle, key, group_ids={b"other"})
+
+
+def test_a_credential_type_that_mls_does_not_know() -> None:
+    """It is carried as it is where all members name it, and refused where one does not (§5.3, §13.3)."""
+
+    class Foreign(Client):
+        def leaf(self, source: int = 1) -> tuple[LeafNode, bytes]:
+            leaf, private_key = super().leaf(source)
+            credential = Credential(0xF00D, opaque_data=self.name.encode())
+            capabilities = replace(leaf.capabilities, credentials=(1, 0xF00D))
+            return replace(leaf, credential=credential, capabilities=capabilities), private_key
+
+    founder, friend = Foreign("founder"), Foreign("friend")
+    group, bundle = founder.create(), friend.bundle()
+    made = group.commit([Add(bundle.key_package)], random=os.urandom)
+    assert made.welcome is not None
+    joined = friend.join(made.welcome, bundle)
+    leaf = joined.tree.leaf(0)
+    assert leaf is not None and leaf.credential.opaque_data == b"founder"
+    basic = Add(Client("basic").bundle().key_package)
+    assert refused(lambda: joined.commit([basic], random=os.urandom)) is Rule.LEAF_NODE_CREDENTIAL

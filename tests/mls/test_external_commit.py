@@ -20,14 +20,20 @@ from starling.protocol.errors import (
 )
 from starling.protocol.mls import framing
 from starling.protocol.mls.commit import Commit, ProposalOrRef
+from starling.protocol.mls.components import read_component
 from starling.protocol.mls.extension import EXTERNAL_PUB, Extension, with_extension
 from starling.protocol.mls.external_init import ExternalPub
-from starling.protocol.mls.framing import AuthenticatedContent, FramedContentAuthData
+from starling.protocol.mls.framing import AuthenticatedContent, FramedContentAuthData, Sender
 from starling.protocol.mls.group import CommitResult, Group
+from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_info import GroupInfo
+from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.proposal import (
     Add,
+    AppDataUpdate,
+    AppDataUpdateOperation,
+    AppEphemeral,
     ExternalInit,
     GroupContextExtensions,
     PreSharedKey,
@@ -37,8 +43,9 @@ from starling.protocol.mls.proposal import (
 )
 from starling.protocol.mls.psk import PreSharedKeyID
 from starling.protocol.mls.public_message import PublicMessage
+from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
-from starling.protocol.mls.wire_format import WireFormat
+from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
 
 
 def _join(client: Client, info: GroupInfo, **options: object) -> CommitResult:
@@ -154,6 +161,64 @@ def test_psks_in_an_external_commit() -> None:
     with pytest.raises(Pending):
         receive(party.groups[0], made.message)
     assert receive(party.groups[0], made.message, psks=find).confirmation_tag == made.next.confirmation_tag
+
+
+def test_application_data_in_an_external_commit() -> None:
+    """A new dictionary, and data that go with the commit (extensions draft §4.7, §4.8)."""
+    taken: list[bytes] = []
+
+    class Components(GroupRules):
+        def app_data_update(
+            self, component_id: int, current: bytes | None, updates: Sequence[bytes]
+        ) -> bytes:
+            return b"".join(updates)
+
+        def app_ephemeral(self, component_id: int, data: bytes) -> None:
+            taken.append(data)
+
+    rules = Components()
+    party = found(2, rules)
+    update = AppDataUpdate(0x8123, AppDataUpdateOperation.UPDATE, b"new data")
+    _join_party(party, Client("newcomer"), proposals=[update, AppEphemeral(0x8123, b"seen")], rules=rules)
+    assert taken == [b"seen"] * 3
+    assert read_component(party.groups[2].context.extensions, 0x8123) == b"new data"
+    _everybody_talks(party)
+
+
+def test_a_new_member_sends_external_commits_and_nothing_else() -> None:
+    party = found(2)
+    group = party.groups[0]
+    made = _join(Client("newcomer"), group.group_info(external_pub=True))
+    body = MLSMessage.decode(made.message).body
+    assert isinstance(body, PublicMessage)
+    content = replace(body.content, content_type=ContentType.PROPOSAL, commit=None, proposal=Remove(1))
+    auth = replace(body.auth, confirmation_tag=None)
+    message = MLSMessage.decode(MLSMessage.of(PublicMessage(content, auth, None)).encode())
+    assert refused(lambda: group.open_handshake(message)) is Rule.SENDER_TYPE
+    by_candidate = replace(body, content=replace(body.content, sender=Sender(SenderType.NEW_MEMBER_PROPOSAL)))
+    assert refused(lambda: group.open_handshake(MLSMessage.of(by_candidate))) is Rule.SENDER_TYPE
+
+
+def test_the_application_says_who_may_propose_what() -> None:
+    """Here nobody replaces a leaf from outside, and members remove nobody by proposals of others."""
+
+    class Careful(GroupRules):
+        def check_proposal(
+            self, group_context: GroupContext, tree: RatchetTree, sender: Sender, proposal: Proposal
+        ) -> None:
+            if isinstance(proposal, Remove) and sender != Sender.member(0):
+                raise Invalid(Rule.SENDER_TYPE)
+
+    party = found(3, Careful())
+    info = party.groups[0].group_info(external_pub=True)
+    assert refused(lambda: _join(party.clients[1], info, resync=True, rules=Careful())) is Rule.SENDER_TYPE
+    made = _join(party.clients[1], info, resync=True)
+    opened = party.groups[2].open_handshake(MLSMessage.decode(made.message))
+    assert refused(lambda: party.groups[2].stage(opened)) is Rule.SENDER_TYPE
+    _, proposed = party.groups[2].propose(Remove(1), random=os.urandom)
+    attempt = lambda: party.groups[0].commit(by_reference=[proposed], random=os.urandom)  # noqa: E731  # used once
+    assert refused(attempt) is Rule.SENDER_TYPE
+    assert party.groups[0].commit([Remove(1)], random=os.urandom).next.tree.leaf(1) is None
 
 
 def test_a_member_that_joined_so_is_saved_and_loaded() -> None:

@@ -10,7 +10,7 @@ from starling.daemon.errors import StoreError
 
 APPLICATION_ID = 0x53544C47
 VERSION = 1
-KEY_SCHEDULE = "rfc9420+dmls_epoch"
+KEY_SCHEDULE = "punctured"
 """How the engine's epochs derive their secrets; a store of another kind cannot be continued."""
 
 TABLES = """

@@ -6,11 +6,9 @@ input's leaf and keeps those beside it, so all other inputs can still be evaluat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.errors import UsageError
-from starling.protocol.mls.node_secrets import NodeRecord, NodeSecrets
+from starling.protocol.mls.node_secrets import NodeSecrets
 
 
 class PuncturablePRF:
@@ -18,42 +16,44 @@ class PuncturablePRF:
 
     __slots__ = ("_nodes", "_suite")
 
-    def __init__(self, suite: CipherSuite, nodes: Iterable[NodeRecord]) -> None:
-        """From what `save` gave."""
+    def __init__(self, suite: CipherSuite, nodes: NodeSecrets) -> None:
+        """The function of which these nodes are left."""
         self._suite = suite
-        self._nodes = NodeSecrets(suite, 8 * suite.hash_length, nodes)
+        self._nodes = nodes
 
     @classmethod
     def keyed(cls, suite: CipherSuite, key: bytes) -> PuncturablePRF:
         """A function that was evaluated nowhere yet."""
-        _check_length(suite, key, "key")
-        return cls(suite, (NodeRecord(0, b"", key),))
+        return cls(suite, pprf_nodes(suite, key))
 
     def evaluate(self, value: bytes) -> bytes:
         """DeriveFSSecret: the output for an input, the first bit of which chooses below the root (K-7).
 
         Raises `UsageError` (`punctured`) where it was evaluated before.
         """
+        return self._output(self._nodes.take(self._leaf(value)))
+
+    def peek(self, value: bytes) -> bytes:
+        """What `evaluate` would give: for when it is not known yet whether it will be used (K-8)."""
+        return self._output(self._nodes.peek(self._leaf(value)))
+
+    def _leaf(self, value: bytes) -> int:
         _check_length(self._suite, value, "input")
-        leaf_secret = self._nodes.take(int.from_bytes(value))
+        return int.from_bytes(value)
+
+    def _output(self, leaf_secret: bytes | None) -> bytes:
         if leaf_secret is None:
             raise UsageError("the function was evaluated for this input before", "punctured")
         return self._suite.derive_secret(leaf_secret, "pprf")
 
-    def copy(self) -> PuncturablePRF:
-        """A second one, to evaluate before it is known whether the result will be used (K-8)."""
-        return PuncturablePRF(self._suite, self.save())
-
-    def save(self) -> tuple[NodeRecord, ...]:
-        """What is left. Holds secrets."""
-        return self._nodes.save()
-
-    def wipe(self) -> None:
-        """Delete what is left: no input can be evaluated any more."""
-        self._nodes.wipe()
-
     def __repr__(self) -> str:
         return "<PuncturablePRF>"
+
+
+def pprf_nodes(suite: CipherSuite, key: bytes) -> NodeSecrets:
+    """The whole tree of the function with this key."""
+    _check_length(suite, key, "key")
+    return NodeSecrets.from_root(suite, 8 * suite.hash_length, key)
 
 
 def _check_length(suite: CipherSuite, value: bytes, what: str) -> None:

@@ -189,6 +189,7 @@ def leaf_capabilities() -> Capabilities:
             extensions.APP_DATA_DICTIONARY,
             extensions.SUPPORTED_WIRE_FORMATS,
             extensions.REQUIRED_WIRE_FORMATS,
+            extensions.KOH_KEY_SCHEDULE,
         ),
         proposals=PROPOSAL_TYPES,
         credentials=(BASIC,),

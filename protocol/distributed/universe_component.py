@@ -67,7 +67,8 @@ class DmlsUniverse(Struct):
 
 
 def send_group_extensions(universe: DmlsUniverse, roster_digest: bytes) -> tuple[Extension, ...]:
-    """The GroupContext extensions of a new send group: the dictionary and required_capabilities.
+    """The GroupContext extensions of a new send group: the dictionary, required_capabilities, and the
+    key schedule (K-5).
 
     AppDataUpdate is required, so nobody can change the dictionary by GroupContextExtensions.
     """
@@ -82,13 +83,14 @@ def send_group_extensions(universe: DmlsUniverse, roster_digest: bytes) -> tuple
         }
     )
     required = RequiredCapabilities(
-        extension_types=(extensions.APP_DATA_DICTIONARY,),
+        extension_types=(extensions.APP_DATA_DICTIONARY, extensions.KOH_KEY_SCHEDULE),
         proposal_types=PROPOSAL_TYPES,
         credential_types=(BASIC,),
     )
     return (
         Extension(extensions.REQUIRED_CAPABILITIES, required.encode()),
         Extension(extensions.APP_DATA_DICTIONARY, dictionary.encode()),
+        Extension(extensions.KOH_KEY_SCHEDULE, b""),
     )
 
 

@@ -57,7 +57,7 @@ def enter_epoch(
         parent.superseded_at = parent.superseded_at or ctx.now
         parent.ended_by = parent.ended_by or head_statement
         state.save_info(ctx, parent)
-        _supersede(ctx, state, parent)
+        _supersede(ctx, state, parent, group)
     note_change(ctx, universe)
     universe.sweep_soon(state.group_id, ctx.now)
     return info
@@ -80,14 +80,14 @@ def _export(ctx: Context, universe: Universe, group: Group, info: EpochInfo) -> 
     ctx.put("psk", group.group_id + info.dmls_epoch, pack(row), scope)
 
 
-def _supersede(ctx: Context, state: GroupState, parent: EpochInfo) -> None:
+def _supersede(ctx: Context, state: GroupState, parent: EpochInfo, child: Group) -> None:
     """K-15: the owner needs nothing of its own superseded epochs; a receiver keeps what late messages need."""
     if state.is_own:
         state.drop_state(ctx, parent.dmls_epoch)
         return
     group = state.state(parent.dmls_epoch)
     if group is not None:
-        group.supersede()
+        group.supersede(child)
         state.save_state(ctx, parent.dmls_epoch)
 
 

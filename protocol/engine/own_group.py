@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.dmls_message import wrap
-from starling.protocol.decentralized.key_schedule import SEND_GROUP_KEY_SCHEDULE
+from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.distributed.dependency import Dependency, build_dependencies
@@ -67,7 +67,7 @@ def new_group_state(universe: Universe, group_id: bytes, owner: bytes) -> GroupS
     rules = SendGroupRules(universe.universe_id)
 
     def load(record: bytes, ratchets: bytes) -> Group:
-        return Group.load(record, ratchets, rules=rules, key_schedule=SEND_GROUP_KEY_SCHEDULE)
+        return Group.load(record, ratchets, rules=rules, key_schedule=PUNCTURED)
 
     return GroupState(
         universe.universe_id,
@@ -103,7 +103,7 @@ def found_group(ctx: Context, universe: Universe) -> None:
         signature_private_key=universe.signature_private_key,
         extensions=send_group_extensions(description, universe.roster.digest),
         rules=SendGroupRules(universe.universe_id),
-        key_schedule=SEND_GROUP_KEY_SCHEDULE,
+        key_schedule=PUNCTURED,
         random=ctx.random,
     )
     state = new_group_state(universe, universe.group_id, universe.me)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starling.protocol.decentralized.dmls_message import DMLSMessage
-from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, SEND_GROUP_KEY_SCHEDULE
+from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, PUNCTURED
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import leaf_identity, read_member
 from starling.protocol.distributed.rules import Rule
@@ -56,7 +56,7 @@ def receive_welcome(
         universe.signature_private_key,
         psks=no_psks,
         rules=SendGroupRules(universe.universe_id),
-        key_schedule=SEND_GROUP_KEY_SCHEDULE,
+        key_schedule=PUNCTURED,
     )
     _check(universe, group, group_info, member.identity, message, frame)
     state = new_group_state(universe, group_id, member.identity)

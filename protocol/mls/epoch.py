@@ -47,6 +47,8 @@ class Epoch:
     rules: GroupRules
     key_schedule: KeySchedule
     reinit: ReInit | None = None
+    init_input: bytes = b""
+    """What the init secret was derived with in the parent, until that is superseded by this one."""
     context_bytes: bytes = field(init=False)
     safe_aad: bool = field(init=False)
     media_types: tuple[MediaType, ...] = field(init=False)
@@ -98,6 +100,7 @@ def enter_epoch(
 ) -> Epoch:
     """The epoch that an epoch_secret begins. With a `retain_sender` only that leaf's ratchets and only our
     leaf's private key are kept."""
+    key_schedule.check_context(context.extensions)
     secrets = key_schedule.enter(suite, epoch_secret)
     tag = schedules.confirmation_tag(suite, secrets.confirmation_key, context.confirmed_transcript_hash)
     secret_tree = SecretTree(suite, tree.leaf_count, secrets.take("encryption_secret"))
@@ -164,14 +167,18 @@ def enter_child(
 ) -> ChildEpoch:
     """The epoch after a commit; its confirmation tag is not compared here. No path gives a commit secret of
     zeros. `external_init_secret` takes the place of the parent's after an external commit, whatever the key
-    schedule (§8.3, K-10). The parent is left as it is."""
+    schedule (§8.3, K-10). The parent is left as it is until the child supersedes it (K-8)."""
+    schedule = parent.key_schedule
+    init_input = b""
 
     def init_secret(group_context: bytes) -> bytes:
+        nonlocal init_input
         if external_init_secret is not None:
             return external_init_secret
-        return parent.key_schedule.child_init_secret(parent.secrets, root_path_secret, group_context)
+        init_input = schedule.init_input(parent.suite, root_path_secret, group_context)
+        return schedule.init_secret(parent.suite, parent.secrets, init_input)
 
-    return enter_by_init_secret(
+    child = enter_by_init_secret(
         suite=parent.suite,
         interim_transcript_hash=parent.interim_transcript_hash,
         provisional=provisional,
@@ -184,9 +191,11 @@ def enter_child(
         private_keys=private_keys,
         signature_private_key=signature_private_key,
         rules=parent.rules,
-        key_schedule=parent.key_schedule,
+        key_schedule=schedule,
         reinit=reinit,
     )
+    child.epoch.init_input = init_input
+    return child
 
 
 def enter_by_init_secret(

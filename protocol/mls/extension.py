@@ -17,6 +17,10 @@ EXTERNAL_SENDERS = 0x0005
 APP_DATA_DICTIONARY = 0x0006
 SUPPORTED_WIRE_FORMATS = 0x0007
 REQUIRED_WIRE_FORMATS = 0x0008
+KOH_KEY_SCHEDULE = 0xF0D1
+
+KEY_SCHEDULE_EXTENSIONS = frozenset({KOH_KEY_SCHEDULE})
+"""GroupContext extensions by which a group has another key schedule than RFC 9420's (K-5)."""
 
 DEFAULT_TYPES = frozenset(range(APPLICATION_ID, EXTERNAL_SENDERS + 1))
 """Extension types that need not be listed in capabilities (§7.2)."""

@@ -504,12 +504,13 @@ class Group:
 
     # ending
 
-    def supersede(self, *, keep_handshake: bool | None = None) -> None:
-        """Delete what a superseded epoch does not need; by then the next one is stored.
+    def supersede(self, next_epoch: Group, *, keep_handshake: bool | None = None) -> None:
+        """Delete what a superseded epoch does not need; the next one, or a sibling of it, is stored with it.
 
-        With `keep_handshake` (by default where the rules have a `retain_sender`) siblings of the commit
-        can still be entered and messages read: what K-15 names stays. Without it only what opens late
-        application messages stays. Nothing is sent in a superseded epoch.
+        With `keep_handshake` (by default where the rules have a `retain_sender`) what K-15 names stays:
+        messages can be read and, where the key schedule punctures, siblings of `next_epoch` be entered, but
+        `next_epoch` never again. Without it only what opens late application messages stays. Nothing is
+        sent in a superseded epoch.
         """
         epoch = self._epoch
         if keep_handshake is None:
@@ -517,11 +518,13 @@ class Group:
         epoch.signature_private_key.wipe()
         epoch.exporter_tree.wipe()
         if keep_handshake:
-            epoch.secrets.keep_only(
-                {"sender_data_secret", "membership_key", *epoch.key_schedule.sibling_secrets}
-            )
+            init_input, next_epoch._epoch.init_input = next_epoch._epoch.init_input, b""
+            if init_input:
+                epoch.key_schedule.puncture(epoch.suite, epoch.secrets, init_input)
+            epoch.secrets.keep_only({"sender_data_secret", "membership_key"})
         else:
             epoch.secrets.keep_only({"sender_data_secret"})
+            epoch.secrets.wipe_init()
             epoch.secret_tree.drop_handshake()
             epoch.private_tree.wipe()
 

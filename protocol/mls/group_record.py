@@ -50,6 +50,7 @@ class GroupRecord(Struct):
     signature_private_key: opaque = field(repr=False)
     secrets: Vector[_Named]
     extra: Vector[_Named]
+    init_nodes: Vector[NodeRecord]
     confirmation_tag: opaque
     interim_transcript_hash: opaque
     reinit: Annotated[ReInit | None, When("version", _ENDED)] = None
@@ -75,6 +76,7 @@ def save_epoch(epoch: Epoch) -> bytes:
         b"" if signing.is_wiped else bytes(signing),
         _named(dict(epoch.secrets.items())),
         _named(epoch.secrets.extra),
+        epoch.secrets.init_nodes.save() if epoch.secrets.init_nodes is not None else (),
         epoch.confirmation_tag,
         epoch.interim_transcript_hash,
         epoch.reinit,
@@ -109,7 +111,11 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
             saved.own_leaf_index, {entry.node: entry.private_key for entry in saved.private_keys}
         ),
         signature_private_key=signing_secret(saved.signature_private_key),
-        secrets=EpochSecrets(_read_named(saved.secrets), _read_named(saved.extra)),
+        secrets=EpochSecrets(
+            _read_named(saved.secrets),
+            _read_named(saved.extra),
+            key_schedule.load_init_nodes(suite, saved.init_nodes),
+        ),
         secret_tree=SecretTree.load(suite, secret_tree),
         exporter_tree=ExporterTree.load(suite, exporter_nodes),
         confirmation_tag=saved.confirmation_tag,

@@ -12,7 +12,10 @@ from typing import Any, NoReturn
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.secret import Secret
-from starling.protocol.errors import UsageError
+from starling.protocol.errors import Invalid, UsageError
+from starling.protocol.mls.extension import KEY_SCHEDULE_EXTENSIONS, Extension
+from starling.protocol.mls.node_secrets import NodeRecord, NodeSecrets
+from starling.protocol.mls.rules import Rule
 
 
 class _EpochSecret:
@@ -30,10 +33,11 @@ class EpochSecrets:
 
     One owner: it refuses to be copied or pickled and prints nothing. A secret that is not kept reads as a
     `UsageError`.
-    `extra` has the values, public or secret, that a key schedule of its own adds by name.
+    `extra` has the values, public or secret, that a key schedule of its own adds by name. `init_nodes` is
+    there where it derives the init secrets of several children, each once, in place of one `init_secret`.
     """
 
-    __slots__ = ("_secrets", "extra")
+    __slots__ = ("_secrets", "extra", "init_nodes")
 
     sender_data_secret = _EpochSecret()
     encryption_secret = _EpochSecret()
@@ -46,9 +50,15 @@ class EpochSecrets:
     init_secret = _EpochSecret()
     application_export_secret = _EpochSecret()
 
-    def __init__(self, secrets: Mapping[str, bytes], extra: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        secrets: Mapping[str, bytes],
+        extra: Mapping[str, bytes] | None = None,
+        init_nodes: NodeSecrets | None = None,
+    ) -> None:
         self._secrets = {name: Secret(value) for name, value in secrets.items()}
         self.extra: dict[str, bytes] = dict(extra or {})
+        self.init_nodes = init_nodes
 
     def get(self, name: str) -> bytes:
         """The secret of that name; `UsageError` where it was deleted."""
@@ -81,6 +91,14 @@ class EpochSecrets:
         """Delete everything, `extra` included."""
         self.keep_only(())
         self.extra.clear()
+        self.wipe_init()
+
+    def wipe_init(self) -> None:
+        """Delete what init secrets come from: no further child can be entered."""
+        if "init_secret" in self._secrets:
+            self._secrets.pop("init_secret").wipe()
+        if self.init_nodes is not None:
+            self.init_nodes.wipe()
 
     def __repr__(self) -> str:
         return "<EpochSecrets>"
@@ -113,16 +131,33 @@ class KeySchedule:
     }
     """What an epoch derives from its epoch_secret, by label (RFC 9420 §8, table 4; extensions draft §4.4)."""
 
-    sibling_secrets: frozenset[str] = frozenset({"init_secret"})
-    """What a superseded epoch keeps so that a further child of it can still be entered (K-15)."""
+    extension_type: int | None = None
+    """The GroupContext extension, of no data, by which a group has this schedule; None for RFC 9420's."""
 
-    def child_init_secret(
-        self, parent: EpochSecrets, root_path_secret: bytes | None, child_group_context: bytes
+    def check_context(self, extensions: Iterable[Extension]) -> None:
+        """Raises `Invalid` where a GroupContext asks for another key schedule: it never changes."""
+        asked = [item for item in extensions if item.extension_type in KEY_SCHEDULE_EXTENSIONS]
+        if asked != ([] if self.extension_type is None else [Extension(self.extension_type, b"")]):
+            raise Invalid(Rule.KEY_SCHEDULE)
+
+    def init_input(
+        self, suite: CipherSuite, root_path_secret: bytes | None, child_group_context: bytes
     ) -> bytes:
-        """The init secret that a child epoch starts from. `root_path_secret` is None for a commit without
-        a path,
-        `child_group_context` is the encoded GroupContext of the child. RFC 9420 needs neither."""
+        """What tells the init secret of one child from that of another. `root_path_secret` is None for a
+        commit without a path, `child_group_context` is the child's, encoded. RFC 9420 has one for all."""
+        return b""
+
+    def init_secret(self, suite: CipherSuite, parent: EpochSecrets, init_input: bytes) -> bytes:
+        """The init secret of a child; nothing is deleted, since its commit may still prove wrong."""
         return parent.init_secret
+
+    def load_init_nodes(self, suite: CipherSuite, nodes: Iterable[NodeRecord]) -> NodeSecrets | None:
+        """The saved nodes of a schedule that has them."""
+        return None
+
+    def puncture(self, suite: CipherSuite, parent: EpochSecrets, init_input: bytes) -> None:
+        """Delete what leads to the init secret of a child that was entered. RFC 9420's leads to all of them."""
+        parent.wipe_init()
 
     def enter(self, suite: CipherSuite, epoch_secret: bytes) -> EpochSecrets:
         """All secrets of the epoch that has this epoch_secret (Nh bytes)."""

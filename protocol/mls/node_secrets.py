@@ -39,15 +39,31 @@ class NodeSecrets:
         """The whole tree, from the secret of its root (Nh bytes)."""
         return cls(suite, depth, (NodeRecord(0, b"", root_secret),))
 
+    def _above(self, leaf_index: int) -> int:
+        """The level of the node from which a leaf can be derived, 0 also where there is none."""
+        level = self.depth
+        while level and (level, leaf_index >> (self.depth - level)) not in self._nodes:
+            level -= 1
+        return level
+
+    def peek(self, leaf_index: int) -> bytes | None:
+        """The secret of a leaf, as `take` would give it; nothing is deleted."""
+        depth, suite = self.depth, self._suite
+        level = self._above(leaf_index)
+        start = self._nodes.get((level, leaf_index >> (depth - level)))
+        if start is None:
+            return None
+        secret = bytes(start)
+        for below in range(depth - level - 1, -1, -1):
+            side = b"right" if leaf_index >> below & 1 else b"left"
+            secret = suite.expand_with_label(secret, "tree", side, suite.hash_length)
+        return secret
+
     def take(self, leaf_index: int) -> bytes | None:
         """The secret of a leaf, which is deleted here with all above it, while the copath stays; None where
         it was taken already, or there is no such leaf."""
         depth = self.depth
-        if leaf_index >> depth:
-            return None
-        level = depth
-        while level and (level, leaf_index >> (depth - level)) not in self._nodes:
-            level -= 1
+        level = self._above(leaf_index)
         start = self._nodes.pop((level, leaf_index >> (depth - level)), None)
         if start is None:
             return None

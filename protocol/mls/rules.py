@@ -113,6 +113,7 @@ class Rule(enum.Enum):
     # commits
     PATH_REQUIRED = ("RFC 9420 §12.4", "a commit has a path where a proposal asks for one or none is covered")
     CONFIRMATION_TAG = ("RFC 9420 §6.1", "the confirmation tag is the new epoch's")
+    KEY_SCHEDULE = ("K-5", "the GroupContext names the group's key schedule, from epoch 0 on")
     EPOCH_LIMIT = ("RFC 9420 §8.1", "the epoch is below 2^64 - 1")
 
     # reinitialization and branching

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.vectors import load_vectors
 
-from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
-from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, SEND_GROUP_KEY_SCHEDULE
 from starling.protocol.errors import DecodeError, Unsupported
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
@@ -59,9 +57,3 @@ def test_only_private_messages_are_wrapped() -> None:
                 read_dmls_message(wrap(bytes.fromhex(vector[name]), NAME))
         private = bytes.fromhex(vector["private_message"])
         assert read_dmls_message(wrap(private, NAME)).dmls_epoch == NAME
-
-
-def test_the_name_of_an_epoch_follows_the_draft() -> None:
-    schedule = load_vectors("dmls/dmls-suite1.json")["schedule"]
-    secrets = SEND_GROUP_KEY_SCHEDULE.enter(CIPHER_SUITES[1], bytes.fromhex(schedule["epoch_secret"]))
-    assert secrets.extra[DMLS_EPOCH].hex() == schedule["dmls_epoch"]

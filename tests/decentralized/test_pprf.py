@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tests.vectors import load_vectors
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, cipher_suite
-from starling.protocol.decentralized.pprf import PuncturablePRF
+from starling.protocol.decentralized.pprf import PuncturablePRF, pprf_nodes
 from starling.protocol.errors import UsageError
+from starling.protocol.mls.node_secrets import NodeSecrets
 
 SUITE = cipher_suite(1)
 KEY = bytes(range(32))
@@ -25,22 +26,26 @@ def test_known_answers() -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.binary(min_size=32, max_size=32), unique=True, min_size=1, max_size=5))
 def test_each_input_once_in_any_order_and_after_a_restart(inputs: list[bytes]) -> None:
-    function = PuncturablePRF.keyed(SUITE, KEY)
+    nodes = pprf_nodes(SUITE, KEY)
     for value in inputs:
-        assert function.evaluate(value) == PuncturablePRF.keyed(SUITE, KEY).evaluate(value)
-        function = PuncturablePRF(SUITE, function.save())
+        function = PuncturablePRF(SUITE, nodes)
+        expected = PuncturablePRF.keyed(SUITE, KEY).evaluate(value)
+        assert function.peek(value) == function.peek(value) == function.evaluate(value) == expected
+        nodes = NodeSecrets(SUITE, 256, nodes.save())
+    function = PuncturablePRF(SUITE, nodes)
     for value in inputs:
-        with pytest.raises(UsageError, match="before"):
-            function.evaluate(value)
+        for again in (function.evaluate, function.peek):
+            with pytest.raises(UsageError, match="before"):
+                again(value)
 
 
 def test_nothing_that_is_kept_leads_to_an_evaluated_input() -> None:
     """From outside: all kept secrets, expanded along the input wherever they could stand, miss its leaf."""
     value = bytes.fromhex("a5" * 32)
     leaf = int.from_bytes(value)
-    function = PuncturablePRF.keyed(SUITE, KEY)
-    output = function.evaluate(value)
-    kept = function.save()
+    nodes = pprf_nodes(SUITE, KEY)
+    output = PuncturablePRF(SUITE, nodes).evaluate(value)
+    kept = nodes.save()
     assert len(kept) == 256
     assert len({node.level for node in kept}) == 256
     for node in kept:
@@ -50,16 +55,6 @@ def test_nothing_that_is_kept_leads_to_an_evaluated_input() -> None:
             side = b"right" if leaf >> (255 - level) & 1 else b"left"
             secret = SUITE.expand_with_label(secret, "tree", side, 32)
         assert SUITE.derive_secret(secret, "pprf") != output
-
-
-def test_a_copy_is_punctured_alone() -> None:
-    function = PuncturablePRF.keyed(SUITE, KEY)
-    copied = function.copy()
-    first = copied.evaluate(KEY)
-    assert function.evaluate(KEY) == first
-    copied.wipe()
-    assert copied.save() == ()
-    assert function.evaluate(bytes(32))
 
 
 @pytest.mark.parametrize("suite_id", CIPHER_SUITES)

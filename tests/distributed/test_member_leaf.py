@@ -91,7 +91,7 @@ def test_the_private_keys_belong_to_the_key_package() -> None:
 def test_capabilities_support_what_send_groups_require() -> None:
     capabilities = leaf_capabilities()
     assert capabilities.cipher_suites == (1, 3)
-    assert capabilities.extensions == (6, 7, 8)
+    assert capabilities.extensions == (6, 7, 8, 0xF0D1)
     assert capabilities.proposals == (8, 9, 0xF0D2)
 
 

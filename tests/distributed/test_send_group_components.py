@@ -61,7 +61,8 @@ def test_send_group_extensions() -> None:
     assert read_component(extensions, 2) == b"\x00"  # safe_aad is on, and empty
     required = RequiredCapabilities.decode(find_extension(extensions, REQUIRED_CAPABILITIES) or b"")
     assert set(required.proposal_types) == {8, 9, 0xF0D2}
-    assert required.extension_types == (6,)
+    assert required.extension_types == (6, 0xF0D1)
+    assert find_extension(extensions, 0xF0D1) == b""
 
 
 @pytest.mark.parametrize(

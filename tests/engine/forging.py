@@ -8,7 +8,7 @@ from typing import Any
 from tests.engine.small_network import Node
 
 from starling.protocol.decentralized.dmls_message import wrap
-from starling.protocol.decentralized.key_schedule import SEND_GROUP_KEY_SCHEDULE
+from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.epoch_end import build_epoch_end
 from starling.protocol.distributed.head_statement import HeadStatement
@@ -57,7 +57,7 @@ def lawless_group(node: Node, universe_id: bytes, owner: Node) -> Group:
         state.head.save(),
         node.rows["ratchet", key],
         rules=NoRules(universe_id),
-        key_schedule=SEND_GROUP_KEY_SCHEDULE,
+        key_schedule=PUNCTURED,
     )
     group._epoch.own_leaf_index = 0
     group._epoch.safe_aad = False

@@ -203,7 +203,7 @@ class Member:
         self._made = None
         if len(self._past) == PAST_EPOCHS:
             self._past[0].wipe()
-        self.group.supersede()
+        self.group.supersede(following)
         self._past.append(self.group)
         self.group = following
         self._proposals.clear()

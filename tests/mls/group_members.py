@@ -14,10 +14,11 @@ from starling.protocol.errors import Invalid
 from starling.protocol.mls.capabilities import Capabilities
 from starling.protocol.mls.components import AppDataDictionary
 from starling.protocol.mls.credential import Credential
-from starling.protocol.mls.extension import APP_DATA_DICTIONARY, Extension
+from starling.protocol.mls.extension import APP_DATA_DICTIONARY, KOH_KEY_SCHEDULE, Extension
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_rules import RFC_RULES, GroupRules
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
+from starling.protocol.mls.key_schedule import RFC9420, KeySchedule
 from starling.protocol.mls.leaf_node import KEY_PACKAGE, UPDATE, LeafNode, Lifetime
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.proposal import PROPOSALS, Add, CustomProposal, Proposal
@@ -83,7 +84,7 @@ class Client:
 
     name: str
     suite: CipherSuite = field(default_factory=lambda: cipher_suite(1))
-    extensions: tuple[int, ...] = (APP_DATA_DICTIONARY,)
+    extensions: tuple[int, ...] = (APP_DATA_DICTIONARY, KOH_KEY_SCHEDULE)
     proposals: tuple[int, ...] = (8, 9, ReplaceLeaf.proposal_type)
 
     def __post_init__(self) -> None:
@@ -125,6 +126,7 @@ class Client:
         rules: GroupRules = RFC_RULES,
         extensions: tuple[Extension, ...] = (),
         group_id: bytes = b"group",
+        key_schedule: KeySchedule = RFC9420,
     ) -> Group:
         leaf, private_key = self.signed_leaf()
         return Group.create(
@@ -135,13 +137,21 @@ class Client:
             signature_private_key=self.signature_private_key,
             extensions=extensions,
             rules=rules,
+            key_schedule=key_schedule,
             random=self.random,
         )
 
-    def join(self, welcome: bytes, bundle: KeyPackageBundle, rules: GroupRules = RFC_RULES) -> Group:
+    def join(
+        self,
+        welcome: bytes,
+        bundle: KeyPackageBundle,
+        rules: GroupRules = RFC_RULES,
+        key_schedule: KeySchedule = RFC9420,
+    ) -> Group:
         body = MLSMessage.decode(welcome).body
         assert isinstance(body, Welcome)
-        return Group.join(body, bundle, self.signature_private_key, rules=rules)[0]
+        private_key = self.signature_private_key
+        return Group.join(body, bundle, private_key, rules=rules, key_schedule=key_schedule)[0]
 
 
 def receive(group: Group, message: bytes, **options: object) -> Group:
@@ -180,8 +190,8 @@ class Party:
             made.next if index == by else receive(group, made.message, **receiving(index))
             for index, group in enumerate(self.groups)
         ]
-        for group in self.groups:
-            group.supersede()
+        for group, entered in zip(self.groups, following, strict=True):
+            group.supersede(entered)
         self.groups = following
         self.check_agreement()
         return made
@@ -203,17 +213,19 @@ def found(
     suite: int = 1,
     path: bool = True,
     proposals: tuple[int, ...] = Client.proposals,
+    key_schedule: KeySchedule = RFC9420,
 ) -> Party:
     """A group of so many members, the others added by one commit."""
     clients = [Client(f"client {index}", cipher_suite(suite), proposals=proposals) for index in range(count)]
-    group = clients[0].create(rules, extensions)
+    group = clients[0].create(rules, extensions, key_schedule=key_schedule)
     if count == 1:
         return Party(clients, [group])
     bundles = [client.bundle() for client in clients[1:]]
     made = group.commit([Add(bundle.key_package) for bundle in bundles], path=path, random=clients[0].random)
     assert made.welcome is not None
     joined = [
-        client.join(made.welcome, bundle, rules) for client, bundle in zip(clients[1:], bundles, strict=True)
+        client.join(made.welcome, bundle, rules, key_schedule)
+        for client, bundle in zip(clients[1:], bundles, strict=True)
     ]
     party = Party(clients, [made.next, *joined])
     party.check_agreement()

@@ -78,10 +78,12 @@ def test_ratchets_that_were_saved_without_the_tree_load_and_export_nothing() -> 
 
 @pytest.mark.parametrize("keep_handshake", [False, True])
 def test_a_superseded_epoch_exports_nothing(keep_handshake: bool) -> None:
-    group = found(2).groups[0]
+    party = found(2)
+    group = party.groups[0]
+    following = group.commit(random=party.clients[0].random).next
     root = group._epoch.exporter_tree.save()[0].secret
     assert root in group.save_ratchets()
-    group.supersede(keep_handshake=keep_handshake)
+    group.supersede(following, keep_handshake=keep_handshake)
     for again in (group, Group.load(group.save(), group.save_ratchets())):
         with pytest.raises(UsageError) as refused:
             again.safe_export(1)

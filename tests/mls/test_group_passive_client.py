@@ -65,7 +65,7 @@ class PassiveClient:
         staged = self.group.stage(commit, psks=self.psk, proposals=received)
         assert staged.next is not None
         assert staged.next.epoch == self.group.epoch + 1
-        self.group.supersede()
+        self.group.supersede(staged.next)
         self.enter(staged.next)
         assert self.group.secrets.epoch_authenticator.hex() == epoch["epoch_authenticator"]
 

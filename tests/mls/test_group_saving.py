@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.mls.group_members import OwnerRules, Party, found, open_text
 
+from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.errors import DecodeError, Invalid, UsageError
+from starling.protocol.mls.extension import KOH_KEY_SCHEDULE, Extension
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.group_rules import RFC_RULES, GroupRules
 from starling.protocol.mls.key_schedule import KeySchedule
@@ -51,7 +53,7 @@ def test_what_was_consumed_stays_consumed_and_what_was_skipped_stays_open() -> N
 
 def test_a_superseded_epoch_is_saved_without_what_it_deleted() -> None:
     rules = OwnerRules()
-    party = found(3, rules)
+    party = found(3, rules, (Extension(KOH_KEY_SCHEDULE, b""),), key_schedule=PUNCTURED)
     parent = party.groups[1]
     sibling = party.groups[0].commit(handshake_generation=5, random=party.clients[0].random)
     exporter = parent.secrets.exporter_secret
@@ -59,7 +61,7 @@ def test_a_superseded_epoch_is_saved_without_what_it_deleted() -> None:
     party.commit()
     record = parent.save()
     assert exporter not in record and signing not in record
-    loaded = Group.load(record, parent.save_ratchets(), rules=rules)
+    loaded = Group.load(record, parent.save_ratchets(), rules=rules, key_schedule=PUNCTURED)
     content = loaded.open_handshake(MLSMessage.decode(sibling.message))
     staged = loaded.stage(content, signature_private_key=signing)
     assert staged.next is not None and staged.next.confirmation_tag == sibling.next.confirmation_tag

@@ -123,7 +123,7 @@ def test_app_data_updates_change_the_dictionary() -> None:
         assert refused.value.rule is rule
 
 
-def test_siblings_of_a_commit_stay_readable_after_supersede() -> None:
+def test_a_superseded_epoch_reads_late_messages_and_has_no_other_child() -> None:
     party = found(3, RULES)
     parent = party.groups[1]
     first = party.groups[0].commit(random=party.clients[0].random)
@@ -132,11 +132,12 @@ def test_siblings_of_a_commit_stay_readable_after_supersede() -> None:
     assert parent.peek_generation(MLSMessage.decode(second.message)) == (0, 777)
     message = party.groups[0].protect(b"late", random=party.clients[0].random)
     one = receive(parent, first.message)
-    parent.supersede()
-    assert not parent.secrets.holds("exporter_secret") and not parent.secrets.holds("resumption_psk")
-    two = receive(parent, second.message)
-    assert one.confirmation_tag == first.next.confirmation_tag
-    assert two.confirmation_tag == second.next.confirmation_tag
+    assert receive(parent, second.message).confirmation_tag == second.next.confirmation_tag
+    parent.supersede(one)
+    for name in ("exporter_secret", "resumption_psk", "init_secret"):
+        assert not parent.secrets.holds(name)
+    with pytest.raises(UsageError):
+        receive(parent, second.message)
     assert open_text(parent, message) == b"late"
     with pytest.raises(Invalid):
         open_text(parent, message)

@@ -133,8 +133,10 @@ class World:
                 )
                 assert staged.self_removed == (staged.next is None)
                 group = staged.next
-            member.group.supersede()
-            if group is not None:
+            if group is None:
+                member.group.wipe()
+            else:
+                member.group.supersede(group)
                 member.enter(Group.load(group.save(), group.save_ratchets(), rules=RULES))
                 stay.append(member)
         self.members = stay

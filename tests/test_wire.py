@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import pytest
@@ -14,6 +14,7 @@ from starling.protocol.errors import DecodeError, Unsupported, UsageError
 from starling.protocol.wire import (
     Fixed,
     Reader,
+    Remembered,
     Select,
     Struct,
     Vector,
@@ -247,3 +248,57 @@ def test_an_annotation_without_a_wire_form_is_found_at_once() -> None:
 
     with pytest.raises(TypeError):
         Odd.decode(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair(Struct):
+    first: opaque
+    second: opaque
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs(Struct):
+    pairs: Vector[_Pair]
+
+
+@dataclass(frozen=True, slots=True)
+class _RememberedPair(Remembered):
+    first: opaque
+    second: opaque
+
+
+@given(st.lists(st.tuples(st.binary(max_size=70), st.binary(max_size=70))), st.booleans())
+def test_a_vector_of_alike_structures_is_read_as_any_other(
+    items: list[tuple[bytes, bytes]], alike: bool
+) -> None:
+    if alike and items:
+        sizes = [len(field) for field in items[0]]
+        items = [(a.ljust(sizes[0])[: sizes[0]], b.ljust(sizes[1])[: sizes[1]]) for a, b in items]
+    value = _Pairs(tuple(_Pair(*item) for item in items))
+    assert _Pairs.decode(value.encode()) == value
+
+
+@pytest.mark.parametrize(
+    "body", ["0161", "016161", "01610162 0161", "01610162 01610262", "01610162 02610162"]
+)
+def test_a_vector_of_alike_structures_is_not_cut(body: str) -> None:
+    data = bytes.fromhex(body)
+    with pytest.raises(DecodeError):
+        _Pairs.decode(encode_opaque(data))
+
+
+def test_a_structure_remembers_what_it_was_read_from() -> None:
+    data = _RememberedPair(b"a", b"b").encode()
+    read = _RememberedPair.decode(data)
+    assert read == _RememberedPair(b"a", b"b")
+    assert read.encode() is read.encode()
+    assert read.encode() == data
+    # A changed copy has nothing to remember.
+    assert replace(read, second=b"c").encode() == bytes.fromhex("01610163")
+
+
+def test_a_failed_encoding_is_not_remembered() -> None:
+    wrong = _RememberedPair(b"a", None)  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(UsageError):
+            wrong.encode()

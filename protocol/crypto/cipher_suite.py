@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ class CipherSuite:
     # hash, MAC, KDF
 
     def hash(self, data: bytes) -> bytes:
-        return hashlib.new(self.hash_name, data).digest()
+        return _HASHES[self.hash_name](data).digest()
 
     def mac(self, key: bytes, data: bytes) -> bytes:
         """HMAC with the suite's hash (§8.1)."""
@@ -64,6 +65,8 @@ class CipherSuite:
 
     def expand(self, secret: bytes, info: bytes, length: int) -> bytes:
         """KDF.Expand (RFC 5869 §2.3)."""
+        if length <= self.hash_length:  # one block, as nearly always
+            return hmac.digest(secret, info + b"\x01", self.hash_name)[:length]
         block = b""
         output = b""
         counter = 0
@@ -116,7 +119,7 @@ class CipherSuite:
         """A fresh signature key pair: (private key, public key)."""
         return self.signature.generate(random)
 
-    def signature_public_key(self, private_key: bytes) -> bytes:
+    def signature_public_key(self, private_key: PrivateKey) -> bytes:
         return self.signature.public_key(private_key)
 
     # public-key encryption
@@ -142,6 +145,10 @@ class CipherSuite:
         return self.hpke.derive_key_pair(random(self.hash_length))
 
 
+_HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+
+
+@functools.lru_cache(maxsize=256)
 def _labelled(label: Label) -> bytes:
     return encode_opaque(b"MLS 1.0 " + (label.encode() if isinstance(label, str) else label))
 

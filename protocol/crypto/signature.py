@@ -20,7 +20,7 @@ class SignatureScheme(Protocol):
     """Sign and verify; `verify` raises `VerificationFailed`, also for a bad public key."""
 
     def generate(self, random: Callable[[int], bytes]) -> tuple[bytes, bytes]: ...
-    def public_key(self, private_key: bytes) -> bytes: ...
+    def public_key(self, private_key: PrivateKey) -> bytes: ...
     def sign(self, private_key: PrivateKey, content: bytes) -> bytes: ...
     def verify(self, public_key: bytes, content: bytes, signature: bytes) -> None: ...
 
@@ -42,8 +42,8 @@ class Eddsa:
         seed = random(self.seed_length)
         return seed, self.public_key(seed)
 
-    def public_key(self, private_key: bytes) -> bytes:
-        return self._private(private_key).public_key().public_bytes_raw()
+    def public_key(self, private_key: PrivateKey) -> bytes:
+        return parsed_key(private_key, self._private).public_key().public_bytes_raw()
 
     def sign(self, private_key: PrivateKey, content: bytes) -> bytes:
         return parsed_key(private_key, self._private).sign(content)
@@ -86,8 +86,8 @@ class Ecdsa:
         private_key = number.to_bytes(size)
         return private_key, self.public_key(private_key)
 
-    def public_key(self, private_key: bytes) -> bytes:
-        public = self._private(private_key).public_key()
+    def public_key(self, private_key: PrivateKey) -> bytes:
+        public = parsed_key(private_key, self._private).public_key()
         return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     def sign(self, private_key: PrivateKey, content: bytes) -> bytes:

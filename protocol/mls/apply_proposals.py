@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls.app_data_update import apply_app_data_updates
 from starling.protocol.mls.extension import (
@@ -152,9 +153,13 @@ def check_committer_leaf(
     leaf_index: int,
     rules: GroupRules,
     old: LeafNode | None = None,
+    signed_by: PrivateKey | None = None,
 ) -> None:
-    """The leaf of an update path, under the new extensions (§7.3); `old` is the leaf that it replaces."""
-    _check_leaf(suite, context, leaf, leaf_index, context.required_capabilities, rules)
+    """The leaf of an update path, under the new extensions (§7.3); `old` is the leaf that it replaces.
+
+    `signed_by` says which key of ours has just signed it: then only that this is the leaf's key is checked.
+    """
+    _check_leaf(suite, context, leaf, leaf_index, context.required_capabilities, rules, signed_by)
     if old is not None and leaf.encryption_key == old.encryption_key:
         raise Invalid(Rule.PROPOSAL_UPDATE_KEY)
     _check_successor(old, leaf, rules)
@@ -167,11 +172,15 @@ def _check_leaf(
     leaf_index: int,
     required: RequiredCapabilities | None,
     rules: GroupRules,
+    signed_by: PrivateKey | None = None,
 ) -> None:
     leaf.check(suite, required)
     leaf.check_context_extensions(context.extensions)
     Negotiated.required(context.extensions).check_supported(leaf.extensions)
-    leaf.verify_signature(suite, context.group_id, leaf_index)
+    if signed_by is None:
+        leaf.verify_signature(suite, context.group_id, leaf_index)
+    elif suite.signature_public_key(signed_by) != leaf.signature_key:
+        raise Invalid(Rule.LEAF_NODE_SIGNATURE)
     rules.validate_leaf(leaf, context)
 
 

@@ -102,7 +102,8 @@ def create_commit(
     update_path = None
     if path is not None:
         old = epoch.tree.leaf(own)
-        check_committer_leaf(suite, provisional, path.leaf_node, own, epoch.rules, old)
+        signed_by = options.signature_private_key or signing
+        check_committer_leaf(suite, provisional, path.leaf_node, own, epoch.rules, old, signed_by)
         update_path = seal_path(suite, path, provisional.encode(), applied.added, random)
         keys = keys_in(tree, keys | path.secrets.private_keys)
     check_new_tree(epoch.tree, tree)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.group_context import GroupContext
-from starling.protocol.wire import Remembered, Vector, before_signature, opaque, uint32
+from starling.protocol.wire import Signed, Vector, opaque, uint32
 
 _LABEL = "GroupInfoTBS"
 
 
 @dataclass(frozen=True, slots=True)
-class GroupInfo(Remembered):
+class GroupInfo(Signed):
     """`signer` is the leaf index of the member that signed."""
 
     group_context: GroupContext
@@ -25,12 +25,12 @@ class GroupInfo(Remembered):
 
     def to_be_signed(self) -> bytes:
         """GroupInfoTBS."""
-        return before_signature(self, self.signature)
+        return self.before_signature()
 
     def sign(self, suite: CipherSuite, signature_private_key: PrivateKey) -> GroupInfo:
         """The GroupInfo with its signature."""
         signature = suite.sign_with_label(signature_private_key, _LABEL, self.to_be_signed())
-        return replace(self, signature=signature)
+        return self.with_signature(signature)
 
     def verify(self, suite: CipherSuite, signature_key: bytes) -> None:
         """Raises `VerificationFailed`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
 from starling.protocol.errors import Invalid, VerificationFailed
@@ -12,11 +12,11 @@ from starling.protocol.mls.components import LAST_RESORT_KEY_PACKAGE, read_compo
 from starling.protocol.mls.extension import Extension, check_unique
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.rules import Rule
-from starling.protocol.wire import Remembered, Vector, before_signature, opaque, uint16
+from starling.protocol.wire import Signed, Vector, opaque, uint16
 
 
 @dataclass(frozen=True, slots=True)
-class KeyPackage(Remembered):
+class KeyPackage(Signed):
     version: uint16
     cipher_suite: uint16
     init_key: opaque
@@ -32,13 +32,13 @@ class KeyPackage(Remembered):
 
     def to_be_signed(self) -> bytes:
         """KeyPackageTBS."""
-        return before_signature(self, self.signature)
+        return self.before_signature()
 
     def sign(self, signature_private_key: bytes) -> KeyPackage:
         """The key package with its signature; the leaf is signed already."""
         suite = cipher_suite(self.cipher_suite)
         signature = suite.sign_with_label(signature_private_key, "KeyPackageTBS", self.to_be_signed())
-        return replace(self, signature=signature)
+        return self.with_signature(signature)
 
     def reference(self) -> bytes:
         """KeyPackageRef (§5.2): Nh bytes."""

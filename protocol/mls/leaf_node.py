@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
@@ -15,11 +15,10 @@ from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import DEFAULT_TYPES, Extension, RequiredCapabilities, check_unique
 from starling.protocol.mls.rules import Rule
 from starling.protocol.wire import (
-    Remembered,
+    Signed,
     Struct,
     Vector,
     When,
-    before_signature,
     encode_opaque,
     opaque,
     uint8,
@@ -51,7 +50,7 @@ class Lifetime(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class LeafNode(Remembered):
+class LeafNode(Signed):
     """A leaf: `lifetime` where the source is key_package (1), `parent_hash` where it is commit (3)."""
 
     node_type: ClassVar[int] = 1
@@ -68,7 +67,7 @@ class LeafNode(Remembered):
 
     def to_be_signed(self, group_id: bytes | None, leaf_index: int | None) -> bytes:
         """LeafNodeTBS: group id and leaf index belong to the sources update and commit."""
-        signed = before_signature(self, self.signature)
+        signed = self.before_signature()
         if self.leaf_node_source in (UPDATE, COMMIT):
             if group_id is None or leaf_index is None:
                 raise UsageError("a leaf of source update or commit is signed for its group and place")
@@ -84,7 +83,7 @@ class LeafNode(Remembered):
     ) -> LeafNode:
         """The leaf with its signature."""
         content = self.to_be_signed(group_id, leaf_index)
-        return replace(self, signature=suite.sign_with_label(signature_private_key, "LeafNodeTBS", content))
+        return self.with_signature(suite.sign_with_label(signature_private_key, "LeafNodeTBS", content))
 
     def verify_signature(
         self, suite: CipherSuite, group_id: bytes | None = None, leaf_index: int | None = None

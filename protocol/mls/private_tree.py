@@ -27,10 +27,6 @@ class PrivateTree:
     def __repr__(self) -> str:
         return f"<PrivateTree of leaf {self.leaf_index}>"
 
-    def key(self, node_index: int) -> Secret | None:
-        """The private key of a node, owned by this tree; None where it is not ours."""
-        return self.keys.get(node_index)
-
     def export(self) -> dict[int, bytes]:
         """The keys as plain bytes, for a store."""
         return {node: bytes(key) for node, key in self.keys.items()}

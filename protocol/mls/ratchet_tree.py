@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls import tree_math
@@ -58,7 +58,7 @@ class RatchetTree:
 
     @property
     def root(self) -> int:
-        return tree_math.root(self.leaf_count)
+        return len(self.nodes) // 2
 
     def leaf(self, leaf_index: int) -> LeafNode | None:
         node = self.nodes[2 * leaf_index] if 0 <= leaf_index < self.leaf_count else None
@@ -74,6 +74,10 @@ class RatchetTree:
             node = self.nodes[2 * index]
             if isinstance(node, LeafNode):
                 yield index, node
+
+    def leaf_nodes(self) -> list[LeafNode]:
+        """The non-blank leaves, from left to right."""
+        return [cast("LeafNode", node) for node in self.nodes[::2] if node is not None]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RatchetTree) and self.nodes == other.nodes

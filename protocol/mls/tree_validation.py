@@ -45,15 +45,18 @@ def check_unique_keys(tree: RatchetTree) -> None:
     encryption_keys = [node.encryption_key for node in tree.nodes if node is not None]
     if len(encryption_keys) != len(set(encryption_keys)):
         raise Invalid(Rule.LEAF_NODE_ENCRYPTION_KEY)
-    signature_keys = [leaf.signature_key for _, leaf in tree.leaves()]
+    signature_keys = [leaf.signature_key for leaf in tree.leaf_nodes()]
     if len(signature_keys) != len(set(signature_keys)):
         raise Invalid(Rule.LEAF_NODE_SIGNATURE_KEY)
 
 
 def check_credentials_supported(tree: RatchetTree) -> None:
     """Every credential type in use is supported by every member (§7.3)."""
-    used = {leaf.credential.credential_type for _, leaf in tree.leaves()}
-    if any(not used <= set(leaf.capabilities.credentials) for _, leaf in tree.leaves()):
+    leaves = tree.leaf_nodes()
+    used = {leaf.credential.credential_type for leaf in leaves}
+    # Most leaves share one object, so that each is looked at once.
+    capabilities = {id(leaf.capabilities): leaf.capabilities for leaf in leaves}
+    if any(not used.issubset(each.credentials) for each in capabilities.values()):
         raise Invalid(Rule.LEAF_NODE_CREDENTIAL)
 
 

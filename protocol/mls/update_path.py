@@ -161,15 +161,16 @@ def open_path(
     filtered = tree.filtered_direct_path(sender)
     found: tuple[int, bytes] | None = None
     for (node, child), step in zip(filtered, path.nodes, strict=True):
-        resolution = [target for target in tree.resolution(child) if target not in excluded]
+        resolution = tree.resolution(child)
+        if excluded:
+            resolution = [target for target in resolution if target not in excluded]
         if len(resolution) != len(step.encrypted_path_secret):
             raise Invalid(Rule.UPDATE_PATH_CIPHERTEXTS)
         if found is None and tree_math.is_ancestor(node, own):
-            for target, sealed in zip(resolution, step.encrypted_path_secret, strict=True):
-                key = private_tree.key(target)
-                if key is not None:
-                    found = (node, suite.decrypt_with_label(key, _LABEL, group_context, sealed))
-                    break
+            place = next((i for i, target in enumerate(resolution) if target in private_tree.keys), None)
+            if place is not None:
+                key, sealed = private_tree.keys[resolution[place]], step.encrypted_path_secret[place]
+                found = (node, suite.decrypt_with_label(key, _LABEL, group_context, sealed))
     if found is None:
         raise Invalid(Rule.UPDATE_PATH_CIPHERTEXTS)
     node, secret = found

@@ -354,3 +354,11 @@ def test_welcomes(party: Party) -> None:
     changed[5] ^= 1
     with pytest.raises(VerificationFailed):
         join(replace(welcome, encrypted_group_info=bytes(changed)))()
+
+
+def test_a_committer_signs_with_the_key_of_its_leaf() -> None:
+    party = found(2)
+    other = Client("other").signature_key
+    with pytest.raises(Invalid) as caught:
+        party.commit(options={"path": True, "leaf_node": lambda leaf: replace(leaf, signature_key=other)})
+    assert caught.value.rule is Rule.LEAF_NODE_SIGNATURE

@@ -180,7 +180,7 @@ def test_secrets_are_not_printed() -> None:
     for secret in (*PATH.secrets.private_keys.values(), *PATH.secrets.by_node.values()):
         assert repr(secret) not in printed
     private_tree.wipe()
-    assert private_tree.key(2) is None
+    assert 2 not in private_tree.keys
 
 
 def test_only_keys_of_nodes_that_are_there_are_kept() -> None:

@@ -18,6 +18,10 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "messages of an ended epoch were given up: only the first `held` came",
         ("owner", "epoch", "held"),
     ),
+    "group.stalled": (
+        "peers have more of one member's group, and nothing of it has come for a day; `epoch` is how far it came",
+        ("owner", "epoch", "since"),
+    ),
     "frames.dropped": (
         "what this node kept for members that have not acknowledged it is gone; `reason` is `quota` or `age`",
         ("owner", "frames", "bytes", "reason"),

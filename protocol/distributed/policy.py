@@ -26,6 +26,12 @@ ASK_AGAIN = 2 * SECOND
 ASK_SELDOM = 5 * MINUTE
 JOIN_AGAIN = 2 * SECOND
 WAITING_RETENTION = 5 * MINUTE
+STALLED = DAY
+"""After how long without anything new a group is told to be stalled that peers have more of (5.3)."""
+
+LACK_FORGOTTEN = 3 * HOUR
+"""After how long without a peer that says so a group is not lacking anything any more."""
+
 FRAME_RETENTION = 30 * DAY
 KEY_PACKAGE_RETENTION = 7 * DAY
 MAX_MEMBERS = 150

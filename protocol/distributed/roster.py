@@ -134,6 +134,11 @@ class Roster:
         return self.view.digest
 
     @property
+    def revision(self) -> int:
+        """Higher after every change."""
+        return len(self._graph.nodes)
+
+    @property
     def ids(self) -> frozenset[bytes]:
         return frozenset(self._graph.ids)
 

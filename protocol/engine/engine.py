@@ -88,6 +88,7 @@ class Engine:
         self._bad_inputs: dict[bytes, int] = {}
         self._addresses: tuple[str, ...] = ()
         self._topics: frozenset[str] | None = None
+        self._told: tuple[object, ...] | None = None
         self._known: KnownPeers | None = None
         for universe in self._universes.values():
             universe.connected = self._connected
@@ -330,6 +331,10 @@ class Engine:
 
     def _tell_network(self, ctx: Context) -> None:
         """Topics and peers, where they changed."""
+        told = tuple((key, universe.network_revision) for key, universe in self._universes.items())
+        if told == self._told:
+            return
+        self._told = told
         topics: set[str] = set()
         members: dict[bytes, tuple[str, ...]] = {}
         guests: dict[bytes, tuple[str, ...]] = {}

@@ -95,6 +95,7 @@ def note_change(ctx: Context, universe: Universe) -> None:
     """Something happened that the next `heads` report tells (R1)."""
     timers = universe.timers
     universe.converged = False
+    universe.agreed.clear()
     timers.report_first = timers.report_first or ctx.now
     quiet = max(ctx.now + policy.REPORT_QUIET, timers.reported_at + policy.REPORT_MIN_GAP)
     timers.report = min(quiet, timers.report_first + policy.REPORT_UNDER_LOAD)

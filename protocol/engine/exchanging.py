@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from starling.protocol.distributed import policy
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
-from starling.protocol.engine.universe import Behind, Link, Universe
+from starling.protocol.engine.universe import Behind, Lack, Link, Universe
 from starling.protocol.exchange.answer import take_in_turn
 from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.messages import (
@@ -163,6 +163,7 @@ def note_behind(
     grace: int = policy.BEHIND_GRACE,
 ) -> None:
     """A peer holds more of a group; gossip may still bring it, else it is asked for after `grace`."""
+    _note_lacking(ctx, universe, group_id)
     held = universe.behind.get(group_id)
     if held is not None and held.peer_id == peer_id:
         held.head, held.count = head, count
@@ -173,6 +174,39 @@ def note_behind(
         return
     if peer_id in universe.links:
         universe.behind[group_id] = Behind(peer_id, head, count, ctx.now + grace)
+
+
+def _note_lacking(ctx: Context, universe: Universe, group_id: bytes) -> None:
+    lack = universe.lacks.get(group_id)
+    if lack is not None:
+        lack.named_at = ctx.now
+    elif group_id != universe.group_id and universe.owner_of(group_id) is not None:
+        universe.lacks[group_id] = Lack(ctx.now, ctx.now, _place(universe, group_id))
+
+
+def _place(universe: Universe, group_id: bytes) -> tuple[bytes, int]:
+    state = universe.groups.get(group_id)
+    return (state.chain.head, state.chain.head_info.contiguous) if state is not None else (b"", 0)
+
+
+def note_stalled(ctx: Context, universe: Universe) -> None:
+    """Tell once of each group in which nothing has come for a day although peers have more of it (5.3).
+
+    Only that group is stalled, and what imports from it. A peer that merely claims to have more can do that too.
+    """
+    for group_id, lack in list(universe.lacks.items()):
+        owner = universe.owner_of(group_id)
+        named = not universe.links or ctx.now - lack.named_at < policy.LACK_FORGOTTEN
+        if owner is None or not named:
+            del universe.lacks[group_id]
+        elif lack.place != _place(universe, group_id):
+            universe.lacks[group_id] = Lack(ctx.now, ctx.now, _place(universe, group_id))
+        elif ctx.now - lack.since >= policy.STALLED and not lack.told:
+            lack.told = True
+            state = universe.groups.get(group_id)
+            epoch = state.chain.head_info.number if state is not None else None
+            body = {"owner": owner.identity, "epoch": epoch, "since": lack.since}
+            ctx.event("group.stalled", universe.universe_id, body)
 
 
 def note_lack(ctx: Context, universe: Universe, peer_id: bytes, need: Need) -> None:
@@ -196,7 +230,10 @@ def ask(ctx: Context, universe: Universe) -> None:
     """Ask for what is due: one message to each peer."""
     wanted: dict[bytes, list[tuple[bytes, tuple[tuple[bytes, int, bool], ...]]]] = {}
     for group_id, behind in list(universe.behind.items()):
-        if behind.peer_id not in universe.links or _is_satisfied(universe, group_id, behind):
+        satisfied = _is_satisfied(universe, group_id, behind)
+        if satisfied:
+            universe.lacks.pop(group_id, None)
+        if satisfied or behind.peer_id not in universe.links:
             del universe.behind[group_id]
             continue
         if behind.due > ctx.now:

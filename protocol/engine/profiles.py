@@ -33,6 +33,8 @@ class ProfileStore:
     def __init__(self, universe_id: bytes) -> None:
         self._universe_id = universe_id
         self.profiles: dict[bytes, Profile] = {}
+        self.revision = 0
+        """Higher after every change."""
 
     def get(self, identity: bytes) -> Profile | None:
         return self.profiles.get(identity)
@@ -85,6 +87,7 @@ class ProfileStore:
 
     def forget(self, ctx: Context, identity: bytes) -> None:
         if self.profiles.pop(identity, None) is not None:
+            self.revision += 1
             ctx.delete("profile", self._universe_id + identity)
 
     def load(self, key: bytes, row: bytes) -> None:
@@ -99,5 +102,6 @@ class ProfileStore:
         self.profiles[key[32:]] = profile
 
     def _save(self, ctx: Context, identity: bytes) -> None:
+        self.revision += 1
         packages, address = self.profiles[identity].wire()
         ctx.put("profile", self._universe_id + identity, pack([list(packages), address]))

@@ -303,6 +303,7 @@ def _leave_group(ctx: Context, universe: Universe, state: GroupState, info: Epoc
     universe.waiting.forget_group(state.group_id)
     state.delete(ctx)
     del universe.groups[state.group_id]
+    universe.agreed.clear()
 
 
 def _learn_key_packages(ctx: Context, universe: Universe, owner: bytes, content: CommitContent) -> None:

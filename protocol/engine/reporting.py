@@ -65,6 +65,7 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
         return
     held = universe.reports.get(member)
     universe.reports[member] = report
+    universe.agreed.discard(member)
     ctx.put("report", universe.universe_id + member, report.encode())
     if held is None or held.roster_digest != report.roster_digest:
         universe.sweep_soon(universe.group_id, ctx.now)
@@ -79,27 +80,37 @@ def is_converged(universe: Universe) -> bool:
 
     Control messages are not counted: every report is one, so there would always be a newest.
     """
-    own = own_report(universe)
     for info in universe.others():
         state = universe.groups.get(info.send_group_id)
         if state is None or state.chain.incomplete()[1:]:
             return False
+    own: HeadsReport | None = None
     for info in universe.others():
-        report = universe.reports.get(info.identity)
-        if report is None or report.roster_digest != own.roster_digest:
-            return False
-        for group_id, head in own.heads.items():
-            reported = report.heads.get(group_id)
-            chain = universe.groups[group_id].chain
-            if reported is None or reported.head != head.head:
+        if info.identity not in universe.agreed:
+            own = own or own_report(universe)
+            if not _agrees(universe, info.identity, own):
                 return False
-            if universe.groups[group_id].owner == info.identity:
-                continue
-            if reported.past != (chain.head_info.parent or b"") and reported.past != head.past:
-                return False
-            if reported.count < chain.head_info.user_count:
-                return False
+            universe.agreed.add(info.identity)
     return not universe.outbox.queued
+
+
+def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
+    """Whether a member reports just what this node has."""
+    report = universe.reports.get(identity)
+    if report is None or report.roster_digest != own.roster_digest:
+        return False
+    for group_id, head in own.heads.items():
+        reported = report.heads.get(group_id)
+        chain = universe.groups[group_id].chain
+        if reported is None or reported.head != head.head:
+            return False
+        if universe.groups[group_id].owner == identity:
+            continue
+        if reported.past != (chain.head_info.parent or b"") and reported.past != head.past:
+            return False
+        if reported.count < chain.head_info.user_count:
+            return False
+    return True
 
 
 def note_convergence(ctx: Context, universe: Universe) -> None:

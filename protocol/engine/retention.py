@@ -16,6 +16,7 @@ from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.engine import frame_quota
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
+from starling.protocol.engine.exchanging import note_stalled
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.frame_log import EpochFrames, LoggedFrame
@@ -31,6 +32,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
     if timers.full_sweep is None or timers.full_sweep <= ctx.now:
         timers.full_sweep = ctx.now + policy.SWEEP_INTERVAL
         universe.unswept.update(universe.groups)
+        note_stalled(ctx, universe)
     changed, universe.unswept = universe.unswept, set()
     # First: it looks at epochs whose records go below.
     if universe.bundles.any_superseded:
@@ -232,6 +234,7 @@ def _drop_group_of_former_member(ctx: Context, universe: Universe, state: GroupS
     ctx.delete("report", universe.universe_id + state.owner)
     state.delete(ctx)
     del universe.groups[state.group_id]
+    universe.agreed.clear()
 
 
 def _is_past_removal(universe: Universe, former: bytes) -> bool:

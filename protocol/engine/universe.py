@@ -40,6 +40,17 @@ class Behind:
 
 
 @dataclass(slots=True)
+class Lack:
+    """Something of a group that a peer has and this node does not get: since when, when a peer last said so, and how
+    far this node was in the group then."""
+
+    since: int
+    named_at: int
+    place: tuple[bytes, int]
+    told: bool = False
+
+
+@dataclass(slots=True)
 class Link:
     """The exchange with one connected member."""
 
@@ -135,10 +146,14 @@ class Universe:
         self.reports: dict[bytes, HeadsReport] = {}
         self.waiting = Waiting()
         self.behind: dict[bytes, Behind] = {}
+        self.lacks: dict[bytes, Lack] = {}
+        """By group, of members and of former ones that this node follows."""
         self.links: dict[bytes, Link] = {}
         self.boot = Boot(deadline=now)
         self.timers = Timers(last_update=now, full_sweep=now + policy.SWEEP_INTERVAL)
         self.converged = False
+        self.agreed: set[bytes] = set()
+        """The members whose newest report was found to say just what this node has, since that last changed."""
         self.refused: dict[str, int] = {}
         self.suspected: set[bytes] = set()
         """The peers that named an epoch of our own group that we do not know."""
@@ -161,6 +176,11 @@ class Universe:
     def rollback_suspected(self) -> bool:
         """Whether a member named, or proved, an epoch or commit of the own group that this node does not know."""
         return bool(self.suspected or self.rollbacks)
+
+    @property
+    def network_revision(self) -> tuple[object, ...]:
+        """What differs whenever the topics or peers of the universe do."""
+        return self.joining is None, self.removed, self.roster.revision, self.profiles.revision
 
     # who is who
 

@@ -140,6 +140,20 @@ def test_a_dropped_epoch_makes_its_child_the_oldest() -> None:
     assert chain.past() == name(2)
 
 
+def test_what_is_past_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = chain_of(1000)
+    assert [info.number for info in chain.incomplete()] == [999]
+    looked = []
+    is_past = EpochInfo.is_past.fget
+    monkeypatch.setattr(EpochInfo, "is_past", property(lambda info: looked.append(info) or is_past(info)))
+    enter(chain, 1000, chain.head)
+    for _ in range(10):
+        assert [info.number for info in chain.incomplete()] == [1000]
+        assert chain.past() == name(999)
+        assert chain.is_at_or_after(name(999), name(1))
+    assert len(looked) < 20
+
+
 # limits
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.engine.small_network import DAY, MINUTE, SECOND, quiet, settled
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_of, quiet, settled
 
 from starling.protocol.distributed import policy, roster_graph
 from starling.protocol.distributed import roster as roster_module
+from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import MIB, FrameQuota
 from starling.protocol.distributed.roster_body import Kind, Removal, Target, Topic
 from starling.protocol.distributed.roster_entry import ReadEntry, read_entry, sign_entry
 from starling.protocol.distributed.ticket import Ticket
-from starling.protocol.engine import sponsoring
-from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
+from starling.protocol.engine import engine, reporting, sponsoring
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.inputs import JoinUniverse, OwnAddresses, RemoveMember, UpdateKeys
+from starling.protocol.engine.step import KnownPeers, Publish, Send, SendToPeer
+from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, Pending, UsageError
 from starling.protocol.exchange.messages import Hello, JoinRefused, JoinRequest, RosterEntries
 
@@ -256,3 +260,78 @@ def test_an_unknown_invite_is_refused_before_anything_is_checked(monkeypatch: py
     alice.hear(mallory, request)
     refusals = [message for _, message in network.messages(alice) if isinstance(message, JoinRefused)]
     assert refusals == [JoinRefused(universe, "ticket.unknown", True)]
+
+
+# what does not come
+
+
+def test_a_group_of_which_nothing_comes_for_a_day_is_told_once() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    group_id = alice.universe(universe).group_id
+
+    def is_of_alice(source: Node, target: Node, send: Send) -> bool:
+        frames = [send.frame] if isinstance(send, Publish) else []
+        if isinstance(send, SendToPeer):
+            frames = [source.rows["frame", key] for key in send.frame_ids if ("frame", key) in source.rows]
+        return any(header_of(frame)[0] == group_id for frame in frames)
+
+    network.drop = is_of_alice
+    alice.do(UpdateKeys(universe))
+    for _ in range(30):
+        network.leap(HOUR)
+        bob.say(universe, f"{len(carol.texts())}")
+    (told,) = carol.heard("group.stalled")
+    assert told["owner"] == alice.me
+    assert told["epoch"] == carol.group(universe, alice).chain.head_info.number
+    assert len(carol.texts()) >= 28, "nothing else waits"
+    assert [body["owner"] for body in bob.heard("group.stalled")] == [alice.me]
+    network.drop = lambda source, target, send: False
+    network.leap(HOUR)
+    assert carol.engine.converged(universe) and not carol.universe(universe).lacks
+    for _ in range(30):
+        network.leap(HOUR)
+    assert len(carol.heard("group.stalled")) == 1
+
+
+# costs
+
+
+def test_a_report_is_compared_once() -> None:
+    network, universe, (alice, *_) = quiet("alice", "bob", "carol", "dave")
+    here = alice.universe(universe)
+    whom, report = next(iter(here.reports.items()))
+    assert alice.engine.converged(universe)
+    compared = []
+
+    def agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
+        compared.append(identity)
+        return original(universe, identity, own)
+
+    original = reporting._agrees
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(reporting, "_agrees", agrees)
+        reporting.take_report(Context(network.now, bytes), here, whom, report.encode())
+        assert here.converged and compared == [whom]
+        alice.say(universe, "news")
+        assert not alice.engine.converged(universe)
+        network.run(10 * SECOND)
+        assert alice.engine.converged(universe)
+        assert len(compared) < 30
+
+
+def test_the_network_is_told_of_peers_only_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    built = []
+
+    def known(*arguments: Any) -> KnownPeers:
+        built.append(arguments)
+        return KnownPeers(*arguments)
+
+    monkeypatch.setattr(engine, "KnownPeers", known)
+    for number in range(20):
+        bob.say(universe, f"{number}")
+        network.run(100)
+    assert not built
+    bob.do(OwnAddresses(("/memory/elsewhere",)))
+    network.run(SECOND)
+    assert built and alice.known.members[bob.id] == ("/memory/elsewhere",)

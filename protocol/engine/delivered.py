@@ -37,6 +37,10 @@ class Delivered:
         for message_id in self._ids.pop(sender, {}):
             ctx.delete("delivered", self._universe_id + sender + message_id)
 
+    def forget_all(self, ctx: Context) -> None:
+        for sender in list(self._ids):
+            self.forget(ctx, sender)
+
     def load(self, key: bytes, row: bytes) -> None:
         order = int.from_bytes(row)
         self._ids.setdefault(key[32:64], {})[key[64:]] = order

@@ -215,10 +215,9 @@ class Engine:
             return ticket.universe_id
         if held is not None and not held.removed:
             raise UsageError("this node is a member of that universe already", "universe.joined")
-        if held is not None:
-            raise UsageError("this node was removed from that universe", "universe.removed")
-        self._check_room()
-        universe = joining.begin(ctx, self.identity, ticket, suite_id)
+        if held is None:
+            self._check_room()
+        universe = joining.begin(ctx, self.identity, ticket, suite_id, held)
         self._adopt(ctx, universe)
         for member in ticket.members:
             if member.peer_id in self._connected:
@@ -293,7 +292,7 @@ class Engine:
             self._bad_input(ctx, peer_id)
             return
         universe = self._universes.get(getattr(message, "universe_id", b""))
-        if universe is None or universe.removed:
+        if universe is None or (universe.removed and universe.joining is None):
             return
         try:
             decodable = handle_message(ctx, universe, peer_id, message, frames)

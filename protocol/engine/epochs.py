@@ -136,10 +136,10 @@ def note_imports(
         ctx.put("import", key, pack([last.epoch, last.importer_group_id, last.parent]))
 
 
-def forget_imports(ctx: Context, universe: Universe, owner: bytes, group_id: bytes) -> None:
-    """What a former member imported, and what was imported from its group."""
-    for importer, source in list(universe.ledger.last_imports):
-        if importer == owner or source == group_id:
+def forget_imports(ctx: Context, universe: Universe, group_id: bytes) -> None:
+    """What a group of a former member imported, and what was imported from it."""
+    for (importer, source), last in list(universe.ledger.last_imports.items()):
+        if group_id in (source, last.importer_group_id):
             del universe.ledger.last_imports[importer, source]
             ctx.delete("import", universe.universe_id + importer + source)
 

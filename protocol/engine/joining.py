@@ -31,8 +31,15 @@ def read_ticket(text: str, now: int) -> Ticket:
     return ticket
 
 
-def begin(ctx: Context, identity: Identity, ticket: Ticket, suite_id: int) -> Universe:
-    """The universe to be: keys and KeyPackages are made and stored before anything is said."""
+def begin(
+    ctx: Context, identity: Identity, ticket: Ticket, suite_id: int, former: Universe | None = None
+) -> Universe:
+    """The universe to be: keys and KeyPackages are made and stored before anything is said.
+
+    `former` is the universe as it was left by a node that was removed from it: it comes back as somebody new, with
+    a send group of its own and a higher incarnation. That is the time in seconds, so it rises for a node too that
+    has lost its store.
+    """
     check_suite(suite_id)
     suite = cipher_suite(suite_id)
     signature_private_key, _ = suite.signature_generate(ctx.random)
@@ -41,10 +48,13 @@ def begin(ctx: Context, identity: Identity, ticket: Ticket, suite_id: int) -> Un
         ticket.universe_id,
         group_id=ctx.random(32),
         cipher_suite=suite_id,
-        incarnation=0,
+        incarnation=max(ctx.now // 1000, former.incarnation + 1 if former is not None else 0),
         signature_private_key=signature_private_key,
         now=ctx.now,
     )
+    if former is not None:
+        universe.removed = True  # until it is admitted
+        universe.roster = former.roster
     universe.joining = Joining(ticket, ctx.now)
     universe.save(ctx)
     ctx.put("joining", universe.universe_id, ticket.text().encode())
@@ -75,12 +85,12 @@ def knock(ctx: Context, universe: Universe, peer_id: bytes) -> None:
 
 
 def knock_again(ctx: Context, universe: Universe) -> bool:
-    """On the timer; False where the ticket has expired and the join has failed."""
+    """On the timer; False where the ticket has expired and nothing is left of the universe."""
     joining = universe.joining
     assert joining is not None
     if joining.ticket.expires_at <= ctx.now:
         fail(ctx, universe, "ticket.expired")
-        return False
+        return universe.removed
     if joining.next_try <= ctx.now:
         joining.next_try = ctx.now + ctx.jittered(policy.JOIN_AGAIN)
         for member in joining.ticket.members:
@@ -132,6 +142,7 @@ def take_answer(
     if own is None or sponsor is None or own.send_group_id != universe.group_id:
         return
     universe.joining = None
+    universe.removed = False
     ctx.delete("joining", universe.universe_id)
     own_group.found_group(ctx, universe)
     universe.timers.first_path = ctx.now + policy.FIRST_PATH_COMMIT
@@ -169,9 +180,13 @@ def take_refusal(ctx: Context, universe: Universe, peer_id: bytes, message: Join
 
 
 def fail(ctx: Context, universe: Universe, reason: str) -> None:
-    """The join is over; nothing of it stays."""
+    """The join is over; nothing of it stays but that this node was removed before, if it was."""
     universe.joining = None
     ctx.event("join.failed", universe.universe_id, {"reason": reason})
     ctx.delete("joining", universe.universe_id)
-    ctx.delete("universe", universe.universe_id)
+    if universe.removed:
+        universe.signature_private_key = b""
+        universe.save(ctx)
+    else:
+        ctx.delete("universe", universe.universe_id)
     universe.bundles.forget_all(ctx)

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.key_packages import check_key_package
+from starling.protocol.distributed.member import MemberId, member_id
 from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.roster import Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import entry_id
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import forget_psk, note_change
+from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
 from starling.protocol.engine.imports import import_now
 from starling.protocol.engine.receiving import receive
@@ -27,7 +30,7 @@ def add_entries(
     ctx: Context, universe: Universe, entries: Iterable[bytes], source: bytes | None = None
 ) -> bool:
     """Merge roster entries; what is new is stored, acted on, and passed on to connected members."""
-    before = set(universe.roster.members)
+    before = {identity: info.send_group_id for identity, info in universe.roster.members.items()}
     groups = set(universe.roster.send_groups)
     new: list[bytes] = []
     incomplete = False
@@ -40,7 +43,8 @@ def add_entries(
             universe.refuse(type(refusal).__name__)
     if incomplete and universe.roster.is_told_removed(universe.me):
         _note_own_removal(ctx, universe)
-    elif incomplete and source is not None and (source in universe.links or universe.roster.awaits(source)):
+        return True
+    if incomplete and source is not None and (source in universe.links or universe.roster.awaits(source)):
         ask_for_roster(ctx, universe, source)
     if not new:
         return False
@@ -69,12 +73,23 @@ def _pass_on(ctx: Context, universe: Universe, new: tuple[bytes, ...], source: b
             send_entries(ctx, universe, peer_id, new)
 
 
-def _note_members(ctx: Context, universe: Universe, before: set[bytes]) -> None:
+def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) -> None:
+    """Tell who came and who went since `before`, identities with their send groups. With another group a member
+    went and came again."""
     members = universe.roster.members
-    if members.keys() != before:
+    after = {identity: info.send_group_id for identity, info in members.items()}
+    if after != before:
         for group_id in universe.groups:
             universe.sweep_soon(group_id, ctx.now)
-    for identity in members.keys() - before:
+    for identity, _ in sorted(before.items() - after.items()):
+        universe.profiles.forget(ctx, identity)
+        if identity == universe.me:
+            _note_own_removal(ctx, universe)
+        else:
+            ctx.event("member.removed", universe.universe_id, {"identity": identity})
+    if universe.removed:
+        return
+    for identity, _ in sorted(after.items() - before.items()):
         info = members[identity]
         if identity != universe.me:
             ctx.event(
@@ -84,33 +99,40 @@ def _note_members(ctx: Context, universe: Universe, before: set[bytes]) -> None:
             )
         if info.peer_id in universe.connected and info.peer_id not in universe.links:
             greet(ctx, universe, info.peer_id)
-    for identity in before - members.keys():
-        universe.profiles.forget(ctx, identity)
-        if identity == universe.me:
-            _note_own_removal(ctx, universe)
-        else:
-            ctx.event("member.removed", universe.universe_id, {"identity": identity})
     for peer_id in [peer_id for peer_id in universe.links if universe.member_of_peer(peer_id) is None]:
         del universe.links[peer_id]
 
 
 def _note_own_removal(ctx: Context, universe: Universe) -> None:
-    if not universe.removed:
-        universe.removed = True
-        ctx.event("member.removed", universe.universe_id, {"identity": universe.me})
-        universe.save(ctx)
-        _forget_keys(ctx, universe)
-
-
-def _forget_keys(ctx: Context, universe: Universe) -> None:
-    """K-20: who is no member any more opens nothing any more, and keeps no secret of the others' either."""
-    for state in universe.groups.values():
-        universe.waiting.forget_group(state.group_id)
+    """K-20: who is no member any more opens nothing any more, and keeps nothing of it: neither keys, its own and the
+    others', nor the roster's secrets. What apps have been told is theirs."""
+    if universe.removed:
+        return
+    universe.removed = True
+    universe.links.clear()
+    ctx.event("member.removed", universe.universe_id, {"identity": universe.me})
+    for group_id, state in universe.groups.items():
+        universe.waiting.forget_group(group_id)
+        forget_imports(ctx, universe, group_id)
         state.delete(ctx)
     universe.groups.clear()
     for exported in list(universe.ledger.psks.values()):
         forget_psk(ctx, universe, exported)
+    for identity in list(universe.profiles.profiles):
+        universe.profiles.forget(ctx, identity)
+    for identity in universe.reports:
+        ctx.delete("report", universe.universe_id + identity)
+    universe.reports.clear()
     universe.bundles.forget_all(ctx)
+    universe.outbox.forget_all(ctx)
+    universe.delivered.forget_all(ctx)
+    founding, *others = universe.roster.entries()
+    for entry in others:
+        ctx.delete("roster", universe.universe_id + entry_id(entry))
+    # Its name and founder stay, for people.
+    universe.roster = Roster.load(universe.universe_id, [founding])
+    universe.signature_private_key = b""
+    universe.save(ctx)
 
 
 def align(ctx: Context, universe: Universe) -> None:
@@ -119,14 +141,14 @@ def align(ctx: Context, universe: Universe) -> None:
     if universe.roster.topic_is_stale and universe.roster.may(universe.me, Kind.TOPIC):
         add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
         universe.timers.align = None
-    leaves = universe.own.members()
+    leaves = {member_id(leaf) for _, leaf in universe.own.head.tree.leaves()}
     members = universe.roster.members
     removes = removed_leaves(universe)
     adds: list[KeyPackage] = []
     unknown: list[bytes] = []
     taken = own_group.TakenKeys(universe.own.head)
     for identity, info in members.items():
-        if identity == universe.me or identity in leaves:
+        if identity == universe.me or MemberId(identity, info.incarnation) in leaves:
             continue
         package = _usable_key_package(ctx, universe, identity, info.incarnation)
         if package is None:
@@ -151,9 +173,10 @@ def align(ctx: Context, universe: Universe) -> None:
 
 
 def removed_leaves(universe: Universe) -> list[int]:
-    """The leaves of the own group that the roster does not count as members any more."""
-    members = universe.roster.members
-    return [index for identity, index in universe.own.members().items() if identity not in members]
+    """The leaves of the own group that the roster does not count as members any more, or by a newer incarnation."""
+    members = {MemberId(info.identity, info.incarnation) for info in universe.roster.members.values()}
+    leaves = universe.own.head.tree.leaves()
+    return [index for index, leaf in leaves if index != OWNER_LEAF and member_id(leaf) not in members]
 
 
 def _usable_key_package(

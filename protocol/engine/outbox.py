@@ -84,6 +84,13 @@ class Outbox:
         del self._queue[message_id]
         self._save(ctx, message_id, sent)
 
+    def forget_all(self, ctx: Context) -> None:
+        """This node is no member any more: what was not sent will not be."""
+        for message_id in self._messages:
+            ctx.delete("sent", self._universe_id + message_id)
+        self._messages.clear()
+        self._queue.clear()
+
     def load(self, key: bytes, row: bytes) -> None:
         order, content, sent_as, encoded = shape(unpack(row, max_bytes=2 * 1024 * 1024), _ROW)
         data = ApplicationData.decode(encoded) if encoded else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from starling.protocol.decentralized.epoch_chain import (
     GIVE_UP,
     EpochChain,
@@ -13,6 +15,7 @@ from starling.protocol.decentralized.epoch_chain import (
 )
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
+from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.engine import frame_quota
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
@@ -38,7 +41,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
     if universe.bundles.any_superseded:
         universe.bundles.forget(ctx, _acknowledged_own_epoch(universe))
     for state in list(universe.groups.values()):
-        if not universe.is_current(state.group_id) and _is_past_removal(universe, state.owner):
+        if not universe.is_current(state.group_id) and _is_past_removal(universe, state.group_id):
             _drop_group_of_former_member(ctx, universe, state)
         elif state.group_id in changed:
             _sweep_group(ctx, universe, state)
@@ -227,33 +230,37 @@ def _drop_group_of_former_member(ctx: Context, universe: Universe, state: GroupS
     """What is left of a former member, when nobody needs it any more (X-15)."""
     for exported in [psk for psk in universe.ledger.psks.values() if psk.group_id == state.group_id]:
         forget_psk(ctx, universe, exported)
-    forget_imports(ctx, universe, state.owner, state.group_id)
+    forget_imports(ctx, universe, state.group_id)
     universe.waiting.forget_group(state.group_id)
-    universe.delivered.forget(ctx, state.owner)
-    universe.reports.pop(state.owner, None)
-    ctx.delete("report", universe.universe_id + state.owner)
+    if state.owner not in universe.roster.members:
+        universe.delivered.forget(ctx, state.owner)
+        universe.reports.pop(state.owner, None)
+        ctx.delete("report", universe.universe_id + state.owner)
     state.delete(ctx)
     del universe.groups[state.group_id]
     universe.agreed.clear()
 
 
-def _is_past_removal(universe: Universe, former: bytes) -> bool:
+def _is_past_removal(universe: Universe, group_id: bytes) -> bool:
     """X-15: a former member's group and PSKs stay until every member is past the removal.
 
     That is in every group, not by its roster alone: a commit from before may import what only this group tells.
     """
+    former = universe.roster.send_groups.get(group_id)
     members = universe.roster.members.values()
-    return all(_has_passed(universe, info.send_group_id, former) for info in members)
+    return former is None or all(_has_passed(universe, info.send_group_id, former) for info in members)
 
 
-def _has_passed(universe: Universe, group_id: bytes, former: bytes) -> bool:
+def _has_passed(universe: Universe, group_id: bytes, former: MemberInfo) -> bool:
     """Whether this node and every member have left behind the newest epoch of a group with the former member."""
     group = universe.groups.get(group_id)
-    if group is None or former in group.chain.head_info.members:
+    if group is None or universe.has_leaf(group, former):
         return False
     chain = group.chain
-    with_former = [info for info in chain.epochs.values() if former in info.members]
-    last = max(with_former, key=lambda info: info.number, default=None)
+    lineage = chain.lineage(chain.head)
+    # Where it has come back, the newest epochs have it again, by another leaf.
+    before = itertools.dropwhile(lambda info: former.identity in info.members, lineage)
+    last = next((info for info in before if former.identity in info.members), None)
     for info in universe.others():
         report = universe.reported(info.identity, group_id)
         if report is None or report.head not in chain:

@@ -172,6 +172,9 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinReques
         return identity
     if len(universe.roster.members) >= policy.MAX_MEMBERS:
         raise Invalid(Rule.UNIVERSE_FULL)
+    former = universe.roster.former.get(identity)
+    if former is not None and member.incarnation <= former.incarnation:
+        raise Invalid(Rule.MEMBER_INCARNATION)
     if member.send_group_id in universe.roster.send_groups:
         raise Invalid(Rule.MEMBER_SEND_GROUP)
     entry = universe.roster.make_member(

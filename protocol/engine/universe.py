@@ -9,7 +9,7 @@ from starling.protocol.decentralized.epoch_chain import Reported
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
-from starling.protocol.distributed.member import MemberId
+from starling.protocol.distributed.member import MemberId, member_id
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.psk_ledger import PskLedger
 from starling.protocol.distributed.roster import MemberInfo, Roster
@@ -24,7 +24,7 @@ from starling.protocol.exchange.frame_log import KeptFrames
 from starling.protocol.exchange.waiting import Waiting
 from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
 
-_ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob.of(32), Either(None, Uint()), bool)
+_ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob(32), Either(None, Uint()), bool)
 
 
 @dataclass(slots=True)
@@ -215,8 +215,16 @@ class Universe:
             return None
         if self.is_current(group_id) or self.waiting.imports_from(group_id):
             return info
-        has_leaf = any(info.identity in state.chain.head_info.members for state in self.groups.values())
-        return info if has_leaf else None
+        return info if any(self.has_leaf(state, info) for state in self.groups.values()) else None
+
+    def has_leaf(self, state: GroupState, former: MemberInfo) -> bool:
+        """Whether the head of a send group has a former member's leaf, of the incarnation that it then had."""
+        if former.identity not in state.chain.head_info.members:
+            return False
+        if former.identity not in self.roster.members:
+            return True
+        leaf = MemberId(former.identity, former.incarnation)
+        return any(member_id(node) == leaf for _, node in state.head.tree.leaves())
 
     def is_current(self, group_id: bytes) -> bool:
         """Whether the send group is a current member's."""

@@ -144,14 +144,83 @@ def test_a_removed_member_does_not_come_back_by_its_ticket() -> None:
     network.run(6 * SECOND)
     alice.do(RemoveMember(universe, bob.me))
     network.run(6 * SECOND)
-    with pytest.raises(UsageError, match="removed"):
-        bob.do(JoinUniverse(ticket))
+    bob.do(JoinUniverse(ticket))
+    network.run(6 * SECOND)
+    assert bob.engine.universe(universe)["state"] == "removed"
     network.stop(bob)
     bob.rows.clear()
     network.restart(bob)
     bob.do(JoinUniverse(ticket))
     network.run(6 * SECOND)
-    assert bob.heard("join.failed") == [{"reason": "ticket.removed"}]
+    assert bob.heard("join.failed") == [{"reason": "ticket.removed"}] * 2
+
+
+@pytest.mark.parametrize("meanwhile", ["", "restarted", "store lost"])
+def test_a_removed_member_comes_back_by_a_new_ticket(meanwhile: str) -> None:
+    network = Network()
+    universe, alice, bob, carol = network.found("alice", "bob", "carol")
+    network.run(10 * SECOND)
+    old = bob.universe(universe)
+    alice.do(RemoveMember(universe, bob.me))
+    network.run(6 * SECOND)
+    if meanwhile:
+        network.stop(bob)
+        if meanwhile == "store lost":
+            bob.rows.clear()
+        network.restart(bob)
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(20 * SECOND)
+    again = bob.universe(universe)
+    assert bob.engine.universe(universe)["state"] == "active"
+    assert again.group_id != old.group_id and again.incarnation > old.incarnation
+    for node in (alice, bob, carol):
+        assert node.engine.converged(universe)
+        assert node.say(universe, f"{node.name} again")["recipients"] == 2
+    network.run(2 * MINUTE)
+    for node in (alice, bob, carol):
+        others = {f"{other.name} again" for other in (alice, bob, carol) if other is not node}
+        assert set(node.texts()) == others
+        assert not node.heard("fork.detected") and not node.heard("rollback.suspected")
+        assert old.group_id not in node.universe(universe).groups
+        assert not [key for _, key in node.rows if key.startswith(old.group_id)]
+
+
+def test_who_was_away_meanwhile_follows_one_who_went_and_came_back() -> None:
+    """The removal and the new entry arrive together."""
+    network = Network()
+    universe, alice, bob, carol = network.found("alice", "bob", "carol")
+    network.run(10 * SECOND)
+    network.stop(carol)
+    alice.do(RemoveMember(universe, bob.me))
+    network.run(6 * SECOND)
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(20 * SECOND)
+    bob.say(universe, "back")
+    network.run(2 * MINUTE)
+    network.restart(carol)
+    network.run(MINUTE)
+    carol.say(universe, "back too")
+    network.run(20 * SECOND)
+    assert carol.texts() == ["back"] and bob.texts() == ["back too"] == alice.texts()[-1:]
+    assert all(node.engine.converged(universe) for node in (alice, bob, carol))
+    assert len(carol.universe(universe).groups) == 3
+
+
+def test_a_join_that_fails_leaves_a_removed_member_removed() -> None:
+    network = Network()
+    universe, alice, bob = network.found("alice", "bob")
+    alice.do(RemoveMember(universe, bob.me))
+    network.run(6 * SECOND)
+    invite = alice.do(CreateInvite(universe))
+    alice.do(RevokeInvite(universe, invite["invite_id"]))
+    kept = bob.rows.keys()
+    bob.do(JoinUniverse(invite["ticket"]))
+    network.run(6 * SECOND)
+    assert bob.heard("join.failed") == [{"reason": "ticket.revoked"}]
+    assert bob.engine.universe(universe)["state"] == "removed" and bob.rows.keys() == kept
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(6 * SECOND)
+    assert bob.engine.universe(universe)["state"] == "active"
 
 
 def test_joining_twice_is_one_join() -> None:

@@ -21,8 +21,11 @@ from starling.protocol.mls.proposal import (
 from starling.protocol.mls.proposal_list import CommittedProposal, received_proposal, removed_leaf
 from starling.protocol.mls.psk import FindPsk
 
-MAX_PENDING = 1024
+MAX_PENDING = 256
 """How many proposals of one epoch are kept: what comes beyond that waits for the next commit."""
+
+MAX_TRIALS = 64
+"""How many lists are tried where the whole one is invalid: members must not make committing expensive."""
 
 
 class PendingProposals:
@@ -78,18 +81,20 @@ def committable(
     own = Sender.member(epoch.own_leaf_index)
     fixed = [CommittedProposal(proposal, own) for proposal in by_value]
     chosen = _chosen([entry for _, entry in entries], fixed, epoch.own_leaf_index)
-    candidates = [
-        (content, entry)
-        for number, (content, entry) in enumerate(entries)
-        if number in chosen and _has_psk(entry.proposal, psks)
-    ]
-    if _applies(epoch, [entry for _, entry in candidates] + fixed, now):
-        return tuple(content for content, _ in candidates)
-    kept: list[tuple[AuthenticatedContent, CommittedProposal]] = []
-    for candidate in candidates:
-        if _applies(epoch, [entry for _, entry in (*kept, candidate)] + fixed, now):
-            kept.append(candidate)
-    return tuple(content for content, _ in kept)
+    candidates = [number for number in sorted(chosen) if _has_psk(entries[number][1].proposal, psks)]
+    kept: list[int] = []
+    waiting = [candidates]
+    for _ in range(MAX_TRIALS):
+        if not waiting:
+            break
+        numbers = waiting.pop()
+        trial = sorted(kept + numbers)
+        if _applies(epoch, [entries[number][1] for number in trial] + fixed, now):
+            kept = trial
+        elif len(numbers) > 1:
+            half = len(numbers) // 2
+            waiting += [numbers[half:], numbers[:half]]
+    return tuple(entries[number][0] for number in kept)
 
 
 def _chosen(

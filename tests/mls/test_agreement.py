@@ -212,6 +212,11 @@ class World:
                 self.propose(member, self.newcomer(), public=public)
             case "propose remove" if other is not None:
                 self.propose(member, Remove(other.group.own_leaf_index), public=public)
+            case "propose psk":
+                self.propose(member, self.psks(group, number)[0], public=public)
+            case "propose context":
+                dictionary = (Extension(APP_DATA_DICTIONARY, b"\x00"),) if public else ()
+                self.propose(member, GroupContextExtensions((*CONTEXT, *dictionary)), public=public)
             case "leave" if other is not None:
                 self.propose(member, SelfRemove(), public=True)
             case "ask to join" if room:
@@ -280,6 +285,7 @@ class World:
         )
         self.members = [Member(member.client, made.next)]
         self.members[0].past = member.past
+        member.past.add(made.next.past_epoch())
         if made.welcome is not None:
             self.welcome(made)
 
@@ -295,7 +301,8 @@ class World:
 
 KINDS = (
     "update", "add", "remove", "psk", "context", "ephemeral", "propose update", "propose add", "propose remove",
-    "leave", "ask to join", "admin removes", "join externally", "resync", "branch", "reinitialize",
+    "propose psk", "propose context", "leave", "ask to join", "admin removes", "join externally", "resync",
+    "branch", "reinitialize",
 )  # fmt: skip
 
 
@@ -310,7 +317,7 @@ def test_every_kind_of_step() -> None:
     assert len(world.members) > 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 5), st.integers(0, 5)), max_size=12))
 def test_any_steps(steps: list[tuple[str, int, int]]) -> None:
     world = World()

@@ -8,6 +8,7 @@ import pytest
 from tests.mls.group_members import Client, Party, found
 
 from starling.protocol.errors import Invalid, Pending, UsageError
+from starling.protocol.mls import pending_proposals
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.leaf_node import Lifetime
 from starling.protocol.mls.message import MLSMessage
@@ -117,6 +118,26 @@ def test_what_is_invalid_or_lacks_its_psk_is_left_out(party: Party) -> None:
         return b"a secret" if psk_id.psk_id == b"known" else None
 
     assert group.committable(contents, psks=find, now=now) == (contents[1], contents[4])
+
+
+def test_many_invalid_ones_do_not_make_a_commit_expensive(
+    party: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [_propose(party, 1, Remove(leaf_index)) for leaf_index in range(9, 109)]
+    good = [_propose(party, 2, _psk(b"known")), _propose(party, 2, Remove(3))]
+    trials = []
+    original = pending_proposals.apply_proposals
+
+    def counted(*arguments: object, **options: object) -> object:
+        trials.append(arguments)
+        return original(*arguments, **options)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(pending_proposals, "apply_proposals", counted)
+    group = party.groups[0]
+    assert group.committable([*good, *bad[:3]], psks=lambda psk_id: b"a secret") == tuple(good)
+    trials.clear()
+    group.committable([*bad, *good], psks=lambda psk_id: b"a secret")
+    assert len(trials) == pending_proposals.MAX_TRIALS
 
 
 def test_the_keeper_is_bounded(party: Party) -> None:

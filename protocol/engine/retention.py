@@ -161,7 +161,7 @@ def _drop_infos(ctx: Context, state: GroupState) -> None:
     path = next((info for info in state.chain.lineage(state.chain.head) if info.with_path), head)
     kept_from = (path if state.is_own else head).number - 1
     states = set(state.retained())
-    for info in list(state.chain.epochs.values()):
+    for info in state.chain.branch():
         if (
             info.number >= kept_from
             or info.dmls_epoch in states

@@ -200,10 +200,13 @@ CIPHER_SUITES: Mapping[int, CipherSuite] = {
             "sha384", 48, 32, 12, Hpke(_P384, _SHA384, _AES256), AESGCM,
             Ecdsa(ec.SECP384R1(), hashes.SHA384()),
         ),
-        # Not registered: the number and the construction are those of the library ts-mls.
-        CipherSuite(
-            83, "MLS_256_XWING_AES256GCM_SHA512_Ed25519",
-            "sha512", 64, 32, 12, Hpke(_XWING, _SHA512, _AES256), AESGCM, ED25519,
+        # Not registered: numbers and construction are those of the library ts-mls, before and from 2.0 on.
+        *(
+            CipherSuite(
+                number, "MLS_256_XWING_AES256GCM_SHA512_Ed25519",
+                "sha512", 64, 32, 12, Hpke(_XWING, _SHA512, _AES256), AESGCM, ED25519,
+            )
+            for number in (83, 0xF00D)
         ),
     )
 }  # fmt: skip

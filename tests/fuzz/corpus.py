@@ -12,8 +12,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz import packed_target, wire_target
+from tests.fuzz import certificate_target, packed_target, wire_target
 from tests.fuzz.findings import Finding
+from tests.fuzz.targets import TARGETS
+
+from starling.protocol.mls.credential import Credential
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -39,8 +42,6 @@ def entries(folder: Path = CORPUS) -> list[Path]:
 
 def replay(file: Path) -> None:
     """Feed a kept input again; raises `Finding` where it is one again."""
-    from tests.fuzz.targets import TARGETS
-
     entry = json.loads(file.read_text())
     if "case" in entry:
         TARGETS[entry["target"]](random.Random(entry["case"]))
@@ -48,5 +49,7 @@ def replay(file: Path) -> None:
     data = bytes.fromhex(entry["data"])
     if entry["target"] == "wire":
         wire_target.check(entry["structure"], data, random.Random(0))
+    elif entry["target"] == "certificates":
+        certificate_target.check([held.cert_data for held in Credential.decode(data).certificates or ()])
     else:
         packed_target.check(entry["structure"], data)

@@ -14,7 +14,6 @@ from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
-from starling.protocol.mls.proposal import Add
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import ContentType
 
@@ -175,7 +174,7 @@ def _join(live: LiveGroup, welcome: Welcome, bundle: object, signature_private_k
 
 
 def _external_commit(live: LiveGroup, insider: Insider) -> int:
-    if live.owned:
+    if live.owned or insider.group.reinit is not None:
         return 0
     newcomer = live.new_client()
     made = Group.external_join(
@@ -219,14 +218,20 @@ def _external_join(live: LiveGroup, insider: Insider) -> int:
 
 
 def _welcome(live: LiveGroup, insider: Insider) -> int:
-    """A newcomer is given a Welcome of the insider's making."""
-    add = live.add()
-    assert isinstance(add, Add)
-    client, bundle = live.bundles[add.key_package.reference()]
+    """A newcomer, or a member in a branch, is given a Welcome of the insider's making."""
+    rng = live.rng
     try:
-        made = insider.group.commit(
-            [add], psks=insider.member.psk, path=live.rng.choice((None, True)), random=live.random
-        )
+        if rng.random() < 0.3:
+            made = live.branch_by(insider.member)
+        else:
+            made = insider.group.commit(
+                [live.add()], psks=insider.member.psk, path=rng.choice((None, True)), random=live.random
+            )
+        if made.welcome is None:
+            return 0
+        body = MLSMessage.decode(made.welcome).body
+        assert isinstance(body, Welcome)
+        client, bundle = live.bundles[body.secrets[0].new_member]
         welcome = insider.hostile_welcome(made, bundle)
     except (UsageError, *REFUSALS):
         return 0

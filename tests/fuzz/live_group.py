@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.fuzz.findings import REFUSALS, Finding
@@ -15,6 +15,8 @@ from tests.mls.group_members import COMPONENT, Client, ComponentRules, OwnerRule
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.errors import UsageError
+from starling.protocol.mls.components import APP_COMPONENTS, CONTENT_MEDIA_TYPES, ComponentsList
+from starling.protocol.mls.content_media_types import ApplicationFraming, MediaType, MediaTypeList
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import (
     APP_DATA_DICTIONARY,
@@ -28,6 +30,7 @@ from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackageBundle
+from starling.protocol.mls.leaf_node import KEY_PACKAGE, LeafNode
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.past_epochs import PastEpochs
 from starling.protocol.mls.proposal import (
@@ -37,6 +40,7 @@ from starling.protocol.mls.proposal import (
     GroupContextExtensions,
     PreSharedKey,
     Proposal,
+    ReInit,
     Remove,
     SelfRemove,
     Update,
@@ -47,6 +51,18 @@ from starling.protocol.mls.wire_format import WireFormat
 
 SUITES = (1,) * 12 + (2, 2, 3, 3, 4, 5, 6, 7, 83)
 MOST_MEMBERS = 7
+
+
+class NegotiatingClient(Client):
+    """A client whose leaves say that it understands what the groups here ask for."""
+
+    def leaf(self, source: int = KEY_PACKAGE) -> tuple[LeafNode, bytes]:
+        leaf, private_key = super().leaf(source)
+        components = {
+            APP_COMPONENTS: ComponentsList((COMPONENT,)).encode(),
+            CONTENT_MEDIA_TYPES: MediaTypeList((MediaType(b"text/plain"),)).encode(),
+        }
+        return replace(leaf, extensions=(dictionary(components),)), private_key
 
 
 @dataclass
@@ -94,6 +110,7 @@ class LiveGroup:
         self.suite = cipher_suite(rng.choice(SUITES))
         self.random = Randomness(rng.randbytes(16))
         self.names = 0
+        self.asked: ReInit | None = None
         self.bundles: dict[bytes, tuple[Client, KeyPackageBundle]] = {}
         self.rules: GroupRules = OwnerRules() if rng.random() < 0.2 else ComponentRules()
         self.outsider = self.new_client()
@@ -109,17 +126,28 @@ class LiveGroup:
         """Whether only leaf 0 sends."""
         return self.rules.retain_sender is not None
 
+    @property
+    def strangers(self) -> bool:
+        """Whether the tree has leaves that nobody here can speak for."""
+        leaves = sum(1 for _ in self.members[0].group.tree.leaves())
+        return leaves != len(self.members)
+
     def senders(self) -> list[Member]:
         return [member for member in self.members if not self.owned or member.group.own_leaf_index == 0]
 
     def new_client(self) -> Client:
         self.names += 1
-        return Client(f"member {self.names}", self.suite, proposals=(8, 9, 10, 0xF0DD))
+        return NegotiatingClient(f"member {self.names}", self.suite, proposals=(8, 9, 10, 0xF0DD))
 
     def _extensions(self) -> tuple[Extension, ...]:
         found = []
         if self.rng.random() < 0.6:
-            found.append(dictionary({COMPONENT: b"x"}))
+            components = {COMPONENT: b"x"}
+            if self.rng.random() < 0.3:
+                components |= {APP_COMPONENTS: ComponentsList((COMPONENT,)).encode()}
+            if self.rng.random() < 0.2:
+                components |= {CONTENT_MEDIA_TYPES: MediaTypeList((MediaType(b"text/plain"),)).encode()}
+            found.append(dictionary(components))
         if self.rng.random() < 0.4:
             sender = ExternalSender(self.outsider.signature_key, Credential.basic(b"outsider"))
             found.append(Extension(EXTERNAL_SENDERS, ExternalSenders((sender,)).encode()))
@@ -167,12 +195,21 @@ class LiveGroup:
     # steps
 
     def step(self) -> None:
-        """Something honest: a few proposals, then a commit; or an external commit; or some talk."""
+        """Something honest: a few proposals, then a commit; or an external commit; or some talk; or another group
+        that follows this one."""
         rng = self.rng
         choice = rng.random()
-        if choice < 0.15:
+        reinit = self.members[0].group.reinit
+        if reinit is not None:
+            if reinit == self.asked and not self.strangers:
+                self.reinitialize()
+        elif choice < 0.15:
             self.talk()
-        elif choice < 0.3 and not self.owned and len(self.members) < MOST_MEMBERS:
+        elif choice < 0.2:
+            self.branch()
+        elif choice < 0.25 and not self.strangers:
+            self.commit([self.reinit()], by=rng.choice(self.senders()), alone=True)
+        elif choice < 0.4 and not self.owned and len(self.members) < MOST_MEMBERS:
             self.join_externally()
         else:
             if not self.owned:
@@ -203,17 +240,17 @@ class LiveGroup:
                 raise Finding("a proposal arrives as another")
             other.proposals[reference] = taken
 
-    def commit(self, proposals: Sequence[Proposal], *, by: Member, path: bool | None = None) -> None:
+    def commit(self, proposals: Sequence[Proposal], *, by: Member, alone: bool = False) -> None:
         """A commit of these and of the proposals that wait; without those where they do not go together."""
         rng = self.rng
-        waiting = list(by.proposals.values())
+        waiting = [] if alone else list(by.proposals.values())
         rng.shuffle(waiting)
         for listed, references in ((proposals, waiting), (proposals, []), ([], waiting[:1]), ([], [])):
             try:
                 made = by.group.commit(
                     listed,
                     by_reference=references,
-                    path=path if path is not None else rng.choice((None, None, True)),
+                    path=rng.choice((None, None, True)),
                     psks=by.psk,
                     wire_format=self.wire_format(),
                     padding=rng.choice((0, 0, 100)),
@@ -253,7 +290,12 @@ class LiveGroup:
             client, bundle = self.bundles[entry.new_member]
             knows = self.members[0]
             group, _ = Group.join(
-                body, bundle, client.signature_private_key, psks=knows.psk, rules=self.rules
+                body,
+                bundle,
+                client.signature_private_key,
+                psks=knows.psk,
+                past_epochs=knows.past.find,
+                rules=self.rules,
             )
             joined.append((Member(client, group, past=knows.past), group))
         return joined
@@ -286,10 +328,51 @@ class LiveGroup:
         newcomer = Member(client, made.next, past=self.members[0].past)
         self.enter([*entering, (newcomer, made.next)])
 
+    def reinit(self) -> ReInit:
+        """What this group asks for itself; a hostile one may ask for what nobody can do."""
+        self.asked = ReInit(self.rng.randbytes(8), 1, self.suite.id, self._extensions())
+        return self.asked
+
+    def reinitialize(self) -> None:
+        """All members go over to the group that the last commit asked for."""
+        by = self.rng.choice(self.members)
+        leaf, private_key = by.client.signed_leaf()
+        made = by.group.reinitialize(
+            [self.add(other.client).key_package for other in self.others(by)],
+            leaf_node=leaf,
+            encryption_private_key=private_key,
+            signature_private_key=by.client.signature_private_key,
+            random=self.random,
+        )
+        assert made.welcome is not None or len(self.members) == 1
+        joined = self.welcome(made.welcome) if made.welcome is not None else []
+        self.enter([(by, made.next), *joined])
+
+    def branch_by(self, by: Member) -> CommitResult:
+        """A new group of some members, in epoch 1."""
+        leaf, private_key = by.client.signed_leaf()
+        some = [other for other in self.others(by) if self.rng.random() < 0.7]
+        return by.group.branch(
+            self.rng.randbytes(8),
+            [self.add(other.client).key_package for other in some],
+            leaf_node=leaf,
+            encryption_private_key=private_key,
+            signature_private_key=by.client.signature_private_key,
+            random=self.random,
+        )
+
+    def branch(self) -> None:
+        """Some members meet in a new group; this one goes on."""
+        made = self.branch_by(self.rng.choice(self.members))
+        if made.welcome is not None:
+            check_agreement([made.next, *(group for _, group in self.welcome(made.welcome))])
+
     def talk(self) -> None:
         """Messages of one sender, in any order, one of them twice."""
         sender = self.rng.choice(self.senders())
-        texts = [self.rng.randbytes(self.rng.choice((0, 1, 300))) for _ in range(3)]
+        plain = [self.rng.randbytes(self.rng.choice((0, 1, 300))) for _ in range(3)]
+        # Framed in every group: where no media types are asked for it is as good as anything.
+        texts = [ApplicationFraming(MediaType(b""), text).encode() for text in plain]
         sent = [
             sender.group.protect(text, padding=self.rng.choice((0, 9)), random=self.random) for text in texts
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fuzz import engine_target, findings, group_target, packed_target, wire_target
+from tests.fuzz import certificate_target, engine_target, findings, group_target, packed_target, wire_target
 from tests.fuzz.corpus import entries, keep, replay
 from tests.fuzz.findings import Finding
 from tests.fuzz.live_group import LiveGroup, check_agreement
@@ -18,6 +18,7 @@ from tests.fuzz.session import Session
 
 from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.engine import receiving
+from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.ratchet import MessageKey, Ratchet
 from starling.protocol.wire import Reader, Struct, opaque, uint16, uint32
 
@@ -194,3 +195,24 @@ def test_a_state_that_does_not_load_is_found() -> None:
     nodes[0].rows["universe", universe] = b"\x00"
     with pytest.raises(Finding, match="does not load"):
         engine_target.reload(nodes[0])
+
+
+def test_chains_of_certificates() -> None:
+    rng = random.Random(SEED)
+    assert sum(certificate_target.run(rng) for _ in range(40)) == 40 * (certificate_target.MUTANTS + 1)
+
+
+def test_a_certificate_that_panics_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Panic(BaseException):
+        """As the library below has it."""
+
+    def panicking(credential: Credential, signature_key: bytes) -> None:
+        if len(credential.certificates or ()) > 1:
+            raise Panic("a planted fault")
+
+    monkeypatch.setattr(certificate_target, "check_x509_credential", panicking)
+    with pytest.raises(Finding, match="Panic: a planted fault") as found:
+        for number in range(10):
+            certificate_target.run(random.Random(number))
+    with pytest.raises(Finding, match="a planted fault"):
+        replay(keep(tmp_path, "certificates", "", found.value))

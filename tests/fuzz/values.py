@@ -21,11 +21,33 @@ from tests.fuzz.kinds import (
     present,
 )
 
+from starling.protocol.mls.components import (
+    APP_COMPONENTS,
+    CONTENT_MEDIA_TYPES,
+    SAFE_AAD,
+    AppDataDictionary,
+    ComponentsList,
+)
+from starling.protocol.mls.content_media_types import MediaTypeList
 from starling.protocol.mls.credential import Certificate, Credential
+from starling.protocol.mls.extension import (
+    APP_DATA_DICTIONARY,
+    EXTERNAL_PUB,
+    EXTERNAL_SENDERS,
+    REQUIRED_CAPABILITIES,
+    REQUIRED_WIRE_FORMATS,
+    SUPPORTED_WIRE_FORMATS,
+    Extension,
+    RequiredCapabilities,
+)
+from starling.protocol.mls.external_init import ExternalPub
+from starling.protocol.mls.external_sender import ExternalSenders
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData
 from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.negotiation import WireFormats
 from starling.protocol.mls.public_message import PublicMessage
 from starling.protocol.mls.wire_format import ContentType, SenderType
+from starling.protocol.wire import Struct
 
 _LENGTHS = (0, 0, 1, 2, 4, 8, 12, 16, 31, 32, 32, 32, 33, 48, 63, 64, 65, 66, 133, 255)
 _LONG = (0x3FFF, 0x4000, 0x4001, 70_000)
@@ -72,6 +94,8 @@ def structure(rng: random.Random, cls: type[Any], depth: int = 0) -> Any:
     below = depth + 1
     if cls is Credential:
         return _credential(rng)
+    if cls is Extension and rng.random() < 0.6:
+        return _extension(rng, depth)
     if cls is FramedContentAuthData:
         return _auth(rng, rng.choice((1, 2, 3)))
     if cls is AuthenticatedContent:
@@ -106,6 +130,34 @@ def _credential(rng: random.Random) -> Credential:
             return Credential(rng.choice((0, 3, 4, 0x0A0A, 0xFFFF)), opaque_data=data)
         case _:
             return Credential.basic(data)
+
+
+_EXTENSION_DATA: dict[int, type[Struct]] = {
+    REQUIRED_CAPABILITIES: RequiredCapabilities,
+    EXTERNAL_PUB: ExternalPub,
+    EXTERNAL_SENDERS: ExternalSenders,
+    APP_DATA_DICTIONARY: AppDataDictionary,
+    SUPPORTED_WIRE_FORMATS: WireFormats,
+    REQUIRED_WIRE_FORMATS: WireFormats,
+}
+_COMPONENT_DATA: dict[int, type[Struct]] = {
+    APP_COMPONENTS: ComponentsList,
+    SAFE_AAD: ComponentsList,
+    CONTENT_MEDIA_TYPES: MediaTypeList,
+}
+
+
+def _extension(rng: random.Random, depth: int) -> Extension:
+    """An extension of a known type, with the data that it has."""
+    kind, cls = rng.choice(sorted(_EXTENSION_DATA.items()))
+    if cls is not AppDataDictionary:
+        return Extension(kind, structure(rng, cls, depth + 2).encode())
+    components = {0x8123: opaque(rng, Opaque())}
+    for component_id, data in _COMPONENT_DATA.items():
+        if rng.random() < 0.4:
+            components[component_id] = structure(rng, data, depth + 2).encode()
+    listed = AppDataDictionary.of(components)
+    return Extension(kind, (change_structure(rng, listed) if rng.random() < 0.3 else listed).encode())
 
 
 def _auth(rng: random.Random, content_type: int) -> FramedContentAuthData:

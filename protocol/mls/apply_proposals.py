@@ -199,7 +199,7 @@ def _apply_updates(
         if isinstance(proposal, Update):
             leaf_index = entry.sender.leaf_index
             old = tree.leaf(leaf_index) if leaf_index is not None else None
-            if leaf_index is None or old is None:
+            if leaf_index is None or old is None:  # a private proposal before it took the leaf away
                 raise Invalid(Rule.PROPOSAL_UPDATE_SENDER)
             if proposal.leaf_node.leaf_node_source != UPDATE:
                 raise Invalid(Rule.LEAF_NODE_SOURCE)

@@ -75,8 +75,6 @@ def join_by_welcome(
             keys, _ = path_secrets_from(suite, tree, info.signer, lowest, secrets.path_secret.path_secret)
         except Invalid:
             raise Invalid(Rule.WELCOME_PATH_SECRET) from None
-        if lowest not in keys:
-            raise Invalid(Rule.WELCOME_PATH_SECRET)
         private_keys |= keys
     epoch = enter_epoch(
         suite=suite,

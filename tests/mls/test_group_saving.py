@@ -77,7 +77,7 @@ def test_the_ratchets_of_a_send_group_are_small() -> None:
 def test_loading_is_strict() -> None:
     party = found(2)
     record, ratchets = party.groups[0].save(), party.groups[0].save_ratchets()
-    for bad in (record[:-1], record + b"\x00", b"\x00\x02" + record[2:], b""):
+    for bad in (record[:-1], record + b"\x00", b"\x00\x02" + record[2:], b"\x00\x03" + record[2:], b""):
         with pytest.raises(DecodeError):
             Group.load(bad, ratchets)
     with pytest.raises(DecodeError):

@@ -116,6 +116,13 @@ def test_a_signature_that_is_not_the_signers(adder: Adder) -> None:
     assert refused.value.rule is Rule.GROUP_INFO_SIGNATURE
 
 
+def test_a_group_info_that_the_joiner_itself_signed(adder: Adder) -> None:
+    info = replace(adder.info, signer=3).sign(adder.suite, adder.newcomer.signature_private_key)
+    with pytest.raises(Invalid) as refused:
+        adder.join(adder.welcome(info))
+    assert refused.value.rule is Rule.GROUP_INFO_SIGNER
+
+
 def test_a_path_secret_that_is_not_the_trees(adder: Adder) -> None:
     with pytest.raises(Invalid) as refused:
         adder.join(adder.welcome(adder.info, bytes(32)))

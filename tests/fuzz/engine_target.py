@@ -30,6 +30,7 @@ from starling.protocol.engine.inputs import (
     DialFailed,
     FrameReceived,
     Input,
+    JoinUniverse,
     MessageFromPeer,
     OwnAddresses,
     PeerConnected,
@@ -38,6 +39,7 @@ from starling.protocol.engine.inputs import (
     UpdateKeys,
     Wake,
 )
+from starling.protocol.engine.step import Send, SendToPeer
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange import messages
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
@@ -52,6 +54,8 @@ RELOAD = 50
 
 def run(rng: random.Random) -> int:
     """One universe with one hostile member; how many inputs its victim got."""
+    if rng.random() < 0.2:
+        return run_joiner(rng)
     network, universe, nodes = story(rng)
     mallory, victim, honest = rng.sample(nodes, 3)
     hostile = HostileMember(rng, network, universe, nodes, mallory, victim)
@@ -65,6 +69,37 @@ def run(rng: random.Random) -> int:
         if count % RELOAD == 0:
             reload(victim)
     _check_going_on(network, universe, victim, honest, mallory)
+    return INPUTS
+
+
+def run_joiner(rng: random.Random) -> int:
+    """A newcomer whose sponsor has proven itself, and then answers whatever it likes."""
+    network = Network()
+    universe, sponsor, other = network.found("alice", "bob")
+    newcomer = network.add("dave")
+    answers: list[bytes] = []
+
+    def hold_back(source: Node, target: Node, send: Send) -> bool:
+        if target is not newcomer or not isinstance(send, SendToPeer):
+            return False
+        frames = [source.rows["frame", key] for key in send.frame_ids]
+        answers.append(messages.attach(send.data, frames))
+        return isinstance(messages.decode_message(answers[-1])[0], messages.JoinAnswer)
+
+    network.drop = hold_back
+    newcomer.do(JoinUniverse(network.invite(sponsor, universe), rng.choice((1, 3))))
+    network.run(5 * SECOND)
+    hostile = HostileMember(rng, network, universe, [sponsor, other], sponsor, newcomer)
+    hostile.said = answers
+    for count in range(1, INPUTS + 1):
+        item = hostile.changed_traffic() if rng.random() < 0.8 else hostile.something()
+        if item is not None:
+            give(newcomer, item)
+        if count % RELOAD == 0:
+            reload(newcomer)
+            network.run(SECOND)
+    network.drop = lambda source, target, send: False
+    network.run(30 * SECOND)
     return INPUTS
 
 
@@ -202,7 +237,11 @@ class HostileMember:
 
     def changed_traffic(self) -> Input:
         if self.said and self.rng.random() < 0.7:
-            return MessageFromPeer(self.mallory.id, self.change_packed(self.rng.choice(self.said)))
+            try:
+                changed_ = self.change_packed(self.rng.choice(self.said))
+            except UsageError:  # it can no longer be packed
+                changed_ = values.change_bytes(self.rng, self.rng.choice(self.said))
+            return MessageFromPeer(self.mallory.id, changed_)
         return FrameReceived(self.mallory.id, self.change_packed(self.rng.choice(self.frames)))
 
     def made_up_message(self) -> Input:

@@ -216,3 +216,7 @@ def test_a_certificate_that_panics_is_found(monkeypatch: pytest.MonkeyPatch, tmp
             certificate_target.run(random.Random(number))
     with pytest.raises(Finding, match="a planted fault"):
         replay(keep(tmp_path, "certificates", "", found.value))
+
+
+def test_a_newcomer_with_a_hostile_sponsor() -> None:
+    assert engine_target.run_joiner(random.Random(SEED)) == engine_target.INPUTS

@@ -25,6 +25,21 @@ def serve(commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]]) -> No
         out.flush()
 
 
+def nothing() -> None:
+    """For what needs no preparation."""
+
+
+def least(
+    times: int, operation: Callable[..., Any], prepare: Callable[[], Any] = nothing
+) -> tuple[Any, float]:
+    """What the operation gave, and its quickest of some runs; each has something that was prepared for it."""
+    runs = []
+    for _ in range(times):
+        prepared = prepare()
+        runs.append(timed(operation if prepared is None else lambda one=prepared: operation(one)))
+    return runs[-1][0], min(milliseconds for _, milliseconds in runs)
+
+
 def timed(operation: Callable[[], Any]) -> tuple[Any, float]:
     """What it gave, and the milliseconds of processor time it took: others on the machine do not count."""
     began = time.process_time()

@@ -40,6 +40,15 @@ async function timed(operation) {
   return [result, (user + system) / 1000]
 }
 
+async function least(times, operation) {
+  let [result, milliseconds] = await timed(operation)
+  for (let i = 1; i < times; i++) {
+    const again = await timed(operation)
+    if (again[1] < milliseconds) [result, milliseconds] = again
+  }
+  return [result, milliseconds]
+}
+
 async function medianOf(operation, times) {
   const taken = []
   for (let i = 0; i < times; i++) taken.push((await timed(operation))[1])
@@ -72,15 +81,15 @@ const commands = {
     const groupId = crypto.getRandomValues(new Uint8Array(16))
     const packages = request.key_packages.map(bytes)
     const state = await createGroup(groupId, founder.publicPackage, founder.privatePackage, [], cs)
-    const [next, add] = await timed(() => commit(state, packages))
-    const [, update] = await timed(() => commit(next))
+    const [next, add] = await least(request.times, () => commit(state, packages))
+    const [, update] = await least(request.times, () => commit(next))
     return { add, update }
   },
 
   join: async (request) => {
     const welcome = bytes(request.welcome)
     const texts = request.texts.map(bytes)
-    let [state, joinTime] = await timed(() => join(welcome))
+    let [state, joinTime] = await least(request.times, () => join(welcome))
     const found = { join: joinTime }
     found.export = await medianOf(() => exported(state, "label"), 50)
     found.encrypt = await medianOf(async () => {
@@ -93,12 +102,12 @@ const commands = {
       state = (await processPrivateMessage(state, privateMessage, emptyPskIndex, cs)).newState
     }, request.texts.length)
     if (request.warm) {
-      found.update = (await timed(() => commit(state)))[1]
+      found.update = (await least(request.times, () => commit(state)))[1]
       const one = bytes(request.key_package)
-      found.add = (await timed(() => commit(state, [one])))[1]
+      found.add = (await least(request.times, () => commit(state, [one])))[1]
     }
     const data = bytes(request.commit)
-    const [done, processTime] = await timed(() =>
+    const [done, processTime] = await least(request.times, () =>
       processPublicMessage(state, decode(data).publicMessage, emptyPskIndex, cs),
     )
     return { ...found, process: processTime, export_after: hex(await exported(done.newState, "after")) }

@@ -78,12 +78,12 @@ class CipherSuite:
 
     def expand_with_label(self, secret: bytes, label: str, context: bytes, length: int) -> bytes:
         """ExpandWithLabel (§8)."""
-        info = length.to_bytes(2) + _labelled(label) + encode_opaque(context)
-        return self.expand(secret, info, length)
+        return self.expand(secret, _expand_info(label, length) + encode_opaque(context), length)
 
     def derive_secret(self, secret: bytes, label: str) -> bytes:
         """DeriveSecret (§8): Nh bytes."""
-        return self.expand_with_label(secret, label, b"", self.hash_length)
+        length = self.hash_length
+        return self.expand(secret, _expand_info(label, length) + b"\x00", length)
 
     def derive_tree_secret(self, secret: bytes, label: str, generation: int, length: int) -> bytes:
         """DeriveTreeSecret (§9.1)."""
@@ -151,6 +151,12 @@ _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib
 @functools.lru_cache(maxsize=256)
 def _labelled(label: Label) -> bytes:
     return encode_opaque(b"MLS 1.0 " + (label.encode() if isinstance(label, str) else label))
+
+
+@functools.lru_cache(maxsize=256)
+def _expand_info(label: str, length: int) -> bytes:
+    """KDFLabel up to its context (§8)."""
+    return length.to_bytes(2) + _labelled(label)
 
 
 _X25519 = KEMId.DHKEM_X25519_HKDF_SHA256

@@ -23,7 +23,7 @@ from pyhpke.exceptions import PyHPKEError
 from pyhpke.kdf import KDF
 from pyhpke.kem_key import KEMKeyPair
 
-from starling.protocol.crypto.secret import PrivateKey, parsed_key
+from starling.protocol.crypto.secret import PrivateKey, Secret, parsed_key
 from starling.protocol.crypto.xwing import XWing, XWingId, XWingPrivateKey, XWingPublicKey
 from starling.protocol.errors import DecodeError, VerificationFailed
 from starling.protocol.wire import Struct, opaque
@@ -80,13 +80,25 @@ class Hpke:
     def derive_key_pair(self, ikm: bytes) -> tuple[bytes, bytes]:
         """DeriveKeyPair (RFC 9180 §7.1.3): (private key, public key)."""
         if self.kem is KEMId.DHKEM_X25519_HKDF_SHA256:
-            return _derive_x25519(ikm)
+            secret, public_key = _derive_x25519(ikm)
+            return bytes(secret), public_key
         pair = self._suite.kem.derive_key_pair(ikm)
         private_key = pair.private_key.to_private_bytes()
         if self.kem in _CURVES:
             # pyhpke takes the curve's size in bits for one in bytes, and puts zeros before.
             private_key = private_key[-((_CURVES[self.kem].key_size + 7) // 8) :]
         return private_key, pair.public_key.to_public_bytes()
+
+    def derive_secret_pair(self, ikm: bytes) -> tuple[Secret, bytes]:
+        """DeriveKeyPair with an owner of the private key, who has the key object where that costs nothing."""
+        if self.kem is KEMId.DHKEM_X25519_HKDF_SHA256:
+            return _derive_x25519(ikm)
+        private_key, public_key = self.derive_key_pair(ikm)
+        return Secret(private_key), public_key
+
+    def load(self, private_key: Secret) -> None:
+        """Make the key object now, so that the first use does not. Raises `ValueError` for what is no key."""
+        self._key_object(private_key)
 
     def check_public_key(self, public_key: bytes) -> None:
         """Raises `DecodeError` where the bytes are no public key of the KEM."""
@@ -160,13 +172,13 @@ def _wrapped(key: Any) -> KEMKeyInterface:
 _X25519_SUITE = b"KEM" + KEMId.DHKEM_X25519_HKDF_SHA256.value.to_bytes(2)
 
 
-def _derive_x25519(ikm: bytes) -> tuple[bytes, bytes]:
+def _derive_x25519(ikm: bytes) -> tuple[Secret, bytes]:
     """DeriveKeyPair of X25519 without the layers of `pyhpke`: every node of a path needs one."""
     extracted = hmac.digest(b"", b"HPKE-v1" + _X25519_SUITE + b"dkp_prk" + ikm, "sha256")
     info = b"\x00\x20HPKE-v1" + _X25519_SUITE + b"sk\x01"
     private_key = hmac.digest(extracted, info, "sha256")
-    public_key = x25519.X25519PrivateKey.from_private_bytes(private_key).public_key()
-    return private_key, public_key.public_bytes_raw()
+    key = x25519.X25519PrivateKey.from_private_bytes(private_key)
+    return Secret(private_key, key), key.public_key().public_bytes_raw()
 
 
 _X448_PROBE = x448.X448PrivateKey.from_private_bytes(bytes(55) + b"\x80")

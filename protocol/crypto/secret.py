@@ -19,9 +19,9 @@ class Secret:
 
     __slots__ = ("_parsed", "_value")
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, parsed: Any = None) -> None:
         self._value: bytearray | None = bytearray(value)
-        self._parsed: Any = None
+        self._parsed = parsed
 
     def __bytes__(self) -> bytes:
         if self._value is None:
@@ -49,9 +49,7 @@ class Secret:
 
     def for_next_owner(self) -> Secret:
         """The same secret with an owner and a life of its own, the key object included."""
-        following = Secret(bytes(self))
-        following._parsed = self._parsed
-        return following
+        return Secret(bytes(self), self._parsed)
 
     def __repr__(self) -> str:
         return "<Secret>"

@@ -80,6 +80,8 @@ def apply_proposals(
     in the tree is checked by `check_new_tree` once a path is merged too. Raises `Invalid` or `Unsupported`.
     """
     check_proposal_list(suite, context, tree, committer, proposals, rules, has_path, psk_usage)
+    if not proposals:
+        return AppliedProposals(tree, context.extensions, (), (), {}, (), None, None, None)
     external_senders = find_extension(context.extensions, EXTERNAL_SENDERS)
     extensions = _new_extensions(context, proposals)
     context = replace(context, extensions=extensions)

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Container
 
 from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
+from starling.protocol.crypto.secret import PrivateKey, Secret
 from starling.protocol.errors import Invalid, Pending
 from starling.protocol.mls import key_schedule as schedules
 from starling.protocol.mls import tree_math
@@ -68,7 +69,9 @@ def join_by_welcome(
         raise Invalid(Rule.GROUP_INFO_SIGNER)
     if link is not None and past is not None:
         check_successor(link.usage or 0, past, context, tree, rules)
-    private_keys = {2 * own: bundle.encryption_private_key}
+    own_key = Secret(bundle.encryption_private_key)
+    suite.hpke.load(own_key)
+    private_keys: dict[int, PrivateKey] = {2 * own: own_key}
     if secrets.path_secret is not None:
         lowest = tree_math.common_ancestor(own, info.signer)
         try:

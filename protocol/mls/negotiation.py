@@ -62,8 +62,10 @@ class Negotiated:
         )
 
     @classmethod
-    def required(cls, context_extensions: Iterable[Extension]) -> Negotiated:
+    def required(cls, context_extensions: Sequence[Extension]) -> Negotiated:
         """What the GroupContext with these extensions requires."""
+        if not context_extensions:
+            return NOTHING_REQUIRED
         return cls.read(context_extensions, REQUIRED_WIRE_FORMATS)
 
     @property
@@ -84,6 +86,10 @@ class Negotiated:
         for required in self.media_types:
             if not any(supported.accepts(required) for supported in leaf.media_types):
                 raise Invalid(Rule.MEDIA_TYPES_SUPPORT)
+
+
+NOTHING_REQUIRED = Negotiated(frozenset(), frozenset(), frozenset(), ())
+"""Of a GroupContext without extensions."""
 
 
 def supported_extensions(

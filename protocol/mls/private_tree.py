@@ -46,17 +46,17 @@ def keys_in(tree: RatchetTree, keys: Mapping[int, PrivateKey]) -> dict[int, Priv
 
 def path_secrets_from(
     suite: CipherSuite, tree: RatchetTree, leaf_index: int, start: int, path_secret: bytes
-) -> tuple[dict[int, bytes], bytes]:
+) -> tuple[dict[int, PrivateKey], bytes]:
     """The private keys of the nodes on a leaf's filtered direct path from `start` up, and the root's path
     secret (§7.4). Raises `Invalid(UPDATE_PATH_PUBLIC_KEY)` where a public key is not the tree's."""
-    keys: dict[int, bytes] = {}
+    keys: dict[int, PrivateKey] = {}
     secret = path_secret
     root_secret = path_secret
     above = [node for node, _ in tree.filtered_direct_path(leaf_index)]
     for node in above:
         if not tree_math.is_ancestor(node, start):
             continue
-        private_key, public_key = suite.hpke_derive_key_pair(suite.derive_secret(secret, "node"))
+        private_key, public_key = suite.hpke.derive_secret_pair(suite.derive_secret(secret, "node"))
         if tree.nodes[node] is None or tree.encryption_key(node) != public_key:
             raise Invalid(Rule.UPDATE_PATH_PUBLIC_KEY)
         keys[node] = private_key

@@ -44,7 +44,7 @@ class PathSecrets:
 
     commit_secret: bytes = field(repr=False)
     root_path_secret: bytes = field(repr=False)
-    private_keys: dict[int, bytes] = field(repr=False)
+    private_keys: dict[int, PrivateKey] = field(repr=False)
     by_node: dict[int, bytes] = field(repr=False)
 
 
@@ -76,12 +76,12 @@ def create_path(
     filtered = tuple(tree.filtered_direct_path(leaf_index))
     secret = random(suite.hash_length)
     root_secret = secret
-    private_keys = {2 * leaf_index: leaf_private}
+    private_keys: dict[int, PrivateKey] = {2 * leaf_index: leaf_private}
     public_keys: list[tuple[int, int, bytes]] = []
     by_node: dict[int, bytes] = {}
     for node, sibling in filtered:
         by_node[node] = root_secret = secret
-        private_keys[node], public = suite.hpke_derive_key_pair(suite.derive_secret(secret, "node"))
+        private_keys[node], public = suite.hpke.derive_secret_pair(suite.derive_secret(secret, "node"))
         public_keys.append((node, sibling, public))
         secret = suite.derive_secret(secret, "path")
     # Without a parent node there is still a fresh secret: the drawn one stands for path_secret[n] (K-4).

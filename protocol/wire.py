@@ -67,6 +67,13 @@ class Reader:
     def uint(self, size: int) -> int:
         return int.from_bytes(self.take(size))
 
+    def uint8(self) -> int:
+        position = self.position
+        if position >= self.end:
+            raise DecodeError("cut short")
+        self.position = position + 1
+        return self.data[position]
+
     def length(self) -> int:
         """A variable-size length header, minimal (RFC 9420 §2.1.2), and no longer than what is left."""
         position = self.position
@@ -342,7 +349,7 @@ def _vector(item: Codec) -> Codec:
     def read(reader: Reader) -> tuple[Any, ...]:
         length = reader.length()
         end, stop = reader.end, reader.position + length
-        if read_alike is not None:
+        if read_alike is not None and length > _MANY:
             alike = read_alike(reader.data[reader.position : stop])
             if alike is not None:
                 reader.position = stop
@@ -370,7 +377,7 @@ def _optional(item: Codec) -> Codec:
             write_item(value, out)
 
     def read(reader: Reader) -> Any:
-        present = reader.uint(1)
+        present = reader.uint8()
         if present == 0:
             return None
         if present == 1:
@@ -385,7 +392,8 @@ def _struct_codec(cls: type[Struct]) -> Codec:
     held = cls.__dict__.get("_codec")
     if held is None:
         held = cls._codec = _compose(cls)
-    return typing.cast("Codec", held)
+    codec: Codec = held
+    return codec
 
 
 def _compose(cls: type[Struct]) -> Codec:
@@ -420,24 +428,34 @@ def _compose(cls: type[Struct]) -> Codec:
         except (OverflowError, AttributeError, TypeError, struct.error) as error:
             raise UsageError(f"{cls.__name__}.{name} has no wire form") from error
 
-    def read_selecting(reader: Reader) -> Struct:
-        values: list[Any] = []
-        for _, codec, condition in steps:
-            present = condition is None or values[condition[0]] in condition[1]
-            values.append(codec.read(reader) if present else None)
-        return cls(*values)
-
-    if any(conditions):
-        return Codec(write, read_selecting)
-    has_opaque_only = bool(reads) and all(read is Reader.opaque for read in reads)
-    return Codec(write, _read_plain(cls, reads), _read_alike(cls, len(reads)) if has_opaque_only else None)
+    read_all = _read_fields(cls, reads, conditions)
+    if not reads or any(conditions) or any(read is not Reader.opaque for read in reads):
+        return Codec(write, read_all)
+    return Codec(write, read_all, _read_alike(cls, len(reads)))
 
 
-def _read_plain(cls: type[Struct], reads: tuple[Read, ...]) -> Read:
-    """Reads all fields, one after the other, without a loop: `cls(read_0(reader), read_1(reader), ...)`."""
-    names = {f"read_{index}": read for index, read in enumerate(reads)}
-    arguments = ", ".join(f"{name}(reader)" for name in names)
-    return typing.cast("Read", eval(f"lambda reader: cls({arguments})", {"cls": cls, **names}))
+def _read_fields(
+    cls: type[Struct], reads: tuple[Read, ...], conditions: list[tuple[int, frozenset[int]] | None]
+) -> Read:
+    """Reads one field after the other without a loop, as one would write it by hand:
+
+    cls((field_0 := read_0(reader)), (field_1 := read_1(reader) if field_0 in values_1 else None), ...)
+    """
+    names: dict[str, Any] = {"cls": cls}
+    arguments = []
+    for index, (read, condition) in enumerate(zip(reads, conditions, strict=True)):
+        names[f"read_{index}"] = read
+        argument = f"read_{index}(reader)"
+        if condition is not None:
+            names[f"values_{index}"] = condition[1]
+            argument += f" if field_{condition[0]} in values_{index} else None"
+        arguments.append(f"(field_{index} := {argument})")
+    read_all: Read = eval(f"lambda reader: cls({', '.join(arguments)})", names)
+    return read_all
+
+
+_MANY = 1000
+"""From so many bytes on, looking whether the structures of a vector are alike is worth its time."""
 
 
 def _read_alike(cls: type[Struct], count: int) -> ReadAlike:
@@ -480,7 +498,8 @@ class Struct:
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """Read one from where the reader stands. After an error the reader is of no more use."""
-        return typing.cast("Self", _struct_codec(cls).read(reader))
+        value: Self = _struct_codec(cls).read(reader)
+        return value
 
     def encode(self) -> bytes:
         """The wire form."""
@@ -518,8 +537,8 @@ class Remembered(Struct):
     @classmethod
     def read(cls, reader: Reader) -> Self:
         start = reader.position
-        value = typing.cast("Self", _struct_codec(cls).read(reader))
-        value._remember(reader.data[start : reader.position])
+        value: Self = _struct_codec(cls).read(reader)
+        object.__setattr__(value, "_wire_form", reader.data[start : reader.position])
         return value
 
     def _remember(self, wire_form: bytes) -> bytes:

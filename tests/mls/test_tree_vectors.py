@@ -108,7 +108,9 @@ def test_treekem() -> None:
                 assert secrets.commit_secret == unhex(update["commit_secret"])
                 expected = unhex(update["path_secrets"][index])
                 lowest = tree_math.common_ancestor(index, sender)
-                assert path_secrets_from(suite, after, sender, lowest, expected)[0] == secrets.private_keys
+                above, _ = path_secrets_from(suite, after, sender, lowest, expected)
+                opened = PrivateTree(index, secrets.private_keys)
+                assert PrivateTree(index, above).export() == opened.export()
             own_leaf = tree.leaf(sender)
             assert own_leaf is not None
             new = create_path(suite, tree, sender, group_id, own_leaf, signature_keys[sender], os.urandom)

@@ -54,7 +54,9 @@ def test_everyone_else_gets_the_same_secrets(count: int) -> None:
         opened = open_path(SUITE, after, 0, sealed, members[index].private_tree(index), CONTEXT, ())
         assert opened.commit_secret == path.secrets.commit_secret
         assert opened.root_path_secret == path.secrets.root_path_secret
-        assert all(path.secrets.private_keys[node] == key for node, key in opened.private_keys.items())
+        assert all(
+            bytes(path.secrets.private_keys[node]) == bytes(key) for node, key in opened.private_keys.items()
+        )
 
 
 def test_parent_keys_of_one_path_open_the_next() -> None:
@@ -177,7 +179,7 @@ def test_the_secret_gives_the_public_keys() -> None:
 def test_secrets_are_not_printed() -> None:
     private_tree = MEMBERS[1].private_tree(1)
     printed = repr(PATH.secrets) + repr(private_tree)
-    for secret in (*PATH.secrets.private_keys.values(), *PATH.secrets.by_node.values()):
+    for secret in map(bytes, (*PATH.secrets.private_keys.values(), *PATH.secrets.by_node.values())):
         assert repr(secret) not in printed
     private_tree.wipe()
     assert 2 not in private_tree.keys

@@ -188,6 +188,8 @@ class HostileMember:
 
     def something(self) -> Input | None:
         """The next input; None where what was made up has no wire form."""
+        if self.mallory not in self._owners():  # by an entry of its own, or of the founder, it was removed
+            return self.rng.choice((self.changed_traffic, self.network_event))()
         ways: tuple[Callable[[], Input], ...] = (
             self.changed_traffic,
             self.made_up_message,
@@ -203,6 +205,12 @@ class HostileMember:
             return self.rng.choice(ways)()
         except (UsageError, *REFUSALS, OverflowError):
             return None
+
+    def _owners(self) -> list[Node]:
+        """Whose groups mallory is in."""
+        groups = self.mallory.universe(self.universe).groups.values()
+        owners = {state.owner for state in groups}
+        return [node for node in self.nodes if node.me in owners]
 
     # wrapping
 
@@ -269,7 +277,7 @@ class HostileMember:
 
     def text(self) -> Input:
         """An application message that mallory's own group, or its knowledge of another, lets it encrypt."""
-        owner = self.mallory if self.rng.random() < 0.8 else self.rng.choice(self.nodes)
+        owner = self.mallory if self.rng.random() < 0.8 else self.rng.choice(self._owners())
         aad = b"\x00" if self.rng.random() < 0.8 else self.rng.randbytes(self.rng.choice((0, 1, 20)))
         frame = forged_message(
             self.mallory, self.universe, owner, self._application(), authenticated_data=aad

@@ -60,6 +60,22 @@ def test_a_new_leaf_still_bears_the_extensions() -> None:
     assert refused(lambda: group.commit(by_reference=[content], random=os.urandom)) is Rule.LEAF_NODE_CONTEXT
 
 
+def test_receivers_look_at_the_leaf_of_a_path_too() -> None:
+    """What its committer should have refused: poorer capabilities, and somebody else's name."""
+    party = found(3, extensions=(Extension(APP_DATA_DICTIONARY, b"\x00"),))
+    made = party.groups[0].commit(random=os.urandom)
+    commit = made.content.content.commit
+    assert commit is not None and commit.path is not None
+    honest = commit.path.leaf_node
+    poorer = replace(honest, capabilities=replace(honest.capabilities, extensions=()))
+    renamed = replace(honest, credential=Credential.basic(b"somebody else"))
+    for rule, leaf in ((Rule.LEAF_NODE_CONTEXT, poorer), (Rule.CREDENTIAL_SUCCESSOR, renamed)):
+        signed = leaf.sign(party.clients[0].suite, party.clients[0].signature_private_key, b"group", 0)
+        forged = replace(commit, path=replace(commit.path, leaf_node=signed))
+        content = replace(made.content, content=replace(made.content.content, commit=forged))
+        assert refused(lambda c=content: party.groups[1].stage(c)) is rule  # type: ignore[misc]  # bound at once
+
+
 def test_a_credential_is_replaced_by_a_successor_only() -> None:
     party = found(3)
     group = party.groups[0]

@@ -28,6 +28,7 @@ from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.group_rules import GroupRules
+from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.proposal import (
     Add,
@@ -336,6 +337,14 @@ def test_only_the_own_old_leaf_is_replaced_and_by_a_new_key() -> None:
     with pytest.raises(Invalid) as refusal:
         _join(Client("stranger"), info, proposals=[Remove(1)])
     assert refusal.value.rule is Rule.CREDENTIAL_SUCCESSOR
+
+    class Lenient(GroupRules):
+        def same_member(self, old: LeafNode, new: LeafNode) -> bool:
+            return True
+
+    stolen = _join(Client("stranger"), info, proposals=[Remove(1)], rules=Lenient())
+    opened = group.open_handshake(MLSMessage.decode(stolen.message))
+    assert refused(lambda: group.stage(opened)) is Rule.CREDENTIAL_SUCCESSOR
     suite, client = group.cipher_suite, party.clients[1]
     made = _join(client, info, resync=True)
     commit = made.content.content.commit

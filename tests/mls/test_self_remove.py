@@ -14,7 +14,7 @@ from starling.protocol.mls.commit import Commit, ProposalOrRef
 from starling.protocol.mls.framing import AuthenticatedContent, Sender
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.proposal import PROPOSALS, Proposal, Remove, SelfRemove
+from starling.protocol.mls.proposal import PROPOSALS, Proposal, Remove, SelfRemove, Update
 from starling.protocol.mls.protection import protect_handshake, sign_content
 from starling.protocol.mls.public_message import PublicMessage
 from starling.protocol.mls.rules import Rule
@@ -178,6 +178,15 @@ def test_a_remove_beside_it_is_refused(party: Party) -> None:
         refused(lambda: party.groups[0].commit([Remove(1)], by_reference=[content], random=os.urandom))
         is Rule.PROPOSAL_SAME_LEAF
     )
+
+
+def test_it_is_preferred_to_a_remove_and_an_update(party: Party) -> None:
+    group = party.groups[0]
+    _, removal = party.groups[2].propose(Remove(1), random=os.urandom)
+    update = Update(party.clients[1].update_leaf(party.groups[1])[0])
+    _, updated = party.groups[1].propose(update, random=os.urandom)
+    _, leaving = _leave(party, 1)
+    assert group.committable([removal, leaving, updated]) == (leaving,)
 
 
 def test_all_that_stay_support_it() -> None:

@@ -6,6 +6,7 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
+from bench.mls import breakdown, universe
 from bench.mls.peers import NAMES, PeerError, Worker, start
 from bench.mls.scenario import Client, Population
 from bench.options import Options
@@ -26,6 +27,9 @@ TIMES = {2: 8, 10: 8, 100: 3, 1000: 2}
 
 TOO_SLOW = 5_000.0
 """A library whose operation took so many milliseconds is not asked for the next size."""
+
+UNIVERSE = 100
+"""How many members the universe has of which all send groups are joined."""
 
 Figures = dict[str, list[float]]
 """By operation: one figure a repeat, in milliseconds."""
@@ -54,7 +58,14 @@ def run(options: Options) -> dict[str, Any]:
     finally:
         for worker in workers:
             worker.close()
-    return {"figures": found, "failed": failed}
+    greatest = max(options.group_sizes)
+    options.say(f"mls: where the time goes, N = {greatest}; all groups of a universe")
+    return {
+        "figures": found,
+        "failed": failed,
+        "breakdown": breakdown.measure(greatest),
+        "universe": universe.measure(min(greatest, UNIVERSE)),
+    }
 
 
 def _measure(
@@ -108,6 +119,8 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         for size, figures in sizes.items():
             for operation in OPERATIONS:
                 lines.append(_row(shape, int(size), operation, figures))
+    lines.extend(breakdown.rows(result["breakdown"]))
+    lines.extend(universe.rows(result["universe"]))
     lines.extend((f"mls, {name}", reason, "") for name, reason in result["failed"].items())
     return lines
 

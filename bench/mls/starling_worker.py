@@ -17,8 +17,13 @@ from starling.protocol.mls.wire_format import WireFormat
 _newcomer: list[Client] = []
 
 
+def become(client: Client) -> None:
+    """From now on this is who joins."""
+    _newcomer[:] = [client]
+
+
 def key_package(request: dict[str, Any]) -> dict[str, Any]:
-    _newcomer[:] = [Client("newcomer")]
+    become(Client("newcomer"))
     return {"key_package": _newcomer[0].key_package().hex()}
 
 

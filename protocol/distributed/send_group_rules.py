@@ -15,17 +15,22 @@ from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.leaf_verification import LeafVerification
 from starling.protocol.mls.proposal import Proposal
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.wire_format import SenderType
 
 OWNER_LEAF = 0
 
+REMEMBERED_LEAVES = 1024
+"""A member stands in the send groups of all others with a few leaves at a time: each is verified and held once."""
+
 
 class SendGroupRules(GroupRules):
     """The rules of the send groups of one universe."""
 
     retain_sender = OWNER_LEAF
+    leaf_verification = LeafVerification(remembered=REMEMBERED_LEAVES)
     custom_proposals = MappingProxyType({LeafReplace.proposal_type: LeafReplace})
 
     def __init__(self, universe_id: bytes) -> None:

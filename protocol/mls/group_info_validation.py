@@ -63,8 +63,9 @@ def validate_group_info(
         leaf.check_context_extensions(context.extensions)
         rules.validate_leaf(leaf, context)
 
-    validate_tree(suite, tree, context.group_id, context.required_capabilities, check_leaf)
-    return tree
+    return validate_tree(
+        suite, tree, context.group_id, context.required_capabilities, check_leaf, rules.leaf_verification
+    )
 
 
 def _tree(info: GroupInfo, ratchet_tree: RatchetTree | None) -> RatchetTree:

@@ -10,6 +10,7 @@ from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.leaf_verification import LeafVerification
 from starling.protocol.mls.proposal import CustomProposal, Proposal
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
@@ -20,10 +21,12 @@ class GroupRules:
 
     `retain_sender`: the only leaf that ever sends. Its ratchets alone are kept, its handshake ratchet stays
     readable from generation 0 on, and no private keys of parent nodes are stored (K-15, K-23).
+    `leaf_verification`: how the signatures of a tree's leaves are verified when we join.
     `custom_proposals`: private proposal types by code point; each is also known to `PROPOSALS`.
     """
 
     retain_sender: int | None = None
+    leaf_verification: LeafVerification = LeafVerification()
     custom_proposals: Mapping[int, type[CustomProposal]] = MappingProxyType({})
 
     def check_sender(self, sender: Sender, content_type: int) -> None:

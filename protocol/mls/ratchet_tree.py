@@ -6,7 +6,7 @@ hashes that the change left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, cast
 
@@ -101,6 +101,13 @@ class RatchetTree:
             while hashes.pop(above, None) is not None and above != top:
                 above = tree_math.parent_in_any(above)
         return RatchetTree(tuple(nodes), hashes)
+
+    def with_equal_leaves(self, leaves: Iterable[tuple[int, LeafNode]]) -> RatchetTree:
+        """The tree with these objects in place of equal ones, so that trees share them."""
+        nodes = list(self.nodes)
+        for index, leaf in leaves:
+            nodes[2 * index] = leaf
+        return RatchetTree(tuple(nodes), self.hashes)
 
     def with_free_leaf(self) -> tuple[RatchetTree, int]:
         """The tree, doubled where it is full, and the index of its leftmost blank leaf (§7.7)."""

@@ -10,6 +10,7 @@ from starling.protocol.errors import Invalid
 from starling.protocol.mls import tree_math
 from starling.protocol.mls.extension import RequiredCapabilities
 from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.leaf_verification import LeafVerification
 from starling.protocol.mls.parent_hash import check_parent_hashes
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
@@ -21,10 +22,12 @@ def validate_tree(
     group_id: bytes,
     required: RequiredCapabilities | None = None,
     check_leaf: Callable[[LeafNode], None] | None = None,
-) -> None:
+    verification: LeafVerification | None = None,
+) -> RatchetTree:
     """All checks but the tree hash: structure, parent hashes, every leaf, and what must be unique.
 
-    `check_leaf` is the application's own check of each leaf (§5.3.1). Lifetimes are not checked here.
+    `check_leaf` is the application's own check of each leaf (§5.3.1). Lifetimes are not checked here. Gives
+    the tree with the leaves as `verification` has them.
     """
     check_unmerged_leaves(tree)
     check_parent_hashes(suite, tree)
@@ -32,12 +35,14 @@ def validate_tree(
     for node in tree.nodes[1::2]:
         if node is not None:
             suite.hpke.check_public_key(node.encryption_key)
-    for index, leaf in tree.leaves():
+    for leaf in tree.leaf_nodes():
         leaf.check(suite, required)
-        leaf.verify_signature(suite, group_id, index)
-        if check_leaf is not None:
+    leaves = (verification or LeafVerification()).verify(suite, group_id, list(tree.leaves()))
+    if check_leaf is not None:
+        for _, leaf in leaves:
             check_leaf(leaf)
     check_credentials_supported(tree)
+    return tree.with_equal_leaves(leaves)
 
 
 def check_unique_keys(tree: RatchetTree) -> None:

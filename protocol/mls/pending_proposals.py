@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
-from starling.protocol.mls.apply_proposals import apply_proposals
+from starling.protocol.mls.apply_proposals import apply_proposals, check_new_tree
 from starling.protocol.mls.epoch import Epoch
 from starling.protocol.mls.framing import AuthenticatedContent, Sender
 from starling.protocol.mls.proposal import (
@@ -138,9 +138,10 @@ def _has_psk(proposal: Proposal, psks: FindPsk) -> bool:
 def _applies(epoch: Epoch, entries: Sequence[CommittedProposal], now: int | None) -> bool:
     own = epoch.own_leaf_index
     try:
-        apply_proposals(
+        applied = apply_proposals(
             epoch.suite, epoch.context, epoch.tree, own, entries, epoch.rules, has_path=True, now=now
         )
+        check_new_tree(epoch.tree, applied.tree)
     except (ProtocolError, Unsupported):
         return False
     return True

@@ -199,7 +199,8 @@ class Insider:
             case 1:
                 return Add(self.hostile_key_package())
             case 2:
-                leaf = self.change(self.member.client.update_leaf(self.group)[0])
+                leaf = self.member.client.update_leaf(self.group)[0]
+                leaf = self.borrowing(leaf) if rng.random() < 0.3 else self.change(leaf)
                 return Update(self.signed_leaf(leaf))
             case 3:
                 return Remove(rng.choice((0, 1, 2, 3, 4, 5, 7, 8, 2**31, 2**32 - 1)))
@@ -213,11 +214,26 @@ class Insider:
             self.suite, self.signature_private_key, self.group.group_id, self.group.own_leaf_index
         )
 
+    def borrowing(self, leaf: LeafNode) -> LeafNode:
+        """The leaf with something that belongs to another node of the tree."""
+        nodes = [node for node in self.group.tree.nodes if node is not None]
+        _, other = self.rng.choice(list(self.group.tree.leaves()))
+        match self.rng.randrange(4):
+            case 0:
+                return replace(leaf, signature_key=other.signature_key)
+            case 1:
+                return replace(leaf, credential=other.credential)
+            case 2:
+                return replace(leaf, capabilities=replace(leaf.capabilities, credentials=(), extensions=()))
+            case _:
+                return replace(leaf, encryption_key=self.rng.choice(nodes).encryption_key)
+
     def hostile_key_package(self) -> KeyPackage:
         client = self.live.new_client()
         bundle = client.bundle()
         package = bundle.key_package
-        leaf = self.change(package.leaf_node)
+        leaf = package.leaf_node
+        leaf = self.borrowing(leaf) if self.rng.random() < 0.3 else self.change(leaf)
         if self.rng.random() < 0.7:
             leaf = replace(leaf, signature_key=client.signature_key)
         package = replace(package, leaf_node=leaf.sign(self.suite, client.signature_private_key, b"", 0))
@@ -272,7 +288,7 @@ class Insider:
             leaf = tree.leaf(own)
             assert leaf is not None
             if rng.random() < 0.4:
-                leaf = self.change(leaf)
+                leaf = self.borrowing(leaf) if rng.random() < 0.3 else self.change(leaf)
             path = create_path(
                 suite, tree, own, self.group.group_id, leaf, self.signature_private_key, self.live.random
             )

@@ -241,26 +241,33 @@ class LiveGroup:
             other.proposals[reference] = taken
 
     def commit(self, proposals: Sequence[Proposal], *, by: Member, alone: bool = False) -> None:
-        """A commit of these and of the proposals that wait; without those where they do not go together."""
-        rng = self.rng
+        """A commit of these and of those that wait, as far as they go together; without these where they are
+        wrong by themselves."""
         waiting = [] if alone else list(by.proposals.values())
-        rng.shuffle(waiting)
-        for listed, references in ((proposals, waiting), (proposals, []), ([], waiting[:1]), ([], [])):
+        self.rng.shuffle(waiting)
+        try:
+            chosen = by.group.committable(waiting, proposals, psks=by.psk)
+            made = self._commit(by, proposals, chosen)
+        except (*REFUSALS, UsageError):
+            chosen = by.group.committable(waiting, psks=by.psk)
             try:
-                made = by.group.commit(
-                    listed,
-                    by_reference=references,
-                    path=rng.choice((None, None, True)),
-                    psks=by.psk,
-                    wire_format=self.wire_format(),
-                    padding=rng.choice((0, 0, 100)),
-                    random=self.random,
-                )
-            except (*REFUSALS, UsageError):
-                continue
-            self.take(by, made)
-            return
-        raise Finding("a member cannot even renew its keys")
+                made = self._commit(by, (), chosen)
+            except (*REFUSALS, UsageError) as error:
+                raise Finding("what waits stops a member from committing") from error
+        self.take(by, made)
+
+    def _commit(
+        self, by: Member, proposals: Sequence[Proposal], references: Sequence[AuthenticatedContent]
+    ) -> CommitResult:
+        return by.group.commit(
+            proposals,
+            by_reference=references,
+            path=self.rng.choice((None, None, True)),
+            psks=by.psk,
+            wire_format=self.wire_format(),
+            padding=self.rng.choice((0, 0, 100)),
+            random=self.random,
+        )
 
     def take(self, by: Member, made: CommitResult) -> None:
         """All others take a commit that the library made, and those that it adds join."""

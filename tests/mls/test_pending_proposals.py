@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from tests.mls.group_members import Client, Party, found
@@ -10,7 +11,7 @@ from tests.mls.group_members import Client, Party, found
 from starling.protocol.errors import Invalid, Pending, UsageError
 from starling.protocol.mls import pending_proposals
 from starling.protocol.mls.framing import AuthenticatedContent
-from starling.protocol.mls.leaf_node import Lifetime
+from starling.protocol.mls.leaf_node import UPDATE, Lifetime
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.pending_proposals import PendingProposals
 from starling.protocol.mls.proposal import (
@@ -71,6 +72,18 @@ def test_of_proposals_for_one_leaf_one_is_left(party: Party) -> None:
     again = _propose(party, 3, Remove(1))
     assert group.committable([first, second]) == (second,)
     assert group.committable([removal, first, again]) == (removal,)
+
+
+def test_a_leaf_with_the_key_of_another_node_does_not_stop_a_commit(party: Party) -> None:
+    """An Update or Add may be right by itself, and not in this tree."""
+    group, client = party.groups[0], party.clients[1]
+    other = group.tree.leaf(2)
+    assert other is not None
+    leaf = replace(client.leaf(UPDATE)[0], encryption_key=other.encryption_key)
+    update = Update(leaf.sign(group.cipher_suite, client.signature_private_key, group.group_id, 1))
+    bad, good = _propose(party, 1, update), _update(party, 3)
+    assert group.committable([bad, good]) == (good,)
+    assert group.commit(by_reference=group.committable([bad, good]), random=os.urandom)
 
 
 def test_what_concerns_the_committer_is_left_to_others(party: Party) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "bench" / ".peers"
-NAMES = ("starling", "mls-rs", "ts-mls")
+NAMES = ("starling", "mls-rs", "rfc9420", "ts-mls")
 PYTHON_PEERS = {
+    "rfc9420": ("rfc9420==1.3.0", "bench.mls.rfc9420_worker"),
     "mls-rs": ("agentvault-mls-rs-uniffi==0.1.1", "bench.mls.mls_rs_worker"),
 }
 TS_MLS_PACKAGES = tuple(

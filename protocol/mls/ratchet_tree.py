@@ -182,7 +182,7 @@ class RatchetTree:
             return [node_index]
         if isinstance(node, ParentNode):
             return [node_index, *(2 * leaf for leaf in node.unmerged_leaves)]
-        reach = (1 << tree_math.level(node_index)) - 1
+        reach = tree_math.width(node_index) - 1
         first, last = node_index - reach, node_index + reach
         if not any(
             self.nodes[first + 1 : last : 2]
@@ -191,18 +191,18 @@ class RatchetTree:
         half = (reach + 1) // 2
         return self.resolution(node_index - half) + self.resolution(node_index + half)
 
-    def has_members(self, node_index: int) -> bool:
-        """Whether the resolution of a subtree is not empty: whether it has any node at all."""
-        reach = (1 << tree_math.level(node_index)) - 1
-        return any(self.nodes[node_index - reach : node_index + reach + 1])
-
     def filtered_direct_path(self, leaf_index: int) -> list[tuple[int, int]]:
         """The direct path without the nodes whose copath child has an empty resolution, as pairs
         (node, its child on the copath), bottom up (§4.1.2)."""
-        node = 2 * leaf_index
-        above = tree_math.direct_path(node, self.leaf_count)
-        beside = tree_math.copath(node, self.leaf_count)
-        return [(p, c) for p, c in zip(above, beside, strict=True) if self.has_members(c)]
+        path = []
+        node, width = 2 * leaf_index, 1  # the subtree below a node reaches `width - 1` to both sides
+        while node != self.root:
+            sibling = node ^ (2 * width)
+            node = (node | width) & ~(2 * width)
+            if any(self.nodes[sibling - width + 1 : sibling + width]):
+                path.append((node, sibling))
+            width *= 2
+        return path
 
     def encryption_key(self, node_index: int) -> bytes:
         """The public key of a non-blank node."""

@@ -37,8 +37,8 @@ def _node_hash(
     suite: CipherSuite, tree: RatchetTree, index: int, without: frozenset[int], child_hash: object
 ) -> bytes:
     node = tree.nodes[index]
-    left, right = tree_math.left(index), tree_math.right(index)
-    if left is None or right is None:
+    half = tree_math.width(index) // 2
+    if half == 0:
         leaf = node if isinstance(node, LeafNode) and index // 2 not in without else None
         body = b"\x01" + (index // 2).to_bytes(4) + _optional(leaf.encode() if leaf else None)
         return suite.hash(body)
@@ -52,7 +52,7 @@ def _node_hash(
             + unmerged
         )
     assert callable(child_hash)
-    hashes = (child_hash(suite, tree, left), child_hash(suite, tree, right))
+    hashes = (child_hash(suite, tree, index - half), child_hash(suite, tree, index + half))
     return suite.hash(b"\x02" + _optional(encoded) + encode_opaque(hashes[0]) + encode_opaque(hashes[1]))
 
 

@@ -8,6 +8,11 @@ def level(node: int) -> int:
     return ((node ^ (node + 1)).bit_length()) - 1
 
 
+def width(node: int) -> int:
+    """How many leaves are below a node: 2 to the power of its level."""
+    return ~node & (node + 1)
+
+
 def node_width(leaf_count: int) -> int:
     """How many nodes a tree with this many leaves has."""
     return 2 * leaf_count - 1 if leaf_count else 0
@@ -37,8 +42,8 @@ def parent(node: int, leaf_count: int) -> int | None:
 
 def parent_in_any(node: int) -> int:
     """The parent in every tree of which the node is not the root."""
-    lowest_zero = ~node & (node + 1)
-    return (node | lowest_zero) & ~(lowest_zero << 1)
+    below = width(node)
+    return (node | below) & ~(2 * below)
 
 
 def sibling(node: int, leaf_count: int) -> int | None:

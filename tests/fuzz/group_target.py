@@ -72,7 +72,18 @@ def _deliver(live: LiveGroup, insider: Insider, make: Callable[[], bytes]) -> in
         if len(proposals) != len(victims) or any(content != proposals[0] for content in proposals):
             raise Finding("a proposal is taken by some members only")
         _keep(live, proposals[0])
+    following = [
+        (victim, group) for victim, group in zip(victims, outcomes, strict=True) if isinstance(group, Group)
+    ]
+    if following and len(following) == len(victims) and not live.owned:
+        _go_on(live, following)
     return len(victims)
+
+
+def _go_on(live: LiveGroup, following: list[tuple[Member, Group]]) -> None:
+    """What everybody took may be what the group goes on from: no hostile commit stops the ones after it."""
+    if live.rng.random() < 0.5:
+        live.enter(following)
 
 
 def _keep(live: LiveGroup, content: AuthenticatedContent) -> None:
@@ -134,7 +145,7 @@ def _take_library_commit(live: LiveGroup, insider: Insider) -> int:
     made = insider.library_commit()
     if made is None:
         return 0
-    entered = [made.next]
+    following = [(insider.member, made.next)]
     for victim in live.others(insider.member):
         group = deliver(victim, made.message)
         if not isinstance(group, Group):
@@ -143,8 +154,10 @@ def _take_library_commit(live: LiveGroup, insider: Insider) -> int:
             if same:
                 raise Finding("a commit that the library made is refused")
             continue
-        entered.append(group)
+        following.append((victim, group))
+    entered = [group for _, group in following]
     check_agreement(entered)
+    _go_on(live, following)
     if made.welcome is not None:
         welcome = MLSMessage.decode(made.welcome).body
         assert isinstance(welcome, Welcome)

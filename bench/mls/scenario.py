@@ -23,7 +23,7 @@ from starling.protocol.mls.group_rules import RFC_RULES
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.leaf_node import COMMIT, KEY_PACKAGE, LeafNode, Lifetime
 from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.parent_hash import with_path_hashes
+from starling.protocol.mls.parent_hash import path_changes
 from starling.protocol.mls.proposal import Add
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.tree_hash import tree_hash
@@ -162,7 +162,7 @@ def _warmed(clients: list[Client], group_id: bytes) -> RatchetTree:
         tree, _ = tree.with_leaf_added(client.leaf_node)
     for index in range(0, len(clients), 2):
         keys = [(node, sibling, os.urandom(32)) for node, sibling in tree.filtered_direct_path(index)]
-        tree, parent_hash = with_path_hashes(SUITE, tree, index, keys)
+        changes, parent_hash = path_changes(SUITE, tree, index, keys)
         leaf = replace(
             clients[index].leaf_node,
             encryption_key=os.urandom(32),
@@ -170,7 +170,7 @@ def _warmed(clients: list[Client], group_id: bytes) -> RatchetTree:
             lifetime=None,
             parent_hash=parent_hash,
         ).sign(SUITE, clients[index].signature_private_key, group_id, index)
-        tree = tree.with_nodes({2 * index: leaf})
+        tree = tree.with_nodes({**changes, 2 * index: leaf})
     return tree
 
 

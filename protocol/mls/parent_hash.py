@@ -27,11 +27,11 @@ def _parent_hash(suite: CipherSuite, node: ParentNode, original_sibling_tree_has
     return suite.hash(b"".join(map(encode_opaque, parts)))
 
 
-def with_path_hashes(
+def path_changes(
     suite: CipherSuite, tree: RatchetTree, leaf_index: int, path: Sequence[tuple[int, int, bytes]]
-) -> tuple[RatchetTree, bytes]:
-    """The tree with new public keys on a leaf's filtered direct path, all other nodes of the direct path
-    blank; and the parent hash for the leaf (§7.5, §7.9).
+) -> tuple[dict[int, Node | None], bytes]:
+    """What new public keys on a leaf's filtered direct path change in the tree, all other nodes of the direct
+    path becoming blank; and the parent hash for the leaf, which is the caller's to change (§7.5, §7.9).
 
     `path` has triples (node, its child on the copath, public key) bottom up; the leaf stays as it is. The
     copath is untouched and nothing is unmerged, so the sibling's tree hash is the one that the tree holds.
@@ -42,7 +42,7 @@ def with_path_hashes(
         node = ParentNode(key, parent_hash, ())
         changes[index] = node
         parent_hash = _parent_hash(suite, node, tree_hash(suite, tree, sibling))
-    return tree.with_nodes(changes), parent_hash
+    return changes, parent_hash
 
 
 def check_parent_hashes(suite: CipherSuite, tree: RatchetTree) -> None:

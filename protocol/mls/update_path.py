@@ -11,7 +11,7 @@ from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.errors import Invalid
 from starling.protocol.mls import tree_math
 from starling.protocol.mls.leaf_node import COMMIT, LeafNode
-from starling.protocol.mls.parent_hash import with_path_hashes
+from starling.protocol.mls.parent_hash import path_changes
 from starling.protocol.mls.private_tree import PrivateTree, path_secrets_from
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
@@ -86,7 +86,7 @@ def create_path(
         secret = suite.derive_secret(secret, "path")
     # Without a parent node there is still a fresh secret: the drawn one stands for path_secret[n] (K-4).
     commit_secret = secret if filtered else suite.derive_secret(secret, "path")
-    new_tree, parent_hash = with_path_hashes(suite, tree, leaf_index, public_keys)
+    changes, parent_hash = path_changes(suite, tree, leaf_index, public_keys)
     leaf = replace(
         leaf_node,
         encryption_key=leaf_public,
@@ -94,7 +94,7 @@ def create_path(
         lifetime=None,
         parent_hash=parent_hash,
     ).sign(suite, signature_private_key, group_id, leaf_index)
-    new_tree = new_tree.with_nodes({2 * leaf_index: leaf})
+    new_tree = tree.with_nodes({**changes, 2 * leaf_index: leaf})
     return NewPath(new_tree, leaf, PathSecrets(commit_secret, root_secret, private_keys, by_node), filtered)
 
 
@@ -136,10 +136,10 @@ def apply_path(suite: CipherSuite, tree: RatchetTree, leaf_index: int, path: Upd
         (index, sibling, node.encryption_key)
         for (index, sibling), node in zip(filtered, path.nodes, strict=True)
     ]
-    new_tree, parent_hash = with_path_hashes(suite, tree, leaf_index, public_keys)
+    changes, parent_hash = path_changes(suite, tree, leaf_index, public_keys)
     if path.leaf_node.parent_hash != parent_hash:
         raise Invalid(Rule.UPDATE_PATH_PARENT_HASH)
-    return new_tree.with_nodes({2 * leaf_index: path.leaf_node})
+    return tree.with_nodes({**changes, 2 * leaf_index: path.leaf_node})
 
 
 def open_path(

@@ -141,11 +141,27 @@ def apply_proposals(
     )
 
 
-def check_new_tree(before: RatchetTree, tree: RatchetTree) -> None:
-    """What must be unique and supported across the whole new tree (§7.3), the path merged already."""
-    if tree is not before:
-        check_unique_keys(tree)
-        check_credentials_supported(tree)
+def check_new_tree(before: RatchetTree, tree: RatchetTree, path_of: int | None = None) -> None:
+    """What must be unique and supported across the whole new tree (§7.3), the path merged already.
+
+    `path_of` is a leaf whose received path is all that changed: `apply_path` compared its encryption keys, so
+    without another signature key, credential or capabilities nothing is left to check."""
+    if tree is before:
+        return
+    if path_of is not None and _same_but_keys(before.leaf(path_of), tree.leaf(path_of)):
+        return
+    check_unique_keys(tree)
+    check_credentials_supported(tree)
+
+
+def _same_but_keys(old: LeafNode | None, new: LeafNode | None) -> bool:
+    return (
+        old is not None
+        and new is not None
+        and old.signature_key == new.signature_key
+        and old.credential == new.credential
+        and old.capabilities == new.capabilities
+    )
 
 
 def check_committer_leaf(

@@ -72,7 +72,7 @@ def stage_commit(
         replaced = applied.resynced if member is None else member
         old = epoch.tree.leaf(replaced) if replaced is not None else None
         check_committer_leaf(suite, provisional, commit.path.leaf_node, committer, epoch.rules, old)
-    check_new_tree(epoch.tree, tree)
+    check_new_tree(epoch.tree, tree, member if applied.tree is epoch.tree else None)
     if epoch.own_leaf_index in applied.removed:
         return Staged(None, applied, committer)
     # After the removal: who is removed need not have the PSKs that the others mix in.

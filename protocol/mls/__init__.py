@@ -23,6 +23,7 @@ from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.key_schedule import KeySchedule
 from starling.protocol.mls.leaf_node import LeafNode, Lifetime
+from starling.protocol.mls.leaf_verification import LeafVerification
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.negotiation import required_extensions, supported_extensions
 from starling.protocol.mls.past_epochs import PastEpoch, PastEpochs
@@ -76,6 +77,7 @@ __all__ = [
     "KeyPackageBundle",
     "KeySchedule",
     "LeafNode",
+    "LeafVerification",
     "Lifetime",
     "MLSMessage",
     "MediaType",

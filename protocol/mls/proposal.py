@@ -7,6 +7,7 @@ use it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -29,15 +30,15 @@ class Proposal(Struct):
     requires_path: ClassVar[bool] = False
 
 
-class CustomProposal(Proposal):
+class CustomProposal(Proposal, ABC):
     """The base of private proposals that change the tree. They are applied where Updates are; the leaves that
     they put in place are not new ones: a path of the same commit is sealed to them."""
 
     __slots__ = ()
 
+    @abstractmethod
     def apply(self, tree: RatchetTree) -> RatchetTree:
         """The changed tree; raises `Invalid`. The leaves that changed are validated afterwards."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ from rfc9420.messages.messages import MLSMessage, MLSPlaintext
 from bench.mls.lines import least, median_of, serve
 
 CRYPTO = DefaultCryptoProvider()
+CIPHERTEXT = 82
+"""Bytes of a sealed path secret."""
+
 KEY_PACKAGE_HEADER = bytes.fromhex("00010005")
 
 
@@ -76,9 +79,14 @@ def found(request: dict[str, Any]) -> dict[str, Any]:
         group.apply_own_commit(add_all(group))
         return group
 
+    def update(group: Any) -> None:
+        encoded = _commit(group, founder).commit_message.serialize()
+        if len(encoded) < CIPHERTEXT * len(packages):
+            raise ValueError("the update path does not reach every member")
+
     results = Results()
     results.measure("add", lambda: least(times, add_all, create)[1])
-    results.measure("update", lambda: least(times, lambda group: _commit(group, founder), with_all)[1])
+    results.measure("update", lambda: least(times, update, with_all)[1])
     return results.answer()
 
 

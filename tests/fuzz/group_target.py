@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 
 from tests.fuzz.findings import REFUSALS, Finding, bounded
+from tests.fuzz.group_member import Member
 from tests.fuzz.insider import Insider
-from tests.fuzz.live_group import LiveGroup, Member, check_agreement
+from tests.fuzz.live_group import LiveGroup, check_agreement
 
 from starling.protocol.errors import UsageError
 from starling.protocol.mls.framing import AuthenticatedContent

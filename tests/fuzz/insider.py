@@ -8,8 +8,9 @@ from typing import Any
 
 from tests.fuzz import values
 from tests.fuzz.findings import REFUSALS
+from tests.fuzz.group_member import Member
 from tests.fuzz.kinds import PROPOSALS, Structure
-from tests.fuzz.live_group import LiveGroup, Member
+from tests.fuzz.live_group import LiveGroup
 from tests.fuzz.pieces import changed, pieces
 
 from starling.protocol.errors import UsageError

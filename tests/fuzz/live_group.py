@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
 
 from tests.fuzz.findings import REFUSALS, Finding
+from tests.fuzz.group_member import Member, NegotiatingClient
 from tests.mls.group_members import COMPONENT, Client, ComponentRules, OwnerRules, Randomness, dictionary
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
@@ -30,9 +29,7 @@ from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackageBundle
-from starling.protocol.mls.leaf_node import KEY_PACKAGE, LeafNode
 from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.past_epochs import PastEpochs
 from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
@@ -45,61 +42,12 @@ from starling.protocol.mls.proposal import (
     SelfRemove,
     Update,
 )
-from starling.protocol.mls.psk import PreSharedKeyID, PSKType
+from starling.protocol.mls.psk import PreSharedKeyID
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import WireFormat
 
 SUITES = (1,) * 12 + (2, 2, 3, 3, 4, 5, 6, 7, 83)
 MOST_MEMBERS = 7
-
-
-class NegotiatingClient(Client):
-    """A client whose leaves say that it understands what the groups here ask for."""
-
-    def leaf(self, source: int = KEY_PACKAGE) -> tuple[LeafNode, bytes]:
-        leaf, private_key = super().leaf(source)
-        components = {
-            APP_COMPONENTS: ComponentsList((COMPONENT,)).encode(),
-            CONTENT_MEDIA_TYPES: MediaTypeList((MediaType(b"text/plain"),)).encode(),
-        }
-        return replace(leaf, extensions=(dictionary(components),)), private_key
-
-
-@dataclass
-class Member:
-    """A client in the group, with what it keeps of the epoch."""
-
-    client: Client
-    group: Group
-    proposals: dict[bytes, AuthenticatedContent] = field(default_factory=dict)
-    update_keys: dict[bytes, bytes] = field(default_factory=dict)
-    past: PastEpochs = field(default_factory=PastEpochs)
-
-    def psk(self, psk_id: PreSharedKeyID) -> bytes | None:
-        """External PSKs are known by a short id to all, resumption PSKs as they were kept."""
-        if psk_id.psktype == PSKType.RESUMPTION:
-            past = self.past.find(psk_id.psk_group_id or b"", psk_id.psk_epoch or 0)
-            return bytes(past.resumption_psk) if past is not None else None
-        return b"psk " + psk_id.psk_id if psk_id.psk_id is not None and len(psk_id.psk_id) < 40 else None
-
-    def enter(self, group: Group) -> None:
-        """Go on in the next epoch, all its ratchets opened, so that opening one is no change later."""
-        self.past.add(group.past_epoch())
-        self.group = group
-        self.proposals.clear()
-        for leaf_index in range(group.tree.leaf_count):
-            try:
-                group.application_progress(leaf_index)
-            except REFUSALS:
-                continue
-
-    def clone(self) -> Group:
-        """The group from its store: trying something on it leaves ours as it is."""
-        group = self.group
-        return Group.load(group.save(), group.save_ratchets(), rules=group._epoch.rules)
-
-    def stage_options(self) -> dict[str, Any]:
-        return {"psks": self.psk, "leaf_private_key": self.update_keys.get, "proposals": self.proposals}
 
 
 class LiveGroup:

@@ -1,4 +1,5 @@
-"""Everything in strict msgpack: frames, messages of the exchange, application data, reports, roster bodies, tickets."""
+"""What is no MLS structure: frames and their bundles, messages of the exchange, application data, reports, roster
+bodies, tickets."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ from tests.fuzz.findings import Finding, bounded, refused
 from tests.fuzz.packed_values import change_packed, packed
 from tests.fuzz.values import change_bytes
 
+from starling.p2p import bundle
 from starling.protocol.distributed import application, heads, labels, roster_body, ticket
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.ticket import Ticket
-from starling.protocol.errors import UsageError
+from starling.protocol.errors import DecodeError, UsageError
 from starling.protocol.exchange import frame, messages
 from starling.protocol.packed import Blob, Many, Uint, pack
 
@@ -101,6 +103,19 @@ def _make_report(rng: random.Random) -> Any:
     return [digest, sorted({row[0]: row for row in rows}.values())]
 
 
+def _split(data: bytes) -> list[bytes]:
+    try:
+        return bundle.split(data)
+    except bundle.BundleError as error:
+        raise DecodeError("no bundle") from error
+
+
+def _join(value: Any) -> bytes:
+    if isinstance(value, list) and all(isinstance(frame, bytes) and len(frame) < 2**16 for frame in value):
+        return bundle.join(value)
+    raise UsageError("a bundle is made of frames")
+
+
 _ID = Blob.of(32)
 
 TARGETS: dict[str, Packed] = {
@@ -126,6 +141,7 @@ TARGETS: dict[str, Packed] = {
     "Identity": Packed(
         lambda rng: [1, "Alice", rng.randbytes(32), rng.randbytes(32)], Identity.load, Identity.save
     ),
+    "Bundle": Packed(lambda rng: packed(rng, Many(Blob(100, 1), 5, 1)), _split, bundle.join, _join),
     "Ticket": Packed(_make_ticket, _parse_ticket, lambda held: held.text().encode(), _seal_ticket),
 }
 

@@ -13,6 +13,7 @@ import pytest
 from tests.fuzz import certificate_target, engine_target, findings, group_target, packed_target, wire_target
 from tests.fuzz.corpus import entries, keep, replay
 from tests.fuzz.findings import Finding
+from tests.fuzz.hostile_member import HostileMember
 from tests.fuzz.live_group import LiveGroup, check_agreement
 from tests.fuzz.session import Session
 
@@ -184,7 +185,7 @@ def test_an_engine_that_breaks_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
     rng = random.Random(SEED)
     network, universe, nodes = engine_target.story(rng)
-    hostile = engine_target.HostileMember(rng, network, universe, nodes, nodes[1], nodes[2])
+    hostile = HostileMember(rng, network, universe, nodes, nodes[1], nodes[2])
     monkeypatch.setattr(receiving, "read_dmls_message", broken)
     with pytest.raises(Finding, match="handle: KeyError"):
         engine_target.give(nodes[2], hostile.text())

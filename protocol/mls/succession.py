@@ -21,6 +21,7 @@ from starling.protocol.mls.proposal import Add, PreSharedKey, ReInit
 from starling.protocol.mls.psk import PreSharedKeyID, ResumptionPSKUsage
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.safe_aad import EMPTY
 from starling.protocol.mls.wire_format import MLS10
 
 
@@ -108,7 +109,7 @@ def _follow(
         first,
         [PreSharedKey(psk_id), *map(Add, key_packages)],
         (),
-        replace(options, psk_usage=usage),
+        replace(options, psk_usage=usage, authenticated_data=EMPTY if first.safe_aad else b""),
         {psk_id: bytes(past.resumption_psk)}.get,
         random,
     )

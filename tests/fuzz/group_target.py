@@ -22,7 +22,7 @@ STEPS = 3
 ATTEMPTS = 12
 MOST_WAITING = 12
 
-_MISSING = {"leaf_key_missing", "no_old_leaf"}
+_MISSING = {"leaf_key_missing", "no_old_leaf", "framing"}
 """The codes of `UsageError` that processing what is hostile may give: the caller lacks something of its own."""
 
 
@@ -195,6 +195,7 @@ def _external_commit(live: LiveGroup, insider: Insider) -> int:
         insider.group.group_info(external_pub=True),
         newcomer.leaf()[0],
         newcomer.signature_private_key,
+        authenticated_data=live.authenticated_data(),
         rules=live.rules,
         random=live.random,
     )
@@ -239,7 +240,11 @@ def _welcome(live: LiveGroup, insider: Insider) -> int:
             made = live.branch_by(insider.member)
         else:
             made = insider.group.commit(
-                [live.add()], psks=insider.member.psk, path=rng.choice((None, True)), random=live.random
+                [live.add()],
+                psks=insider.member.psk,
+                path=rng.choice((None, True)),
+                authenticated_data=live.authenticated_data(),
+                random=live.random,
             )
         if made.welcome is None:
             return 0

@@ -67,7 +67,8 @@ class Insider:
 
     def frame(self, content_type: int, **content: Any) -> FramedContent:
         sender = Sender.member(self.group.own_leaf_index)
-        return FramedContent(self.group.group_id, self.group.epoch, sender, b"", content_type, **content)
+        aad = self.live.authenticated_data()
+        return FramedContent(self.group.group_id, self.group.epoch, sender, aad, content_type, **content)
 
     def change(self, held: Any) -> Any:
         """The structure changed in one to three places."""
@@ -257,6 +258,7 @@ class Insider:
                 leaf_node=leaf_node,
                 psks=self.member.psk,
                 wire_format=self.live.wire_format(),
+                authenticated_data=self.live.authenticated_data(),
                 random=self.live.random,
             )
         except (*REFUSALS, UsageError):

@@ -14,7 +14,7 @@ from tests.mls.group_members import COMPONENT, Client, ComponentRules, OwnerRule
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.errors import UsageError
-from starling.protocol.mls.components import APP_COMPONENTS, CONTENT_MEDIA_TYPES, ComponentsList
+from starling.protocol.mls.components import APP_COMPONENTS, CONTENT_MEDIA_TYPES, SAFE_AAD, ComponentsList
 from starling.protocol.mls.content_media_types import ApplicationFraming, MediaType, MediaTypeList
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import (
@@ -43,6 +43,7 @@ from starling.protocol.mls.proposal import (
     Update,
 )
 from starling.protocol.mls.psk import PreSharedKeyID
+from starling.protocol.mls.safe_aad import EMPTY, uses_safe_aad
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import WireFormat
 
@@ -93,6 +94,8 @@ class LiveGroup:
             components = {COMPONENT: b"x"}
             if self.rng.random() < 0.3:
                 components |= {APP_COMPONENTS: ComponentsList((COMPONENT,)).encode()}
+            if self.rng.random() < 0.2:
+                components |= {SAFE_AAD: ComponentsList().encode()}
             if self.rng.random() < 0.2:
                 components |= {CONTENT_MEDIA_TYPES: MediaTypeList((MediaType(b"text/plain"),)).encode()}
             found.append(dictionary(components))
@@ -172,6 +175,10 @@ class LiveGroup:
             return WireFormat.MLS_PRIVATE_MESSAGE
         return WireFormat.MLS_PUBLIC_MESSAGE
 
+    def authenticated_data(self) -> bytes:
+        """What goes with a message, in the form that the group asks for."""
+        return EMPTY if uses_safe_aad(self.members[0].group.context.extensions) else b""
+
     def propose(self) -> None:
         """One member's proposal, taken by all others."""
         member = self.rng.choice(self.members)
@@ -179,7 +186,12 @@ class LiveGroup:
         proposal = self.proposal_of(member)
         if self.rng.random() < 0.1 and len(self.members) > 2:
             proposal, wire_format = SelfRemove(), WireFormat.MLS_PUBLIC_MESSAGE
-        made, content = member.group.propose(proposal, wire_format=wire_format, random=self.random)
+        made, content = member.group.propose(
+            proposal,
+            wire_format=wire_format,
+            authenticated_data=self.authenticated_data(),
+            random=self.random,
+        )
         reference = content.reference(self.suite)
         member.proposals[reference] = content
         for other in self.others(member):
@@ -213,6 +225,7 @@ class LiveGroup:
             path=self.rng.choice((None, None, True)),
             psks=by.psk,
             wire_format=self.wire_format(),
+            authenticated_data=self.authenticated_data(),
             padding=self.rng.choice((0, 0, 100)),
             random=self.random,
         )
@@ -271,6 +284,7 @@ class LiveGroup:
             client.leaf()[0],
             client.signature_private_key,
             resync=resync,
+            authenticated_data=self.authenticated_data(),
             rules=self.rules,
             random=self.random,
         )
@@ -328,8 +342,12 @@ class LiveGroup:
         plain = [self.rng.randbytes(self.rng.choice((0, 1, 300))) for _ in range(3)]
         # Framed in every group: where no media types are asked for it is as good as anything.
         texts = [ApplicationFraming(MediaType(b""), text).encode() for text in plain]
+        aad = self.authenticated_data()
         sent = [
-            sender.group.protect(text, padding=self.rng.choice((0, 9)), random=self.random) for text in texts
+            sender.group.protect(
+                text, authenticated_data=aad, padding=self.rng.choice((0, 9)), random=self.random
+            )
+            for text in texts
         ]
         for other in self.others(sender):
             order = self.rng.sample(range(len(texts)), len(texts))

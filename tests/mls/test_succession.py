@@ -6,11 +6,12 @@ import os
 from dataclasses import replace
 
 import pytest
-from tests.mls.group_members import Client, Party, found, open_text, receive, refused
+from tests.mls.group_members import Client, Party, dictionary, found, open_text, receive, refused
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.crypto.secret import Secret
 from starling.protocol.errors import Pending, Unsupported, UsageError, VerificationFailed
+from starling.protocol.mls.components import SAFE_AAD, ComponentsList
 from starling.protocol.mls.extension import APP_DATA_DICTIONARY, Extension
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_record import GroupRecord
@@ -20,6 +21,7 @@ from starling.protocol.mls.past_epochs import PastEpoch, PastEpochs
 from starling.protocol.mls.proposal import Add, PreSharedKey, ReInit, Remove
 from starling.protocol.mls.psk import PreSharedKeyID, ResumptionPSKUsage, psk_secret
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.safe_aad import EMPTY
 from starling.protocol.mls.welcome import Welcome, create_welcome, open_group_secrets
 
 NONCE = b"n" * 32
@@ -138,6 +140,18 @@ def test_a_branch_of_some_members() -> None:
     for by in range(3):
         new.commit(by=by)
     party.commit()
+
+
+def test_a_group_with_safe_aad_is_branched_and_reinitialized() -> None:
+    """The initial commit is framed as the new group asks, though nobody but its maker sees it."""
+    safe = dictionary({SAFE_AAD: ComponentsList().encode()})
+    client = Client("client")
+    group = client.create(extensions=(safe,))
+    party = Party([client], [group])
+    assert _branch(party, []).next.epoch == 1
+    reinit = ReInit(b"next", 1, 1, (safe,))
+    ended = group.commit([reinit], authenticated_data=EMPTY, random=os.urandom).next
+    assert _reinitialize(ended, client, []).next.group_id == b"next"
 
 
 def test_a_branch_needs_the_group_before_it() -> None:

@@ -153,7 +153,7 @@ class Group:
         `ratchet_tree` where the GroupInfo carries none.
 
         Raises `Invalid`, `DecodeError`, `VerificationFailed`, `Unsupported`, `Pending` for a missing PSK,
-        or `UsageError` (`no_old_leaf`).
+        or `UsageError` (`no_old_leaf`, or `framing` where the group asks for SafeAAD).
         """
         options = ExternalJoinOptions(
             leaf_node=leaf_node,

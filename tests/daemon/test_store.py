@@ -273,8 +273,8 @@ def test_no_store_and_two_stores(home: Path, tmp_path_factory: pytest.TempPathFa
         ("PRAGMA user_version = 9", "store of version 9"),
         ("PRAGMA application_id = 7", "not a store of starling"),
         (
-            "UPDATE meta SET value = CAST('punctured' AS BLOB) WHERE key = 'key_schedule'",
-            "key schedule 'punctured'",
+            "UPDATE meta SET value = CAST('rfc9420' AS BLOB) WHERE key = 'key_schedule'",
+            "key schedule 'rfc9420'",
         ),
     ],
 )

@@ -28,6 +28,10 @@ def test_every_folder_with_code_is_a_package() -> None:
             assert (path.parent / "__init__.py").exists(), path
 
 
+def test_the_folders_say_that_they_are_typed() -> None:
+    assert all((TOP / folder / "py.typed").exists() for folder in FOLDERS)
+
+
 def test_the_layers_are_kept() -> None:
     linter = Path(sys.executable).parent / "lint-imports"
     result = subprocess.run(

@@ -158,7 +158,7 @@ class GuardedHost(BasicHost):
     async def handle_stream(self, stream: INetStream) -> None:
         """Serve an inbound stream; whatever goes wrong resets that stream and is counted."""
         try:
-            if len(stream.swarm_conn.streams) > MAX_INBOUND_STREAMS:  # type: ignore[attr-defined]
+            if len(stream.swarm_conn.streams) > MAX_INBOUND_STREAMS:  # type: ignore[attr-defined]  # always a SwarmConn
                 self.counters["streams_refused"] += 1
                 await stream.reset()
             else:

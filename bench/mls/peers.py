@@ -54,7 +54,7 @@ class Worker:
 
     def close(self) -> None:
         with suppress(OSError):
-            self.process.stdin.close()  # type: ignore[union-attr]
+            self.process.stdin.close()  # type: ignore[union-attr]  # it was made with a pipe
         self.process.kill()
         self.process.wait()
 

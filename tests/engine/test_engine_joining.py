@@ -114,7 +114,7 @@ def test_a_sponsor_looks_at_its_own_clock() -> None:
     network.cut(alice, bob)
     bob.do(JoinUniverse(ticket))
     alice_handle = alice.engine.handle
-    alice.engine.handle = lambda item, now: alice_handle(item, now + HOUR)  # type: ignore[method-assign]
+    alice.engine.handle = lambda item, now: alice_handle(item, now + HOUR)  # type: ignore[method-assign]  # a clock ahead
     network.heal()
     network.run(10 * SECOND)
     assert bob.heard("join.failed") == [{"reason": "ticket.expired"}]
@@ -284,10 +284,10 @@ def test_a_crash_between_saved_and_sent_admits_once() -> None:
             return None
         return finish(step)
 
-    alice.finish = save_and_die  # type: ignore[method-assign]
+    alice.finish = save_and_die  # type: ignore[method-assign]  # a stand-in
     network.run(2 * SECOND)
     assert alice.id not in network.nodes
-    alice.finish = finish  # type: ignore[method-assign]
+    alice.finish = finish  # type: ignore[method-assign]  # put back
     network.restart(alice)
     network.run(30 * SECOND)
     assert len(bob.heard("universe.joined")) == 1

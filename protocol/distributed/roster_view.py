@@ -2,8 +2,9 @@
 
 - A member entry is alive unless a removal of its subject stands that no re-admission among the entry and
   its ancestors names: a removal wins over everything it did not know.
-- Of the alive entries that no other alive entry follows, the highest incarnation counts, then the highest
-  version, then the greater body. (Only the founder admits yet, so this is about a restored founder.)
+- Of the alive entries the highest incarnation counts, whatever follows what: an entry with a new send group
+  supersedes the standing one for good (5.6 B4). Of those, the ones that no other follows; then the highest
+  version, then the greater body. (Only the founder admits yet, so a tie is about a restored founder.)
 - An invite is revoked by any removal of it; of two entries for one ticket the one that grants less counts.
 
 Only the founder grants rights and nobody can remove the founder, so no act falls with its author yet. A
@@ -186,11 +187,11 @@ def _answered(node: Node, nodes: list[Node]) -> set[bytes]:
 
 
 def _newest(alive: list[Node]) -> MemberInfo:
-    followed = reduce(or_, (node.ancestors for node in alive))
-    heads = [node for node in alive if not followed & node.bit]
-    return _member(
-        max(heads, key=lambda n: (_admission(n).incarnation, n.read.entry.version, n.read.entry.body))
-    )
+    incarnation = max(_admission(node).incarnation for node in alive)
+    newest = [node for node in alive if _admission(node).incarnation == incarnation]
+    followed = reduce(or_, (node.ancestors for node in newest))
+    heads = [node for node in newest if not followed & node.bit]
+    return _member(max(heads, key=lambda node: (node.read.entry.version, node.read.entry.body)))
 
 
 def _member(node: Node) -> MemberInfo:

@@ -54,14 +54,20 @@ def add_invite(roster: Roster, ticket: TicketSecret, uses: int = 10, expires_at:
 
 
 def admission(
-    roster: Roster, who: Identity, *, incarnation: int = 1, ticket: TicketSecret = TICKET, suite: int = 1
+    roster: Roster,
+    who: Identity,
+    *,
+    incarnation: int = 1,
+    ticket: TicketSecret = TICKET,
+    suite: int = 1,
+    send_group_id: bytes = b"",
 ) -> bytes:
     """An entry by Alice that admits somebody."""
     return roster.make_member(
         ALICE,
         subject=who.identity_public_key,
         name=who.name,
-        send_group_id=hashlib.sha256(who.name.encode()).digest(),
+        send_group_id=send_group_id or hashlib.sha256(who.name.encode()).digest(),
         peer_id=who.peer_id,
         signature_key=b"\x03" * 32,
         cipher_suite=suite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from random import Random
 
 from hypothesis import given, settings
@@ -20,6 +21,8 @@ from tests.distributed.people import (
 
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.roster import Roster, sorted_entries
+from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.ticket import TicketSecret
 from starling.protocol.errors import Pending, UsageError
 
@@ -29,12 +32,18 @@ Action = tuple[str, int, int]
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["admit", "remove", "leave", "topic", "invite", "revoke", "merge"]),
+        st.sampled_from(["admit", "readmit", "remove", "leave", "topic", "invite", "revoke", "merge"]),
         st.integers(0, 2),  # whose copy
         st.integers(0, 2),  # about whom, or with whom
     ),
     max_size=14,
 )
+
+
+def readmission(roster: Roster, who: Identity, incarnation: int) -> bytes:
+    """An entry by Alice that admits somebody with a new send group (PROTOCOL 5.6 B4, B7)."""
+    group_id = hashlib.sha256(f"{who.name} {incarnation}".encode()).digest()
+    return admission(roster, who, incarnation=incarnation, send_group_id=group_id)
 
 
 def history(actions: list[Action]) -> tuple[Roster, ...]:
@@ -46,6 +55,8 @@ def history(actions: list[Action]) -> tuple[Roster, ...]:
             match action:
                 case "admit":
                     roster.add(admission(roster, who, incarnation=count + 1))
+                case "readmit":
+                    roster.add(readmission(roster, who, count + 1))
                 case "remove":
                     roster.add(roster.make_remove(ALICE, who.identity_public_key))
                 case "leave":
@@ -115,6 +126,56 @@ def test_sorted_entries_can_be_added_one_by_one(actions: list[Action], shuffle: 
         for entry in sorted_entries(entries):
             assert roster.add(entry) == (entry,)
         assert roster.digest == source.digest
+
+
+@settings(deadline=None, max_examples=60)
+@given(ACTIONS, st.integers(0, 2), st.integers(0, 2), st.randoms(use_true_random=False))
+def test_a_new_send_group_supersedes_whatever_the_order(
+    actions: list[Action], here: int, about: int, shuffle: Random
+) -> None:
+    """The copy that signs need not know the newest entry about the member, nor the others this one."""
+    copies = history(actions)
+    who = PEOPLE[about]
+    known = copies[here].ids
+    entry = readmission(copies[here], who, len(actions) + 1)
+    entries = [entry, *{entry for roster in copies for entry in roster.entries()}]
+    shuffle.shuffle(entries)
+    roster = Roster.load(copies[0].universe_id, entries)
+    removals = roster.removed.get(who.identity_public_key, ())
+    if removals:
+        assert not known.issuperset(removals)  # it wins over what it did not know
+    else:
+        standing = roster.members[who.identity_public_key]
+        assert standing.entry_id == entry_id(entry) and standing.incarnation == len(actions) + 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(ACTIONS, st.randoms(use_true_random=False))
+def test_an_incarnation_falls_only_by_a_removal(actions: list[Action], shuffle: Random) -> None:
+    copies = history(actions)
+    everything = list({entry for roster in copies for entry in roster.entries()})
+    shuffle.shuffle(everything)
+    roster = Roster(copies[0].universe_id)
+    highest: dict[bytes, int] = {}
+    for encoded in everything:
+        try:
+            new = roster.add(encoded)
+        except Pending:
+            continue
+        for entry in map(decode_entry, new):
+            if entry.kind == Kind.REMOVAL:
+                highest.pop(entry.subject, None)
+        for identity, info in roster.members.items():
+            assert info.incarnation >= highest.get(identity, 0)
+            highest[identity] = info.incarnation
+
+
+def test_an_older_incarnation_that_follows_does_not_count() -> None:
+    roster = universe()
+    roster.add(readmission(roster, BOB, 3))
+    standing = roster.members[BOB.identity_public_key]
+    roster.add(readmission(roster, BOB, 2))
+    assert roster.members[BOB.identity_public_key] == standing
 
 
 def test_a_large_universe() -> None:

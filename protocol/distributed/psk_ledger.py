@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from starling.protocol.decentralized.epoch_chain import RETENTION
+from starling.protocol.decentralized.epoch_graph import RETENTION
 from starling.protocol.distributed.member import MemberId
 
 MAX_PER_OWNER = 64

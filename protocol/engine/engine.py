@@ -228,7 +228,7 @@ class Engine:
         if not universe.boot.done:
             raise UsageError("this node has just started; its keys are renewed in a moment anyway", "busy")
         imports.import_now(ctx, universe, with_path=True)
-        return universe.own.chain.head_info.number
+        return universe.own.graph.head_info.number
 
     def _check_room(self) -> None:
         if len(self._universes) >= MAX_UNIVERSES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starling.protocol.decentralized.epoch_chain import EpochInfo
+from starling.protocol.decentralized.epoch_graph import EpochInfo
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.dependency import Dependency

@@ -85,8 +85,8 @@ def positions(universe: Universe, peer_id: bytes) -> tuple[Position, ...]:
     for group_id, state in sorted(universe.groups.items()):
         if not universe.shares(state, member.identity):
             continue
-        head = state.chain.head_info
-        whole = not state.chain.incomplete()[1:]
+        head = state.graph.head_info
+        whole = not state.graph.incomplete()[1:]
         places.append((group_id, head.dmls_epoch, head.number, head.contiguous, whole))
     return tuple(places)
 
@@ -119,11 +119,11 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
         elif state is None:
             if universe.owner_of(group_id) is not None:
                 note_behind(ctx, universe, peer_id, group_id, head, 0)
-        elif head not in state.chain:
-            if number > state.chain.head_info.number:
+        elif head not in state.graph:
+            if number > state.graph.head_info.number:
                 note_behind(ctx, universe, peer_id, group_id, head, count)
-        elif whole and state.chain.incomplete()[1:]:
-            note_behind(ctx, universe, peer_id, group_id, state.chain.head, count)
+        elif whole and state.graph.incomplete()[1:]:
+            note_behind(ctx, universe, peer_id, group_id, state.graph.head, count)
         elif not _has_reached(state, head, count):
             note_behind(ctx, universe, peer_id, group_id, head, count)
     universe.boot.answered = True
@@ -135,7 +135,7 @@ def _check_own(
     ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, peer_id: bytes
 ) -> None:
     """Somebody knows an epoch of our own group that we do not: perhaps we were restored (5.3, B3)."""
-    if head in state.chain or peer_id in universe.suspected or number < state.chain.head_info.number:
+    if head in state.graph or peer_id in universe.suspected or number < state.graph.head_info.number:
         return
     # A bare claim: it is told once for each peer that makes it, and only the universe's members can.
     if universe.member_of_peer(peer_id) is not None:
@@ -148,7 +148,7 @@ def _check_own(
 
 
 def _has_reached(state: GroupState, head: bytes, count: int) -> bool:
-    info = state.chain.get(head)
+    info = state.graph.get(head)
     return info is not None and (info.is_past or info.contiguous >= count)
 
 
@@ -186,7 +186,7 @@ def _note_lacking(ctx: Context, universe: Universe, group_id: bytes) -> None:
 
 def _place(universe: Universe, group_id: bytes) -> tuple[bytes, int]:
     state = universe.groups.get(group_id)
-    return (state.chain.head, state.chain.head_info.contiguous) if state is not None else (b"", 0)
+    return (state.graph.head, state.graph.head_info.contiguous) if state is not None else (b"", 0)
 
 
 def note_stalled(ctx: Context, universe: Universe) -> None:
@@ -204,7 +204,7 @@ def note_stalled(ctx: Context, universe: Universe) -> None:
         elif ctx.now - lack.since >= policy.STALLED and not lack.told:
             lack.told = True
             state = universe.groups.get(group_id)
-            epoch = state.chain.head_info.number if state is not None else None
+            epoch = state.graph.head_info.number if state is not None else None
             body = {"owner": owner.identity, "epoch": epoch, "since": lack.since}
             ctx.event("group.stalled", universe.universe_id, body)
 
@@ -217,8 +217,8 @@ def note_lack(ctx: Context, universe: Universe, peer_id: bytes, need: Need) -> N
     state = universe.groups.get(need.group_id)
     head, count = need.dmls_epoch, 0
     if state is not None and need.kind != "epoch":
-        head = need.dmls_epoch or state.chain.head
-        info = state.chain.get(head)
+        head = need.dmls_epoch or state.graph.head
+        info = state.graph.get(head)
         count = info.contiguous + 1 if info is not None else 0
     note_behind(ctx, universe, asked, need.group_id, head, count)
 
@@ -259,7 +259,7 @@ def _want(universe: Universe, group_id: bytes) -> tuple[bytes, tuple[tuple[bytes
         return (group_id, ())
     epochs = [
         (info.dmls_epoch, info.contiguous, bool(info.children))
-        for info in state.chain.incomplete()[:MAX_WANTED_EPOCHS]
+        for info in state.graph.incomplete()[:MAX_WANTED_EPOCHS]
     ]
     return (group_id, tuple(epochs))
 
@@ -268,7 +268,7 @@ def _is_satisfied(universe: Universe, group_id: bytes, behind: Behind) -> bool:
     state = universe.groups.get(group_id)
     if state is None:
         return universe.owner_of(group_id) is None
-    return _has_reached(state, behind.head, behind.count) and not state.chain.incomplete()[1:]
+    return _has_reached(state, behind.head, behind.count) and not state.graph.incomplete()[1:]
 
 
 # answering
@@ -293,7 +293,7 @@ def answer_want(ctx: Context, universe: Universe, peer_id: bytes, message: Want)
         queues.append(_following(state, epochs))
         if state.owner == member.identity:
             # It asks only where it was put back; what lies between may be gone, but this proves it (B3).
-            queues.append(iter(state.log.leading_to(state.chain.head)))
+            queues.append(iter(state.log.leading_to(state.graph.head)))
     frame_ids = take_in_turn(queues)
     if frame_ids:
         ctx.send(peer_id, Frames(universe.universe_id), frame_ids)

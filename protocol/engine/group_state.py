@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from starling.protocol.decentralized.epoch_chain import EpochChain, EpochInfo
+from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine.context import Context
 from starling.protocol.exchange.frame import MAX_STATEMENT
@@ -71,7 +71,7 @@ class GroupState:
         self.group_id = group_id
         self.owner = owner
         self.is_own = is_own
-        self.chain = EpochChain()
+        self.graph = EpochGraph()
         self.log = FrameLog(kept)
         self.pinned_epoch = 0
         self.pinned_by = b""
@@ -103,7 +103,7 @@ class GroupState:
     @property
     def head(self) -> Group:
         """The state of the head epoch."""
-        group = self.state(self.chain.head)
+        group = self.state(self.graph.head)
         assert group is not None, "the head always has a state"
         return group
 
@@ -119,14 +119,14 @@ class GroupState:
 
     def save(self, ctx: Context) -> None:
         row = [
-            self.universe_id, self.owner, self.chain.head, self.pinned_epoch, self.pinned_by,
+            self.universe_id, self.owner, self.graph.head, self.pinned_epoch, self.pinned_by,
             list(self.evidence), self.updated, self.last_update,
         ]  # fmt: skip
         ctx.put("group", self.group_id, pack(row))
 
     def enter(self, ctx: Context, info: EpochInfo, group: Group) -> None:
         """Store a new epoch with its state; it becomes the head where it descends from it."""
-        self.chain.enter(info)
+        self.graph.enter(info)
         self._states[info.dmls_epoch] = group
         if info.with_path:
             self.last_update = info.entered_at
@@ -171,7 +171,7 @@ class GroupState:
         ctx.erase(epoch_scope(self.group_id, dmls_epoch))
 
     def drop_info(self, ctx: Context, dmls_epoch: bytes) -> None:
-        self.chain.drop(dmls_epoch)
+        self.graph.drop(dmls_epoch)
         ctx.delete("epoch_info", self.group_id + dmls_epoch)
 
     def log_frame(self, ctx: Context, logged: LoggedFrame, frame: bytes) -> None:
@@ -193,7 +193,7 @@ class GroupState:
         """Forget the group whole: its owner or this node is no member any more."""
         for dmls_epoch in tuple(self._states):
             self.drop_state(ctx, dmls_epoch)
-        for dmls_epoch in tuple(self.chain.epochs):
+        for dmls_epoch in tuple(self.graph.epochs):
             self.drop_info(ctx, dmls_epoch)
         for logged in tuple(self.log.ids.values()):
             self.drop_frame(ctx, logged)
@@ -214,7 +214,7 @@ class GroupState:
             number, parent, entered_at, members, with_path, children, count, superseded_at, given_up,
             next_generation, missing, ended_by,
         ) = shape(unpack(row, max_bytes=_MAX_ROW), _INFO)  # fmt: skip
-        self.chain.epochs[dmls_epoch] = EpochInfo(
+        self.graph.epochs[dmls_epoch] = EpochInfo(
             dmls_epoch, number, parent or None, entered_at, frozenset(members), with_path,
             tuple(children), count, superseded_at, given_up, next_generation, set(missing),
             ended_by=ended_by,
@@ -225,16 +225,16 @@ class GroupState:
 
     def finish_loading(self, head: bytes) -> None:
         """After all rows: set the head, and take the progress of unfinished epochs from their ratchets."""
-        self.chain.finish_loading(head)
-        self.log.sort({dmls_epoch: info.number for dmls_epoch, info in self.chain.epochs.items()})
-        for info in self.chain.epochs.values():
+        self.graph.finish_loading(head)
+        self.log.sort({dmls_epoch: info.number for dmls_epoch, info in self.graph.epochs.items()})
+        for info in self.graph.epochs.values():
             if not info.children or not info.is_whole:
                 group = self.state(info.dmls_epoch)
                 if group is not None:
                     info.next_generation, missing = group.application_progress(0)
                     info.missing = set(missing)
         for logged in self.log.ids.values():
-            epoch = self.chain.get(logged.dmls_epoch)
+            epoch = self.graph.get(logged.dmls_epoch)
             if epoch is not None and logged.is_user and logged.generation is not None:
                 epoch.user_count = max(epoch.user_count, logged.generation + 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starling.protocol.decentralized.epoch_chain import EpochInfo
+from starling.protocol.decentralized.epoch_graph import EpochInfo
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.commit_content import CommitContent
 from starling.protocol.engine import own_group
@@ -52,7 +52,7 @@ def update_is_due(universe: Universe, now: int) -> bool:
     age = now - timers.last_update
     if age < policy.UPDATE_MIN_GAP:
         return False
-    members = len(universe.own.chain.head_info.members)
+    members = len(universe.own.graph.head_info.members)
     return age >= policy.UPDATE_INTERVAL or timers.messages_since_update >= policy.update_message_limit(
         members
     )
@@ -61,6 +61,6 @@ def update_is_due(universe: Universe, now: int) -> bool:
 def next_update(universe: Universe) -> int:
     """When `update_is_due` can next become true by the passing of time."""
     timers = universe.timers
-    members = len(universe.own.chain.head_info.members)
+    members = len(universe.own.graph.head_info.members)
     busy = timers.messages_since_update >= policy.update_message_limit(members)
     return timers.last_update + (policy.UPDATE_MIN_GAP if busy else policy.UPDATE_INTERVAL)

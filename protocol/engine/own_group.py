@@ -149,7 +149,7 @@ def commit(
     `imports` are never given together (X-13).
     """
     state = universe.own
-    parent = state.chain.head_info
+    parent = state.graph.head_info
     group = state.head
     count, _ = group.application_progress(0)
     proposals: list[Proposal] = []
@@ -300,7 +300,7 @@ def importable(universe: Universe) -> list[ExportedPsk]:
 def protect(ctx: Context, universe: Universe, data: ApplicationData) -> int:
     """Encrypt one message in the head epoch and distribute it; how many other leaves it has is given back."""
     state = universe.own
-    info = state.chain.head_info
+    info = state.graph.head_info
     group = state.head
     generation, _ = group.application_progress(0)
     message = group.protect(data.encode(), authenticated_data=EMPTY, random=ctx.random)

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
-from starling.protocol.decentralized.epoch_chain import EpochInfo
+from starling.protocol.decentralized.epoch_graph import EpochInfo
 from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
@@ -166,11 +166,11 @@ def _require_joined(universe: Universe, group_id: bytes, message: DMLSMessage) -
 
 def _find_epoch(state: GroupState, message: DMLSMessage) -> EpochInfo | None:
     """The epoch a message was sent in; None where it is too old to matter."""
-    info = state.chain.get(message.dmls_epoch)
+    info = state.graph.get(message.dmls_epoch)
     if info is not None:
         return info
     number = message.epoch
-    if number <= state.pinned_epoch or number < state.chain.oldest_number:
+    if number <= state.pinned_epoch or number < state.graph.oldest_number:
         return None
     raise Wait(Need("epoch", state.group_id, message.dmls_epoch))
 
@@ -194,7 +194,7 @@ def _receive_commit(
         return []
     if group is None:
         return []
-    if state.chain.is_too_far_ahead(info.dmls_epoch):
+    if state.graph.is_too_far_ahead(info.dmls_epoch):
         raise Wait(Need("whole", state.group_id, b""))
     _check_statement(universe, state, info, group, statement, frame, message)
     authenticated = group.open_handshake(message.message)
@@ -341,7 +341,7 @@ def _receive_message(
     _, generation = group.peek_generation(message.message)
     if info.holds(generation):
         return []
-    older = state.chain.incomplete()
+    older = state.graph.incomplete()
     if older and older[0].number < info.number:
         raise Wait(Need("whole", state.group_id, b""))
     if generation != info.next_generation and not info.given_up:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from starling.protocol.decentralized.epoch_chain import has_past
+from starling.protocol.decentralized.epoch_graph import has_past
 from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, ApplicationData
 from starling.protocol.distributed.heads import Head, HeadsReport
 from starling.protocol.engine import own_group
@@ -17,8 +17,8 @@ def own_report(universe: Universe) -> HeadsReport:
     """How far this node has come in every send group that it is in."""
     heads = {}
     for group_id, state in universe.groups.items():
-        chain = state.chain
-        heads[group_id] = Head(chain.head, chain.past(), chain.head_info.contiguous)
+        graph = state.graph
+        heads[group_id] = Head(graph.head, graph.past(), graph.head_info.contiguous)
     return HeadsReport(universe.roster.digest, heads)
 
 
@@ -28,7 +28,7 @@ def send_report(ctx: Context, universe: Universe) -> None:
     timers.report = None
     timers.report_first = None
     timers.reported_at = ctx.now
-    if len(universe.own.chain.head_info.members) < 2:
+    if len(universe.own.graph.head_info.members) < 2:
         return
     report = own_report(universe)
     own = report.heads[universe.group_id]
@@ -43,14 +43,14 @@ def _floor(universe: Universe) -> bytes:
 
     An owner is past all of its own epochs; what it tells instead is for members that hear only from it (K-14).
     """
-    chain = universe.own.chain
-    others = (identity for identity in chain.head_info.members if identity in universe.roster.members)
+    graph = universe.own.graph
+    others = (identity for identity in graph.head_info.members if identity in universe.roster.members)
     reports = [
         universe.reported(identity, universe.group_id) for identity in others if identity != universe.me
     ]
     floor = b""
-    for info in chain.branch():
-        if not info.children or not all(has_past(chain, report, info.dmls_epoch) for report in reports):
+    for info in graph.branch():
+        if not info.children or not all(has_past(graph, report, info.dmls_epoch) for report in reports):
             break
         floor = info.dmls_epoch
     return floor
@@ -82,7 +82,7 @@ def is_converged(universe: Universe) -> bool:
     """
     for info in universe.others():
         state = universe.groups.get(info.send_group_id)
-        if state is None or state.chain.incomplete()[1:]:
+        if state is None or state.graph.incomplete()[1:]:
             return False
     own: HeadsReport | None = None
     for info in universe.others():
@@ -101,14 +101,14 @@ def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
         return False
     for group_id, head in own.heads.items():
         reported = report.heads.get(group_id)
-        chain = universe.groups[group_id].chain
+        graph = universe.groups[group_id].graph
         if reported is None or reported.head != head.head:
             return False
         if universe.groups[group_id].owner == identity:
             continue
-        if reported.past != (chain.head_info.parent or b"") and reported.past != head.past:
+        if reported.past != (graph.head_info.parent or b"") and reported.past != head.past:
             return False
-        if reported.count < chain.head_info.user_count:
+        if reported.count < graph.head_info.user_count:
             return False
     return True
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from starling.protocol.decentralized.epoch_chain import (
+from starling.protocol.decentralized.epoch_graph import (
     GIVE_UP,
-    EpochChain,
+    EpochGraph,
     EpochInfo,
     Reported,
     has_past,
@@ -53,7 +53,7 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     reports = _reports(universe, state)
     _give_up(ctx, universe, state)
     if not state.is_own:
-        for dmls_epoch in settled_epochs(state.chain, tuple(state.retained()), reports, ctx.now):
+        for dmls_epoch in settled_epochs(state.graph, tuple(state.retained()), reports, ctx.now):
             state.drop_state(ctx, dmls_epoch)
     _drop_frames(ctx, universe, state, reports)
     _drop_infos(ctx, state)
@@ -63,7 +63,7 @@ def _reports(universe: Universe, state: GroupState) -> Reports:
     """What the current members of a group but its owner and this node have reported of it."""
     return {
         identity: _reported(universe, state, identity)
-        for identity in state.chain.head_info.members
+        for identity in state.graph.head_info.members
         if identity not in (state.owner, universe.me) and identity in universe.roster.members
     }
 
@@ -73,13 +73,13 @@ def _reported(universe: Universe, state: GroupState, identity: bytes) -> Reporte
     if universe.roster.members[identity].send_group_id in universe.groups:
         return universe.reported(identity, state.group_id)
     owner = universe.reported(state.owner, state.group_id)
-    known = owner is not None and owner.past in state.chain
+    known = owner is not None and owner.past in state.graph
     return Reported(owner.past, owner.past, 0) if owner is not None and known else None
 
 
 def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:
     """After a day of asking the missing messages of a superseded epoch are unavailable (K-14)."""
-    for info in state.chain.incomplete():
+    for info in state.graph.incomplete():
         if info.superseded_at is None or ctx.now - info.superseded_at < GIVE_UP:
             continue
         info.given_up = True
@@ -104,7 +104,7 @@ def _drop_frames(ctx: Context, universe: Universe, state: GroupState, reports: R
             if ctx.now - logged.stored_at > policy.FRAME_RETENTION:
                 frames, size = frames + 1, size + logged.size
             state.drop_frame(ctx, logged)
-        if held.messages or any(logged.child != state.chain.head for logged in held.commits):
+        if held.messages or any(logged.child != state.graph.head for logged in held.commits):
             break
     if frames:
         frame_quota.tell(ctx, universe, state, frames, size, "age")
@@ -114,7 +114,7 @@ def _unwanted(
     state: GroupState, dmls_epoch: bytes, held: EpochFrames, reports: Reports, now: int
 ) -> list[LoggedFrame]:
     """The frames of one epoch that everybody has, or that are too old."""
-    info = state.chain.get(dmls_epoch)
+    info = state.graph.get(dmls_epoch)
     least = _least_held(state, info, reports) if info is not None else 0
     unwanted = [
         logged
@@ -122,12 +122,12 @@ def _unwanted(
         if generation < least or now - logged.stored_at > policy.FRAME_RETENTION
     ]
     for logged in held.commits:
-        if logged.child == state.chain.head and not state.is_own:
+        if logged.child == state.graph.head and not state.is_own:
             continue  # it can show an owner that was put back that it is so (B3)
-        child = state.chain.get(logged.child)
+        child = state.graph.get(logged.child)
         wanted_by = child.members if child is not None else frozenset()
         acknowledged = all(
-            has_reached(state.chain, reports.get(identity), logged.child)
+            has_reached(state.graph, reports.get(identity), logged.child)
             for identity in wanted_by
             if identity in reports
         )
@@ -143,7 +143,7 @@ def _least_held(state: GroupState, info: EpochInfo, reports: Reports) -> int:
         if identity not in reports:
             continue
         report = reports[identity]
-        if has_past(state.chain, report, info.dmls_epoch):
+        if has_past(state.graph, report, info.dmls_epoch):
             continue
         held = report.count if report is not None and report.head == info.dmls_epoch else 0
         least = min(least, held)
@@ -156,12 +156,12 @@ def _drop_infos(ctx: Context, state: GroupState) -> None:
     So all have acknowledged them, or they are beyond the limits. Oldest first, up to the first that stays: a gap would
     hide an older epoch that is not whole yet.
     """
-    head = state.chain.head_info
+    head = state.graph.head_info
     # Who could open the newest path commit of ours tells which KeyPackages are out of use.
-    path = next((info for info in state.chain.lineage(state.chain.head) if info.with_path), head)
+    path = next((info for info in state.graph.lineage(state.graph.head) if info.with_path), head)
     kept_from = (path if state.is_own else head).number - 1
     states = set(state.retained())
-    for info in state.chain.branch():
+    for info in state.graph.branch():
         if (
             info.number >= kept_from
             or info.dmls_epoch in states
@@ -188,17 +188,17 @@ def _acknowledged_own_epoch(universe: Universe) -> int:
     handed our older KeyPackages to a joiner whom we do not know yet. Nor does one with a head that is not known
     here: who has come and gone before it may have added us with them.
     """
-    chain = universe.own.chain
+    graph = universe.own.graph
     everybody = set(universe.roster.members)
     for state in universe.groups.values():
-        everybody |= state.chain.head_info.members
-    least = chain.head_info.number
+        everybody |= state.graph.head_info.members
+    least = graph.head_info.number
     for identity in everybody - {universe.me}:
         whole = universe.reports.get(identity)
         if whole is None or whole.roster_digest != universe.roster.digest or _tells_news(universe, whole):
             return 0
         report = universe.reported(identity, universe.group_id)
-        least = min(least, _newest_opened(chain, identity, report.head) if report is not None else 0)
+        least = min(least, _newest_opened(graph, identity, report.head) if report is not None else 0)
     return least
 
 
@@ -209,18 +209,18 @@ def _tells_news(universe: Universe, report: HeadsReport) -> bool:
         if state is None:
             if universe.owner_of(group_id) is not None:
                 return True
-        elif reported.head not in state.chain:
+        elif reported.head not in state.graph:
             return True
     return False
 
 
-def _newest_opened(chain: EpochChain, identity: bytes, head: bytes) -> int:
+def _newest_opened(graph: EpochGraph, identity: bytes, head: bytes) -> int:
     """The newest epoch up to `head` that a path commit started which this member could open.
 
     The commit that adds a member is closed to it: it has not read the KeyPackages in there.
     """
-    for info in chain.lineage(head):
-        parent = chain.get(info.parent) if info.parent is not None else None
+    for info in graph.lineage(head):
+        parent = graph.get(info.parent) if info.parent is not None else None
         if info.with_path and parent is not None and identity in parent.members:
             return info.number
     return 0
@@ -256,17 +256,17 @@ def _has_passed(universe: Universe, group_id: bytes, former: MemberInfo) -> bool
     group = universe.groups.get(group_id)
     if group is None or universe.has_leaf(group, former):
         return False
-    chain = group.chain
-    lineage = chain.lineage(chain.head)
+    graph = group.graph
+    lineage = graph.lineage(graph.head)
     # Where it has come back, the newest epochs have it again, by another leaf.
     before = itertools.dropwhile(lambda info: former.identity in info.members, lineage)
     last = next((info for info in before if former.identity in info.members), None)
     for info in universe.others():
         report = universe.reported(info.identity, group_id)
-        if report is None or report.head not in chain:
+        if report is None or report.head not in graph:
             return False
         if last is not None and (
-            report.head == last.dmls_epoch or not has_reached(chain, report, last.dmls_epoch)
+            report.head == last.dmls_epoch or not has_reached(graph, report, last.dmls_epoch)
         ):
             return False
     return True

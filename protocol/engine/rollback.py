@@ -30,11 +30,11 @@ def take_own_commit(
     statement = HeadStatement.decode(frame.head_statement)
     if statement.parent != (universe.universe_id, own.group_id, message.epoch, message.dmls_epoch):
         raise Invalid(Rule.HEAD_COMMIT)
-    info = own.chain.get(message.dmls_epoch)
+    info = own.graph.get(message.dmls_epoch)
     known = HeadStatement.decode(info.ended_by) if info is not None and info.ended_by else None
     if known is not None and known.commit_hash == statement.commit_hash:
         return
-    if info is None and message.epoch < own.chain.head_info.number:
+    if info is None and message.epoch < own.graph.head_info.number:
         return
     if statement.commit_hash in universe.rollbacks or len(universe.rollbacks) >= MAX_TOLD:
         return

@@ -38,7 +38,7 @@ def flush(ctx: Context, universe: Universe) -> None:
     imports.import_before_message(ctx, universe)
     for data in pending:
         recipients = own_group.protect(ctx, universe, data)
-        info = universe.own.chain.head_info
+        info = universe.own.graph.head_info
         universe.outbox.mark_sent(ctx, data.message_id, SentAs(recipients, info.number, info.dmls_epoch))
         universe.timers.messages_since_update += 1
         ctx.event(

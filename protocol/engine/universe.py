@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
-from starling.protocol.decentralized.epoch_chain import Reported
+from starling.protocol.decentralized.epoch_graph import Reported
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
@@ -219,7 +219,7 @@ class Universe:
 
     def has_leaf(self, state: GroupState, former: MemberInfo) -> bool:
         """Whether the head of a send group has a former member's leaf, of the incarnation that it then had."""
-        if former.identity not in state.chain.head_info.members:
+        if former.identity not in state.graph.head_info.members:
             return False
         if former.identity not in self.roster.members:
             return True
@@ -243,7 +243,7 @@ class Universe:
 
     def shares(self, state: GroupState, identity: bytes) -> bool:
         """Whether a member is in a send group, as far as this node knows: then it may have its frames."""
-        return identity == state.owner or identity in state.chain.head_info.members
+        return identity == state.owner or identity in state.graph.head_info.members
 
     def reported(self, identity: bytes, group_id: bytes) -> Reported | None:
         """What a member last reported of one group."""

@@ -23,7 +23,7 @@ def universe_view(universe: Universe) -> View:
         "founder": universe.roster.founder,
         "members": len(universe.roster.members),
         "send_groups": len(universe.groups),
-        "epoch": universe.own.chain.head_info.number if active else None,
+        "epoch": universe.own.graph.head_info.number if active else None,
         "cipher_suite": universe.cipher_suite,
         "ready": active and universe.boot.done,
         "queued": universe.outbox.queued,
@@ -47,7 +47,7 @@ def _member_view(universe: Universe, identity: bytes) -> View:
     group = universe.groups.get(info.send_group_id)
     is_self = identity == universe.me
     admitted = sum(
-        identity in state.chain.head_info.members or state.owner == identity
+        identity in state.graph.head_info.members or state.owner == identity
         for state in universe.groups.values()
     )
     imports = {
@@ -63,8 +63,8 @@ def _member_view(universe: Universe, identity: bytes) -> View:
         "is_self": is_self,
         "connected": is_self or info.peer_id in universe.links,
         "joined": group is not None,
-        "epoch": group.chain.head_info.number if group is not None else None,
-        "dmls_epoch": group.chain.head if group is not None else None,
+        "epoch": group.graph.head_info.number if group is not None else None,
+        "dmls_epoch": group.graph.head if group is not None else None,
         "cipher_suite": info.cipher_suite,
         "in_groups": admitted,
         "imports": len(imports),

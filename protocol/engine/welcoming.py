@@ -92,8 +92,8 @@ def is_second_welcome(
     The first Welcome pins. Between it and the head this node followed every commit, and none added it; so if the
     owner signed this one too, it has contradicted itself. At a later epoch it may be added again, in order.
     """
-    known = message.dmls_epoch in state.chain
-    if not frame.welcome or known or message.epoch >= state.chain.head_info.number:
+    known = message.dmls_epoch in state.graph
+    if not frame.welcome or known or message.epoch >= state.graph.head_info.number:
         return False
     if _bundle_for(universe, _welcome_of(frame)) is None:
         return False

@@ -52,7 +52,7 @@ def lawless_group(node: Node, universe_id: bytes, owner: Node) -> Group:
     All members know the keys of leaf 0's ratchets, so anybody can encrypt in its name; only not sign.
     """
     state = node.group(universe_id, owner)
-    key = state.group_id + state.chain.head
+    key = state.group_id + state.graph.head
     group = Group.load(
         state.head.save(),
         node.rows["ratchet", key],
@@ -72,7 +72,7 @@ def forged_message(
     message = lawless_group(node, universe_id, owner).protect(
         data, authenticated_data=authenticated_data, random=node.random_source()
     )
-    return MessageFrame(wrap(message, state.chain.head)).encode()
+    return MessageFrame(wrap(message, state.graph.head)).encode()
 
 
 def forged_commit(
@@ -100,9 +100,9 @@ def forged_commit(
         universe_id=universe_id,
         group_id=state.group_id,
         epoch=group.epoch,
-        parent_dmls_epoch=state.chain.head,
+        parent_dmls_epoch=state.graph.head,
         commit=result.message + (result.welcome or b""),
     )
     return CommitFrame(
-        wrap(result.message, state.chain.head), statement.encode(), result.welcome or b""
+        wrap(result.message, state.graph.head), statement.encode(), result.welcome or b""
     ).encode()

@@ -106,7 +106,7 @@ def test_of_a_flood_of_commits_the_oldest_go_with_their_records(monkeypatch: pyt
     network.run(10 * SECOND)
     state = bob.group(universe, alice)
     assert len(state.log) <= 20
-    assert len(state.chain.epochs) <= 24
+    assert len(state.graph.epochs) <= 24
     assert len([key for key in bob.table("epoch_info") if key.startswith(state.group_id)]) <= 24
 
 
@@ -120,7 +120,7 @@ def test_frames_and_records_go_after_thirty_days_whatever_a_member_reports() -> 
     for node in (alice, bob):
         for owner in (alice, bob):
             state = node.group(universe, owner)
-            assert 25 <= len(state.chain.epochs) <= 2 * 33, "one update and one import a day"
+            assert 25 <= len(state.graph.epochs) <= 2 * 33, "one update and one import a day"
             assert all(network.now - logged.stored_at < 31 * DAY for logged in state.log.ids.values())
         assert {body["reason"] for body in node.heard("frames.dropped")} == {"age"}
 
@@ -282,7 +282,7 @@ def test_a_group_of_which_nothing_comes_for_a_day_is_told_once() -> None:
         bob.say(universe, f"{len(carol.texts())}")
     (told,) = carol.heard("group.stalled")
     assert told["owner"] == alice.me
-    assert told["epoch"] == carol.group(universe, alice).chain.head_info.number
+    assert told["epoch"] == carol.group(universe, alice).graph.head_info.number
     assert len(carol.texts()) >= 28, "nothing else waits"
     assert [body["owner"] for body in bob.heard("group.stalled")] == [alice.me]
     network.drop = lambda source, target, send: False

@@ -31,8 +31,8 @@ def test_a_joiner_is_given_the_first_key_package_of_one_who_has_updated_since() 
     network.drop = later_than_the_welcome
     bob.do(JoinUniverse(ticket))
     network.run(15 * SECOND)
-    assert alice.group(universe, bob).chain.head_info.number == 1
-    assert bob.group(universe, bob).chain.head_info.number > 1
+    assert alice.group(universe, bob).graph.head_info.number == 1
+    assert bob.group(universe, bob).graph.head_info.number > 1
     # What alice has of bob is as he came; that is what she gives to carol.
     carol.do(JoinUniverse(ticket))
     network.run(SECOND)

@@ -70,7 +70,7 @@ def adds(node: Node, universe: bytes, frame: bytes) -> tuple[bytes, ...]:
 def test_a_second_welcome_to_a_group_is_evidence_against_its_owner() -> None:
     """X-14: it leads to an epoch that bob has gone by, on a branch without a common parent."""
     network, universe, bob, mallory, frame = owner_adds_again()
-    head = bob.group(universe, mallory).chain.head
+    head = bob.group(universe, mallory).graph.head
     bob.events.clear()
     bob.universe(universe).groups[mallory.universe(universe).group_id].evidence = ()
     for _ in range(3):
@@ -81,7 +81,7 @@ def test_a_second_welcome_to_a_group_is_evidence_against_its_owner() -> None:
     assert leaf is not None
     for statement in told["evidence"]:
         HeadStatement.decode(statement).verify(leaf.signature_key)
-    assert bob.group(universe, mallory).chain.head == head, "the first stays"
+    assert bob.group(universe, mallory).graph.head == head, "the first stays"
     network.stop(bob)
     network.restart(bob)
     assert bob.group(universe, mallory).forked
@@ -98,7 +98,7 @@ def test_the_first_welcome_again_is_none() -> None:
         alice.do(UpdateKeys(universe))
         network.run(10)
     state = bob.group(universe, alice)
-    assert state.chain.head_info.number > state.pinned_epoch
+    assert state.graph.head_info.number > state.pinned_epoch
     logged = state.log.adding(bob.me)
     assert logged is not None
     state.log.remove(logged)

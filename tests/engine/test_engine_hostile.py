@@ -67,11 +67,11 @@ def test_a_member_cannot_speak_in_the_group_of_another() -> None:
 
 def test_a_member_cannot_commit_in_the_group_of_another() -> None:
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
-    epoch = bob.group(universe, alice).chain.head
+    epoch = bob.group(universe, alice).graph.head
     frame = forged_commit(carol, universe, alice, [END], path=False)
     bob.do(FrameReceived(carol.id, frame))
     alice.do(FrameReceived(carol.id, frame))
-    assert bob.group(universe, alice).chain.head == epoch
+    assert bob.group(universe, alice).graph.head == epoch
     assert not bob.heard("fork.detected") and not bob.group(universe, alice).forked
     all_is_well(network, universe, alice, bob, carol)
 
@@ -80,7 +80,7 @@ def test_frames_with_the_owners_name_and_a_high_generation_do_not_stop_it() -> N
     """A member knows the sender data secret of the group, so it can claim any generation for leaf 0."""
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     group = lawless_group(carol, universe, alice)
-    head = carol.group(universe, alice).chain.head
+    head = carol.group(universe, alice).graph.head
     for _ in range(40):
         message = group.protect(b"x", authenticated_data=EMPTY, random=carol.random_source())
         bob.do(FrameReceived(carol.id, MessageFrame(wrap(message, head)).encode()))
@@ -173,10 +173,10 @@ def test_a_commit_against_the_rules_is_refused_and_its_forwarder_is_not_to_blame
     bob.do(UpdateKeys(universe))
     network.run(SECOND)
     frame = forgery(network, universe, mallory, bob)
-    head = alice.group(universe, mallory).chain.head
+    head = alice.group(universe, mallory).graph.head
     for _ in range(20):
         alice.do(FrameReceived(bob.id, frame))
-    assert alice.group(universe, mallory).chain.head == head
+    assert alice.group(universe, mallory).graph.head == head
     assert alice.universe(universe).refused
     assert not alice.disconnects
     all_is_well(network, universe, alice, bob)
@@ -214,9 +214,9 @@ def test_bad_key_packages_in_a_commit_hurt_only_their_author() -> None:
         component_ids.KEY_PACKAGES, build_key_packages(bob.universe(universe).bundles.newest())
     )
     frame = forged_commit(mallory, universe, mallory, [end(mallory, universe), foreign], path=True)
-    epoch = alice.group(universe, mallory).chain.head_info.number
+    epoch = alice.group(universe, mallory).graph.head_info.number
     alice.do(FrameReceived(mallory.id, frame))
-    assert alice.group(universe, mallory).chain.head_info.number == epoch + 1
+    assert alice.group(universe, mallory).graph.head_info.number == epoch + 1
     assert alice.universe(universe).refused == {"key_packages": 1}
     assert alice.universe(universe).profiles.key_package(bob.me, 1) == before
     assert alice.universe(universe).profiles.key_package(mallory.me, 1) == own
@@ -251,12 +251,12 @@ def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> N
     )
     mallory.do(UpdateKeys(universe))
     network.run(SECOND)
-    parent = alice.group(universe, mallory).chain.head_info.parent
+    parent = alice.group(universe, mallory).graph.head_info.parent
     alice.do(FrameReceived(bob.id, sibling))
     alice.do(FrameReceived(bob.id, sibling))
     (told,) = alice.heard("fork.detected")
     assert (told["owner"], told["parent"]) == (mallory.me, parent)
-    assert told["epoch"] == alice.group(universe, mallory).chain.head_info.number - 1
+    assert told["epoch"] == alice.group(universe, mallory).graph.head_info.number - 1
     first, second = map(HeadStatement.decode, told["evidence"])
     leaf = bob.group(universe, mallory).head.tree.leaf(0)
     assert leaf is not None and is_evidence(first, second)
@@ -306,7 +306,7 @@ def test_nonsense_from_a_member_costs_little_and_changes_nothing() -> None:
     network.run(SECOND)
     group = alice.universe(universe).group_id
     rows = {key for key in alice.rows if key[0] != "frame"}
-    for message in nonsense(universe, group, alice.group(universe, alice).chain.head):
+    for message in nonsense(universe, group, alice.group(universe, alice).graph.head):
         answers = len(network.sent)
         alice.hear(mallory, message)
         answered = [send for node, send in network.sent[answers:] if node is alice]
@@ -322,7 +322,7 @@ def test_a_frame_is_answered_once_however_often_it_is_asked_for() -> None:
     for number in range(5):
         alice.say(universe, f"{number}")
     state = alice.group(universe, alice)
-    want = Want(universe, ((state.group_id, ((state.chain.head, 0, False),) * 16),) * 300)
+    want = Want(universe, ((state.group_id, ((state.graph.head, 0, False),) * 16),) * 300)
     before = len(network.sent)
     alice.hear(mallory, want)
     (answer,) = [send for node, send in network.sent[before:] if node is alice and hasattr(send, "frame_ids")]
@@ -407,7 +407,7 @@ def test_a_stranger_is_heard_only_where_it_joins() -> None:
     alice.say(universe, "secret")
     before = len(network.sent)
     rows = dict(alice.rows)
-    for message in nonsense(universe, group, alice.group(universe, alice).chain.head):
+    for message in nonsense(universe, group, alice.group(universe, alice).graph.head):
         alice.hear(stranger, message)
     for frame in network.published(bob):
         alice.do(FrameReceived(stranger.id, frame))
@@ -441,10 +441,10 @@ def test_a_frame_with_a_wrong_head_statement_is_refused() -> None:
     bob.do(UpdateKeys(universe))
     other = decode_frame(network.published(bob)[-1])
     assert isinstance(frame, CommitFrame) and isinstance(other, CommitFrame)
-    head = alice.group(universe, carol).chain.head
+    head = alice.group(universe, carol).graph.head
     for _ in range(20):
         alice.do(FrameReceived(bob.id, replace(frame, head_statement=other.head_statement).encode()))
-    assert alice.group(universe, carol).chain.head == head
+    assert alice.group(universe, carol).graph.head == head
     assert not alice.disconnects
     network.gossip = network.streams = True
     all_is_well(network, universe, alice, bob, carol)

@@ -27,7 +27,7 @@ def test_a_message_imports_first_where_the_last_import_is_old() -> None:
     assert [is_commit(frame) for frame in network.published(bob)[frames:]] == [True, False]
     network.run(2 * SECOND)
     last = carol.universe(universe).ledger.last_imports[bob.me, alice.universe(universe).group_id]
-    assert last.epoch == alice.group(universe, alice).chain.head_info.number
+    assert last.epoch == alice.group(universe, alice).graph.head_info.number
     assert carol.texts() == ["with what alice has put in"]
 
 
@@ -89,8 +89,8 @@ def test_an_add_comes_after_the_imports_in_a_commit_of_its_own_with_a_path() -> 
     for node in (alice, bob, carol):
         assert dave.me in node.group(universe, node).members()
         for other in (alice, bob, carol):
-            for info in other.group(universe, node).chain.branch():
-                parent = other.group(universe, node).chain.get(info.parent or b"")
+            for info in other.group(universe, node).graph.branch():
+                parent = other.group(universe, node).graph.get(info.parent or b"")
                 if parent is not None and parent.members < info.members:
                     assert info.with_path
 
@@ -109,7 +109,7 @@ def test_a_newer_leaf_is_put_in_at_the_next_update_and_its_key_opens_it() -> Non
     alice.say(universe, "to the new leaves")
     network.run(SECOND)
     assert bob.texts() == carol.texts() == ["to the new leaves"]
-    assert bob.group(universe, alice).chain.head == alice.group(universe, alice).chain.head
+    assert bob.group(universe, alice).graph.head == alice.group(universe, alice).graph.head
 
 
 def test_every_path_commit_publishes_key_packages_and_no_other_does() -> None:
@@ -229,7 +229,7 @@ def test_a_psk_that_somebody_has_not_imported_stays() -> None:
     network.run(MINUTE)
     group_id = alice.universe(universe).group_id
     exported = bob.universe(universe).ledger.newest(group_id)
-    assert exported is not None and exported.epoch == alice.group(universe, alice).chain.head_info.number
+    assert exported is not None and exported.epoch == alice.group(universe, alice).graph.head_info.number
 
 
 # messages
@@ -287,11 +287,11 @@ def test_the_end_of_an_epoch_tells_of_a_message_that_is_missing() -> None:
     network.cut(carol, bob)
     network.drop = lambda source, target, send: False
     alice.do(UpdateKeys(universe))
-    carol_chain = carol.group(universe, alice).chain
+    carol_graph = carol.group(universe, alice).graph
     carol.do(FrameReceived(alice.id, network.published(alice)[-1]))
-    assert [info.contiguous for info in carol_chain.incomplete()][:-1] != []
-    assert carol_chain.past() != carol_chain.head_info.parent
+    assert [info.contiguous for info in carol_graph.incomplete()][:-1] != []
+    assert carol_graph.past() != carol_graph.head_info.parent
     network.heal()
     network.run(10 * SECOND)
     assert carol.texts() == ["lost on the way to carol"]
-    assert carol_chain.past() == carol_chain.head_info.parent
+    assert carol_graph.past() == carol_graph.head_info.parent

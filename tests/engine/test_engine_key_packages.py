@@ -61,13 +61,13 @@ def test_a_bad_key_package_does_not_stop_the_updates_of_others(kind: str) -> Non
         "no capabilities": lambda: repackaged(bob, universe, without_proposals),
     }[kind]()
     alice.hear(bob, Profiles(universe, (((bad,), b""),)))
-    before = alice.group(universe, alice).chain.head_info.number
+    before = alice.group(universe, alice).graph.head_info.number
     assert alice.do(UpdateKeys(universe)) > before
     network.stop(alice)
     network.restart(alice)
     network.run(10 * SECOND)
     assert alice.universe(universe).boot.done
-    assert alice.group(universe, alice).chain.head_info.number > before + 1
+    assert alice.group(universe, alice).graph.head_info.number > before + 1
     alice.say(universe, "still here")
     network.run(5 * SECOND)
     assert carol.texts()[-1] == "still here"

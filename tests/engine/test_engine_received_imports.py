@@ -55,9 +55,9 @@ def newest(node: Node, universe: bytes, owner: Node) -> ExportedPsk:
 
 
 def is_entered(network: Network, universe: bytes, node: Node, owner: Node, frame: bytes) -> bool:
-    head = node.group(universe, owner).chain.head
+    head = node.group(universe, owner).graph.head
     node.do(FrameReceived(owner.id, frame))
-    return node.group(universe, owner).chain.head != head
+    return node.group(universe, owner).graph.head != head
 
 
 def test_what_is_newer_each_time_is_taken_and_what_is_not_is_refused() -> None:

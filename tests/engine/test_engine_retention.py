@@ -68,7 +68,7 @@ def test_superseded_epochs_go_when_all_are_past_them() -> None:
     for node in nodes:
         assert len(node.table("epoch")) == len(node.table("ratchet")) == 3
         for state in node.universe(universe).groups.values():
-            assert list(state.retained()) == [state.chain.head]
+            assert list(state.retained()) == [state.graph.head]
 
 
 def test_the_owners_floor_counts_for_a_member_that_does_not_report_here() -> None:
@@ -100,9 +100,9 @@ def test_a_member_that_is_away_keeps_them_for_a_week_at_most() -> None:
     network.stop(carol)
     alice.do(UpdateKeys(universe))
     network.run(MINUTE)
-    old = bob.group(universe, alice).chain.head_info.parent
+    old = bob.group(universe, alice).graph.head_info.parent
     assert old is not None and old in bob.group(universe, alice).retained()
-    assert list(alice.group(universe, alice).retained()) == [alice.group(universe, alice).chain.head]
+    assert list(alice.group(universe, alice).retained()) == [alice.group(universe, alice).graph.head]
     network.leap(6 * DAY)
     assert old in bob.group(universe, alice).retained()
     network.leap(2 * DAY)

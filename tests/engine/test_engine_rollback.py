@@ -36,7 +36,7 @@ def is_signed_by(node: Node, universe_id: bytes, statement: bytes) -> bool:
 def test_what_it_signed_and_does_not_know_is_told_before_the_boot_commit() -> None:
     network, universe, (alice, _, carol) = quiet("alice", "bob", "carol")
     network.stop(carol)  # so that the others keep the frames
-    head = alice.group(universe, alice).chain.head
+    head = alice.group(universe, alice).graph.head
     put_back(network, alice, universe, commits=3)
     network.restart(alice)
     network.run(5 * SECOND)
@@ -116,7 +116,7 @@ def test_a_claim_is_not_proof() -> None:
     """A member names an epoch that is not there, and signs a commit of it with its own key."""
     network, universe, (alice, bob) = quiet("alice", "bob")
     group_id = alice.universe(universe).group_id
-    number = alice.group(universe, alice).chain.head_info.number
+    number = alice.group(universe, alice).graph.head_info.number
     digest = alice.universe(universe).roster.digest
     alice.hear(bob, Summary(universe, digest, ((group_id, b"?" * 32, number + 1, 0, True),), False))
     forged = forged_commit(bob, universe, alice, [end(alice, universe)], path=False)

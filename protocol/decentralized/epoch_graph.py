@@ -75,7 +75,7 @@ class EpochInfo:
         return bool(self.children) and (self.given_up or self.is_whole)
 
 
-class EpochChain:
+class EpochGraph:
     """The known epochs of one send group, oldest first along every branch.
 
     The branch to the head is indexed by number, and what this node is past on it is remembered: behind a silent
@@ -208,35 +208,35 @@ class Reported:
     count: int
 
 
-def has_past(chain: EpochChain, report: Reported | None, dmls_epoch: bytes) -> bool:
+def has_past(graph: EpochGraph, report: Reported | None, dmls_epoch: bytes) -> bool:
     """Whether a member reported to be past this epoch, on a branch that descends from it."""
-    return report is not None and bool(report.past) and chain.is_at_or_after(report.past, dmls_epoch)
+    return report is not None and bool(report.past) and graph.is_at_or_after(report.past, dmls_epoch)
 
 
-def has_reached(chain: EpochChain, report: Reported | None, dmls_epoch: bytes) -> bool:
+def has_reached(graph: EpochGraph, report: Reported | None, dmls_epoch: bytes) -> bool:
     """Whether a member's reported head is this epoch or descends from it."""
-    return report is not None and chain.is_at_or_after(report.head, dmls_epoch)
+    return report is not None and graph.is_at_or_after(report.head, dmls_epoch)
 
 
 def settled_epochs(
-    chain: EpochChain, retained: Iterable[bytes], reports: Mapping[bytes, Reported | None], now: int
+    graph: EpochGraph, retained: Iterable[bytes], reports: Mapping[bytes, Reported | None], now: int
 ) -> list[bytes]:
     """The superseded epochs whose secrets are to go now (K-14), of those `retained`: that still have some.
 
     `reports` has an entry for every current member of the group but the owner and this node, None where
     nothing was reported yet. Nothing goes while a reported head is unknown here, but by the limits.
     """
-    known = all(report is None or report.head in chain for report in reports.values())
+    known = all(report is None or report.head in graph for report in reports.values())
     settled: list[bytes] = []
     kept: list[EpochInfo] = []
-    for info in map(chain.__getitem__, retained):
-        if not info.children or info.dmls_epoch == chain.head:
+    for info in map(graph.__getitem__, retained):
+        if not info.children or info.dmls_epoch == graph.head:
             continue
         expired = info.superseded_at is not None and now - info.superseded_at > RETENTION
         everybody = (
             known
             and info.is_past
-            and all(has_past(chain, report, info.dmls_epoch) for report in reports.values())
+            and all(has_past(graph, report, info.dmls_epoch) for report in reports.values())
         )
         if expired or everybody:
             settled.append(info.dmls_epoch)

@@ -151,7 +151,7 @@ class HostileMember:
         universe = self.mallory.universe(self.universe)
         found = [node.me for node in self.nodes]
         for state in universe.groups.values():
-            found += [state.group_id, state.chain.head]
+            found += [state.group_id, state.graph.head]
         return [*found, *sorted(universe.roster.ids), universe.roster.digest]
 
     def text(self) -> Input:
@@ -256,7 +256,7 @@ class HostileMember:
         deps = []
         for _ in range(self.rng.choice((0, 1, 2, 5))):
             state = self.rng.choice(states)
-            deps.append(Dependency(state.group_id, state.chain.head_info.number, state.chain.head))
+            deps.append(Dependency(state.group_id, state.graph.head_info.number, state.graph.head))
         listed = _Dependencies(tuple(deps))
         for _ in range(self.rng.choice((0, 1, 2))):
             listed = values.change_structure(self.rng, listed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tests.sim.node import Node
-from tests.sim.oracle import Oracle
+from tests.sim.oracle import Memory, Oracle
+from tests.sim.store import Store
 from tests.sim.violation import Violation
 
 from starling.protocol.engine.inputs import CreateUniverse, Input, JoinUniverse, SendMessage
@@ -22,6 +24,17 @@ ALARMS = frozenset(
 """What no node may say in a universe where everybody is honest and saves before it sends."""
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A node's data directory at one moment, and what its app knew then."""
+
+    store: Store
+    read: int
+    seen: dict[int, Event]
+    knows_removed: frozenset[bytes]
+    memory: Memory
+
+
 @dataclass(slots=True)
 class _Request:
     command: Input
@@ -30,11 +43,15 @@ class _Request:
 
 
 class App:
-    """Sits at a node's socket. After a crash of the node it repeats what was not answered, in order."""
+    """Sits at a node's socket. After a crash of the node it repeats what was not answered, in order.
 
-    def __init__(self, node: Node, oracle: Oracle) -> None:
+    `twin` tells the app of a cloned node from the other one with its identity.
+    """
+
+    def __init__(self, node: Node, oracle: Oracle, twin: bytes = b"") -> None:
         self.node = node
         self.oracle = oracle
+        self.key = node.identity.identity_public_key + twin
         self.universe_id: bytes | None = None
         self.joined = False
         self.removed = False
@@ -42,6 +59,11 @@ class App:
         self.alarms = ALARMS
         self.knows_removed: set[bytes] = set()
         self.sent_ids: list[SendMessage] = []
+        self.heard: Counter[str] = Counter()
+        """How often each kind of event came."""
+        self.events: list[Event] = []
+        self.asking: dict[bytes, None] = {}
+        """Members that ask for a re-admission."""
         self._pending: dict[int, _Request] = {}
         self._requests = 0
         self._read = len(node.store.events)
@@ -84,7 +106,7 @@ class App:
         assert self.universe_id is not None
         command = SendMessage(self.universe_id, message_id, text)
         self.sent_ids.append(command)
-        self.oracle.sent(self.identity, message_id, text, frozenset(self.knows_removed))
+        self.oracle.sent(self.key, message_id, text, frozenset(self.knows_removed))
         self.ask(command, lambda result: self._sent(message_id, result))
 
     def repeat(self, which: int) -> None:
@@ -122,6 +144,39 @@ class App:
             if not (request.may_be_refused or self.removed):
                 raise Violation("refused", f"{type(request.command).__name__}: {error}") from error
 
+    # copies of the data directory
+
+    def copy(self) -> Copy:
+        return Copy(
+            self.node.store.copy(),
+            self._acknowledged,
+            dict(self._seen),
+            frozenset(self.knows_removed),
+            self.oracle.memory(self.key),
+        )
+
+    def put_back(self, copy: Copy) -> None:
+        """The node's disk holds the copy again, cursors included; the app forgets what came after it."""
+        self.node.crash(None)
+        self.node.store = copy.store.copy()
+        self.node.store.journal = []
+        self._go_on(copy)
+        self.oracle.put_back(self.key, copy.memory)
+
+    def clone(self, node: Node, copy: Copy, twin: bytes) -> App:
+        """The app of another node that starts from a copy of this one's."""
+        app = App(node, self.oracle, twin)
+        app.universe_id, app.joined = self.universe_id, self.joined
+        app.alarms = self.alarms
+        app._go_on(copy)
+        self.oracle.clone(self.key, app.key, copy.memory)
+        return app
+
+    def _go_on(self, copy: Copy) -> None:
+        self._read = self._acknowledged = copy.read
+        self._seen = dict(copy.seen)
+        self.knows_removed = set(copy.knows_removed)
+
     # events
 
     def follow(self) -> None:
@@ -140,9 +195,11 @@ class App:
 
     def _hear(self, event: Event) -> None:
         body = event.body
+        self.heard[event.kind] += 1
+        self.events.append(event)
         match event.kind:
             case "message.received":
-                self.oracle.delivered(self.identity, body["sender"], body["id"], body["body"])
+                self.oracle.delivered(self.key, body["sender"], body["id"], body["body"])
             case "message.sent":
                 self.oracle.reported(body["id"], body["recipients"])
             case "universe.joined":

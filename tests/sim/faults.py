@@ -17,6 +17,9 @@ CRASHED_BEFORE_SAVED = "crashed before saved"
 CRASHED_BEFORE_SENT = "crashed between saved and sent"
 CRASHED_IDLE = "crashed between two steps"
 RESTARTED = "restarted"
+DISPLACED = "connection displaced"
+PUT_BACK = "put back"
+CLONED = "cloned"
 
 EVERY_FAULT = frozenset(
     {

@@ -27,7 +27,7 @@ from starling.protocol.exchange.messages import attach
 
 if TYPE_CHECKING:
     from tests.sim.app import App
-    from tests.sim.network import Network
+    from tests.sim.network import Connection, Network
 
 
 class SimulatedEngine(Protocol):
@@ -79,11 +79,13 @@ class Node:
         self.address = f"/ip4/10.0.0.{index + 1}/tcp/4001"
         self.engine: SimulatedEngine | None = None
         self.starts = 0
+        self.retired = False
         self.handled = 0
         self.topics: frozenset[str] = frozenset()
         self.members: dict[bytes, tuple[str, ...]] = {}
         self.guests: dict[bytes, tuple[str, ...]] = {}
         self.heard: set[bytes] = set()
+        self.links: dict[bytes, Connection] = {}
         self.connected: set[bytes] = set()
         self._factory = factory
         self._seed = seed
@@ -110,7 +112,7 @@ class Node:
 
     def start(self) -> None:
         """Start from what is saved, with randomness of its own (invariant I3)."""
-        if self.running:
+        if self.running or self.retired:
             return
         self.starts += 1
         source = random.Random(f"{self._seed} node {self.index} start {self.starts}")
@@ -118,7 +120,6 @@ class Node:
         self.engine = self._factory(
             self.identity, list(self.store.records()), now=now, random=source.randbytes
         )
-        self.network.nodes[self.peer_id] = self
         self.deliver(OwnAddresses((self.address,)))
         self.deliver(Wake())
         if self.running and self.app is not None:
@@ -132,6 +133,11 @@ class Node:
     def cancel_crash(self) -> None:
         self._plan = None
 
+    def retire(self) -> None:
+        """End for good: nothing starts it again."""
+        self.crash(None)
+        self.retired = True
+
     def crash(self, restart_after: int | None) -> None:
         """The process ends at once: what is not saved never was."""
         if not self.running:
@@ -143,12 +149,12 @@ class Node:
         self.topics = frozenset()
         self.members, self.guests = {}, {}
         self.heard, self.connected = set(), set()
-        self.network.crashed(self.peer_id)
+        self.network.crashed(self)
         if restart_after is not None:
             self.network.queue.after(restart_after, self.restart)
 
     def restart(self) -> None:
-        if not self.running:
+        if not self.running and not self.retired:
             self.network.counts[faults.RESTARTED] += 1
             self.start()
 
@@ -242,18 +248,18 @@ class Node:
         network = self.network
         match send:
             case Publish(topic, frame):
-                network.publish(self.peer_id, topic, frame)
+                network.publish(self, topic, frame)
             case SendToPeer(peer_id, data, frame_ids):
                 if peer_id in self.connected:
                     held = [self.store.frames[key] for key in frame_ids if key in self.store.frames]
-                    network.send(self.peer_id, peer_id, attach(data, held))
+                    network.send(self, peer_id, attach(data, held))
             case Topics(topics):
                 self.topics = topics
             case KnownPeers(members, guests):
                 self.members, self.guests = dict(members), dict(guests)
                 network.want(self)
             case Disconnect(peer_id, _):
-                network.disconnect(self.peer_id, peer_id)
+                network.disconnect(self, peer_id)
 
     # the timer
 

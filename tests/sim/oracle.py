@@ -1,4 +1,9 @@
-"""Who must have received what, known from what the apps did and never from what an engine says it holds."""
+"""Who must have received what, known from what the apps did and never from what an engine says it holds.
+
+An app that was put back has forgotten: what it had received since its copy is not owed to it a second time, and may
+come again once. What it had said since is owed to the others as before, if any of them has it: what never left the
+node went with its disk.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +14,112 @@ from tests.sim.violation import Violation
 
 @dataclass(slots=True)
 class SentMessage:
-    """One message as its app gave it away. `owed` are members certain to be leaves of its epoch."""
+    """One message as its app gave it away. `owed` are apps of members certain to be leaves of its epoch."""
 
     message_id: bytes
     sender: bytes
+    app: bytes
     number: int
+    life: int | None
+    """Of the app: its messages are in order among those of one life. None where it was said in two."""
     text: bytes
     owed: frozenset[bytes]
     after_removal_of: frozenset[bytes]
     reported: int | None = None
+    forgotten: bool = False
+    """Its sender's node does not know it any more."""
     delivered: set[bytes] = field(default_factory=set)
+    waived: set[bytes] = field(default_factory=set)
+    """Apps that had it and forgot it: it may come again, and need not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one app knew when its node was copied."""
+
+    delivered: frozenset[bytes]
+    reported: frozenset[bytes]
+    last: dict[tuple[bytes, bytes, int], int]
+
+
+def member_of(app: bytes) -> bytes:
+    """The member whose app this is: a clone's has the same identity and a name of its own."""
+    return app[:32]
 
 
 class Oracle:
-    """One universe's ledger of messages. Members are named by their identity keys."""
+    """One universe's ledger of messages. Apps are named by the identity keys of their members, apps of clones
+    by more than that."""
 
     def __init__(self, certain: frozenset[bytes] = frozenset()) -> None:
         self.messages: dict[bytes, SentMessage] = {}
         self.certain = set(certain)
-        """Members of everybody's send group, by construction."""
+        """Apps of members of everybody's send group, by construction."""
         self.removed: set[bytes] = set()
+        self.cloned: set[bytes] = set()
         self._counts: dict[bytes, int] = {}
-        self._last: dict[tuple[bytes, bytes], int] = {}
+        self._lives: dict[bytes, int] = {}
+        self._last: dict[tuple[bytes, bytes, int], int] = {}
 
-    def sent(self, sender: bytes, message_id: bytes, text: bytes, knows_removed: frozenset[bytes]) -> None:
+    def sent(self, app: bytes, message_id: bytes, text: bytes, knows_removed: frozenset[bytes]) -> None:
         """An app asks for this to be sent. `knows_removed`: whom this sender itself removed before."""
-        number = self._counts[sender] = self._counts.get(sender, 0) + 1
-        owed = frozenset(self.certain - self.removed - {sender})
-        self.messages[message_id] = SentMessage(message_id, sender, number, text, owed, knows_removed)
+        sender = member_of(app)
+        number = self._counts[app] = self._counts.get(app, 0) + 1
+        owed = frozenset(other for other in self.certain if member_of(other) not in {*self.removed, sender})
+        life = self._lives.get(app, 0)
+        self.messages[message_id] = SentMessage(
+            message_id, sender, app, number, life, text, owed, knows_removed
+        )
 
     def remove(self, member: bytes) -> None:
         """A removal was asked for: from now on nothing is owed to this member or promised for it."""
         self.removed.add(member)
-        self.certain.discard(member)
+        self.certain = {app for app in self.certain if member_of(app) != member}
+
+    # copies
+
+    def memory(self, app: bytes) -> Memory:
+        """What this app knows now."""
+        return Memory(
+            frozenset(key for key, message in self.messages.items() if app in message.delivered),
+            frozenset(
+                key for key, message in self.messages.items() if message.app == app and message.reported
+            ),
+            {key: number for key, number in self._last.items() if key[0] == app},
+        )
+
+    def put_back(self, app: bytes, memory: Memory) -> None:
+        """This app and its node know again what they knew then, and nothing else."""
+        self._lives[app] = self._lives.get(app, 0) + 1
+        for message_id, message in self.messages.items():
+            if app in message.delivered and message_id not in memory.delivered:
+                message.delivered.discard(app)
+                message.waived.add(app)
+            if message.app == app and message_id not in memory.reported:
+                message.forgotten, message.reported, message.life = True, None, None
+        self._last = {key: number for key, number in self._last.items() if key[0] != app} | memory.last
+
+    def clone(self, app: bytes, twin: bytes, memory: Memory) -> None:
+        """Another app with the same identity goes on from this memory: nothing is owed to either of the two."""
+        for message_id in memory.delivered:
+            self.messages[message_id].delivered.add(twin)
+        self._last |= {(twin, *key[1:]): number for key, number in memory.last.items()}
+        self.certain.discard(app)
+        self.cloned.add(member_of(app))
+        for message in self.messages.values():
+            message.owed -= {app}
+            message.waived.add(app)
+
+    def retire(self, app: bytes) -> None:
+        """This app's node has ended for good: what it alone had is gone."""
+        self.certain.discard(app)
+        for message in self.messages.values():
+            message.owed -= {app}
+            message.waived.add(app)
+            if message.app == app:
+                message.forgotten = True
+
+    # what happens
 
     def reported(self, message_id: bytes, recipients: int) -> None:
         """An engine told its app how many leaves the epoch of a message has."""
@@ -51,13 +129,14 @@ class Oracle:
         if message.reported not in (None, recipients):
             raise Violation("recipients", f"reported {message.reported}, later {recipients}")
         message.reported = recipients
+        message.forgotten = False
 
     def delivered(self, receiver: bytes, sender: bytes, message_id: bytes, text: bytes) -> None:
         """A new event told an app of a message."""
         message = self.messages.get(message_id)
         if message is None:
             raise Violation("invented", "a message was delivered that no app sent")
-        if receiver == message.sender:
+        if member_of(receiver) == message.sender:
             raise Violation("echo", "a message was delivered to its sender")
         if sender != message.sender:
             raise Violation("misattributed", f"message {message.number} was shown as another's")
@@ -65,30 +144,40 @@ class Oracle:
             raise Violation("garbled", f"message {message.number} has another text than was sent")
         if receiver in message.delivered:
             raise Violation("repeated", f"message {message.number} was delivered twice to one app")
-        if receiver in message.after_removal_of:
+        if member_of(receiver) in message.after_removal_of:
             raise Violation(
                 "removed", f"message {message.number} reached a member that its sender had removed"
             )
-        last = self._last.get((receiver, sender), 0)
+        message.delivered.add(receiver)
+        if message.life is None:
+            return
+        place = (receiver, message.app, message.life)
+        last = self._last.get(place, 0)
         if message.number < last:
             raise Violation("order", f"message {message.number} was delivered after message {last}")
-        self._last[receiver, sender] = message.number
-        message.delivered.add(receiver)
+        self._last[place] = message.number
 
     def missing(self) -> str | None:
         """The first promise that is not kept yet, or None."""
         for message in self.messages.values():
-            if message.sender in self.removed:
+            if message.sender in self.removed or (message.forgotten and not message.delivered):
                 continue
             name = f"message {message.number} of {message.sender.hex()[:8]}"
-            lost = message.owed - self.removed - message.delivered
+            lost = {
+                app
+                for app in message.owed - message.delivered - message.waived
+                if member_of(app) not in self.removed
+            }
             if lost:
                 return f"{name} did not reach {len(lost)} of its members"
+            if message.forgotten:
+                continue
             if message.reported is None:
                 return f"{name} was never reported as sent"
-            present = len(message.delivered)
-            if not present <= message.reported <= present + len(self.removed - message.delivered):
-                return f"{name} was reported to go to {message.reported} members and reached {present}"
+            present = {member_of(app) for app in message.delivered}
+            excused = self.removed | self.cloned | {member_of(app) for app in message.waived}
+            if not len(present) <= message.reported <= len(present) + len(excused - present):
+                return f"{name} was reported to go to {message.reported} members and reached {len(present)}"
         return None
 
     def check_complete(self) -> None:

@@ -18,6 +18,8 @@ class Store:
         self.rows: dict[tuple[str, bytes], tuple[bytes, bytes]] = {}
         self.frames: dict[bytes, bytes] = {}
         self.events: list[Event] = []
+        self.journal: list[bytes] | None = None
+        """All frames that were ever stored here, for who asks for it by an empty list."""
 
     def copy(self) -> Store:
         other = Store()
@@ -45,6 +47,8 @@ class Store:
                         raise Violation("scope", "a scope's name is longer than 64 bytes")
                     if table == FRAME:
                         self.frames[key] = value
+                        if self.journal is not None:
+                            self.journal.append(value)
                     else:
                         self.rows[table, key] = (value, scope)
                 case Delete(table, key):

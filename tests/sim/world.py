@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.sim import faults
-from tests.sim.app import App
+from tests.sim.app import App, Copy
 from tests.sim.event_queue import BEGINNING, EventQueue
 from tests.sim.faults import CALM, Faults
 from tests.sim.ledger import SealLedger
@@ -88,15 +88,23 @@ class World:
         return [app.node for app in self.apps]
 
     @property
+    def present(self) -> list[App]:
+        """The apps of members and of nodes that go on."""
+        return [app for app in self.apps if not app.removed and not app.node.retired]
+
+    @property
     def founder(self) -> App:
         return self.apps[0]
 
     def _seat(self, identity: Identity, store: Store) -> App:
-        node = Node(len(self.apps), identity, store, self.network, self._factory, self.seed)
-        self.network.nodes[node.peer_id] = node
-        app = App(node, self.oracle)
+        app = App(self._node(identity, store), self.oracle)
         self.apps.append(app)
         return app
+
+    def _node(self, identity: Identity, store: Store) -> Node:
+        node = Node(len(self.apps), identity, store, self.network, self._factory, self.seed)
+        self.network.nodes.append(node)
+        return node
 
     def add_node(self) -> App:
         """A fresh node, which has joined nothing."""
@@ -138,7 +146,7 @@ class World:
 
     def send(self, app: App, size: int = 0) -> None:
         """A message of that many bytes at least, if its app is in the universe."""
-        if not app.joined or app.removed:
+        if not app.joined or app.removed or app.node.retired:
             return
         self._texts += 1
         text = f"{self._texts} from {app.node.name} ".encode()
@@ -156,7 +164,7 @@ class World:
         joined is held by nobody else, if not all had it, and without re-adding nobody can follow what imports it.
         """
         founder = self.founder
-        present = {other.identity for other in self.apps if not other.removed}
+        present = {other.key for other in self.present}
         if app is founder or app.removed or founder.universe_id is None or present != self.oracle.certain:
             return
         app.removed = True
@@ -175,7 +183,30 @@ class World:
             app.node.crash(restart_after)
 
     def partition(self, sides: list[int]) -> None:
-        self.network.partition({node.peer_id: sides[node.index % len(sides)] for node in self.nodes})
+        self.network.partition({node.index: sides[node.index % len(sides)] for node in self.nodes})
+
+    # copies of data directories
+
+    def put_back(self, app: App, copy: Copy) -> None:
+        """The node ends, its disk holds the copy again, and it starts with fresh randomness."""
+        self.counts[faults.PUT_BACK] += 1
+        app.put_back(copy)
+        app.node.start()
+
+    def clone(self, app: App, copy: Copy) -> App:
+        """A second node runs on a copy, with the same identity and peer id, elsewhere in the network."""
+        self.counts[faults.CLONED] += 1
+        node = self._node(app.node.identity, copy.store.copy())
+        node.store.journal = []
+        twin = app.clone(node, copy, bytes([len(self.apps)]))
+        self.apps.append(twin)
+        node.start()
+        return twin
+
+    def retire(self, app: App) -> None:
+        """A node ends for good."""
+        app.node.retire()
+        self.oracle.retire(app.key)
 
     # the end
 
@@ -194,6 +225,8 @@ class World:
 
     def _unsettled(self) -> tuple[str, str] | None:
         for app in self.apps:
+            if app.node.retired:
+                continue
             if not app.idle:
                 return "stuck", f"{app.node.name} has commands without an answer"
             if not app.removed and not app.joined:
@@ -201,16 +234,16 @@ class World:
         problem = self.oracle.missing()
         if problem is not None:
             return "lost", problem
-        for app in self.apps:
-            if not app.removed and not self._converged(app.node.engine, app.universe_id or b""):
+        for app in self.present:
+            if not self._converged(app.node.engine, app.universe_id or b""):
                 return "apart", f"{app.node.name} does not report that all have converged"
         return None
 
     def finish(self) -> None:
         """The oracle's last words: settle, then one more message from each to all, exactly once."""
         self.settle()
-        present = [app for app in self.apps if not app.removed]
-        self.oracle.certain.update(app.identity for app in present)
+        present = self.present
+        self.oracle.certain.update(app.key for app in present)
         for app in present:
             self.send(app)
         self.settle()

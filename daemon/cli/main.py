@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starling.daemon.cli import commands
+from starling.daemon.cli import commands, evidence
 from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         paths = Paths.find(args.home)
         if args.node is not None:
             return _run_node(args, paths)
+        if args.local is not None:
+            done: int = args.local(args)
+            return done
         client = Client(paths)
         try:
             code: int = args.run(client, args)
@@ -123,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         "--home", metavar="DIR", default=None, help="directory of this node (else STARLING_HOME, XDG)"
     )
     parser.add_argument("--json", action="store_true", default=False, help="print JSON for programs")
-    parser.set_defaults(node=None)
+    parser.set_defaults(node=None, local=None)
     top = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(group: Any, name: str, text: str, run: Command | None) -> argparse.ArgumentParser:
@@ -245,6 +248,24 @@ def _parser() -> argparse.ArgumentParser:
     remove = add(top, "remove", "remove a member (founder only)", commands.remove)
     _universe(remove)
     remove.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+    proofs = group("evidence", "what proves to anybody that an owner committed twice")
+    _universe(add(proofs, "list", "the evidence that this node holds", evidence.list_evidence))
+    export = add(proofs, "export", "print evidence, for a file or a mail", evidence.export)
+    _universe(export)
+    export.add_argument(
+        "member", metavar="MEMBER", nargs="?", help="name, or beginning of the identity or group id"
+    )
+    verify = add(
+        proofs, "verify", "check evidence: valid 0, invalid 4, not evidence 1; needs no daemon", None
+    )
+    verify.add_argument("file", metavar="FILE", help="what holds the text; '-' reads standard input")
+    verify.add_argument(
+        "--identity",
+        type=_identity,
+        metavar="HEX",
+        help="also check that it is against this identity; 16 digits or more of it",
+    )
+    verify.set_defaults(local=evidence.verify)
     add(top, "status", "how the node is", commands.status)
     add(top, "peers", "who is connected", commands.peers)
     return parser
@@ -269,6 +290,12 @@ def _message_id(text: str) -> str:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError("a message id is 32 hex digits (16 bytes)")
+
+
+def _identity(text: str) -> str:
+    if 16 <= len(text) <= 64 and all(digit in "0123456789abcdef" for digit in text.lower()):
+        return text.lower()
+    raise argparse.ArgumentTypeError("an identity is 64 hex digits, or at least the first 16 of them")
 
 
 def _universe(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+WIDTH = 80
+"""Columns of a terminal that what people read fits into."""
 
 
 def clean(text: object) -> str:
@@ -28,6 +32,12 @@ def line(text: str) -> None:
     """Print a line at once."""
     sys.stdout.write(clean(text) + "\n")
     sys.stdout.flush()
+
+
+def paragraph(text: str, indent: str = "") -> None:
+    """Print a sentence or more in lines of at most 80 columns."""
+    for part in textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent):
+        line(part)
 
 
 def as_json(value: Any) -> None:
@@ -60,7 +70,7 @@ def when(milliseconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(milliseconds / 1000))
 
 
-_MOMENTS = ("time", "expires_at", "last_update")
+_MOMENTS = ("time", "expires_at", "last_update", "detected_at")
 
 
 def _cell(value: Any, name: str) -> str:

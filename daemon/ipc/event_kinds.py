@@ -41,7 +41,8 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "import.done": ("the own group has imported others' secrets", ("count",)),
     "fork.detected": (
-        "an owner committed twice on one epoch; `evidence` is its two signed statements, which anybody can check",
+        "an owner committed twice on one epoch; `evidence` is a text that anybody can check with `starling evidence "
+        "verify`, empty where it proves nothing to others",
         ("owner", "parent", "epoch", "evidence"),
     ),
     "rollback.suspected": (

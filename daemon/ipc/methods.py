@@ -323,6 +323,10 @@ class Methods:
 
         return later
 
+    async def evidence_list(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        return {"evidence": render.plain(await self._loop.view(lambda engine: engine.evidence(universe)))}
+
     async def peer_list(self, _: Connection, params: dict[str, Any]) -> Any:
         connected = [
             {

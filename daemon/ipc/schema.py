@@ -276,6 +276,13 @@ METHODS = {
             _members("events list", "last integer", "next integer"),
         ),
         Method("security.update", "Commit with fresh keys now.", (_UNIVERSE,), _members("epoch integer")),
+        Method(
+            "evidence.list",
+            "What proves to anybody that an owner committed twice: a text for each send group, with the epochs that it "
+            "is about.",
+            (_UNIVERSE,),
+            _members("evidence list"),
+        ),
         Method("peer.list", "The peers connected or known.", (), _members("connected list", "known list")),
     )
 }

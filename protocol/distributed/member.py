@@ -157,12 +157,17 @@ def verify_member(leaf: LeafNode, *, universe_id: bytes) -> DmlsMember:
         raise Invalid(Rule.MEMBER_UNIVERSE)
     if len(member.send_group_id) != SEND_GROUP_ID_LENGTH:
         raise Invalid(Rule.MEMBER_SEND_GROUP)
+    verify_binding(member, identity, leaf.signature_key)
+    return member
+
+
+def verify_binding(member: DmlsMember, identity: bytes, signature_key: bytes) -> None:
+    """Check that identity key and libp2p key both signed `signature_key`. Raises Invalid, VerificationFailed."""
     try:
         peer_key = peer_public_key(member.peer_id)
     except DecodeError as error:
         raise Invalid(Rule.MEMBER_PEER_ID) from error
-    _verify_signatures(member, identity, peer_key, leaf.signature_key)
-    return member
+    _verify_signatures(member, identity, peer_key, signature_key)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -370,6 +370,10 @@ class Engine:
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return list(views.invites_view(self._universe(universe_id)))
 
+    def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        """The evidence held against owners that committed twice."""
+        return list(views.evidence_view(self._universe(universe_id)))
+
     def converged(self, universe_id: bytes) -> bool:
         """Whether all members of a universe report the same heads and roster, and nothing is missing."""
         return bool(views.universe_view(self._universe(universe_id))["converged"])

@@ -12,6 +12,7 @@ from starling.protocol.distributed.export_psk import export_psk
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import MemberId, leaf_identity, member_id
 from starling.protocol.distributed.psk_ledger import ExportedPsk, LastImport
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState, psk_scope
@@ -104,11 +105,13 @@ def note_change(ctx: Context, universe: Universe) -> None:
 def note_fork(
     ctx: Context, universe: Universe, state: GroupState, first: HeadStatement, second: HeadStatement
 ) -> None:
-    """R4: an owner contradicts itself. The two statements, which anybody can check, are kept and told."""
+    """R4: an owner contradicts itself. The two statements are kept, and told in a form which anybody can check."""
     if state.forked:
         return
     state.evidence = (first.encode(), second.encode())
     state.save(ctx)
+    owner_leaf = state.head.tree.leaf(OWNER_LEAF)
+    assert owner_leaf is not None, "the owner is leaf 0"
     ctx.event(
         "fork.detected",
         universe.universe_id,
@@ -116,7 +119,7 @@ def note_fork(
             "owner": state.owner,
             "parent": second.parent_dmls_epoch,
             "epoch": second.epoch,
-            "evidence": list(state.evidence),
+            "evidence": universe.evidence.add(ctx, state.group_id, owner_leaf, (first, second)),
         },
     )
 

@@ -55,6 +55,7 @@ def begin(
     if former is not None:
         universe.removed = True  # until it is admitted
         universe.roster = former.roster
+        universe.evidence = former.evidence
     universe.joining = Joining(ticket, ctx.now)
     universe.save(ctx)
     ctx.put("joining", universe.universe_id, ticket.text().encode())

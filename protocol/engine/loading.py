@@ -27,7 +27,7 @@ def load_universes(
         tables[table].append((key, value))
     universes = {key: Universe.load(identity, key, row, now) for key, row in tables["universe"]}
     _load_rosters(universes, tables["roster"])
-    for table in ("profile", "bundle", "sent", "delivered", "report", "import"):
+    for table in ("profile", "bundle", "sent", "delivered", "report", "import", "evidence"):
         for key, row in tables[table]:
             universe = universes.get(key[:32])
             if universe is not None:
@@ -66,6 +66,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         universe.outbox.load(key, row)
     elif table == "delivered":
         universe.delivered.load(key, row)
+    elif table == "evidence":
+        universe.evidence.load(key, row)
     elif table == "import":
         load_import(universe, key, row)
     else:

@@ -85,3 +85,19 @@ def invites_view(universe: Universe) -> list[View]:
         }
         for invite in universe.roster.invites.values()
     ]
+
+
+def evidence_view(universe: Universe) -> list[View]:
+    """The evidence held against owners that committed twice, oldest first."""
+    held = sorted(universe.evidence.kept.items(), key=lambda item: (item[1].detected_at, item[0]))
+    return [
+        {
+            "owner": kept.evidence.identity,
+            "name": universe.name_of(kept.evidence.identity),
+            "group_id": group_id,
+            "detected_at": kept.detected_at,
+            "epochs": sorted(kept.evidence.contradictions),
+            "evidence": kept.evidence.text(),
+        }
+        for group_id, kept in held
+    ]

@@ -109,6 +109,9 @@ class FakeEngine:
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []
 
+    def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return []
+
     def converged(self, universe_id: bytes) -> bool:
         return True
 

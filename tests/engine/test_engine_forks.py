@@ -79,7 +79,7 @@ def test_a_second_welcome_to_a_group_is_evidence_against_its_owner() -> None:
     assert told["owner"] == mallory.me and bob.group(universe, mallory).forked
     leaf = bob.group(universe, mallory).head.tree.leaf(0)
     assert leaf is not None
-    for statement in told["evidence"]:
+    for statement in bob.group(universe, mallory).evidence:
         HeadStatement.decode(statement).verify(leaf.signature_key)
     assert bob.group(universe, mallory).graph.head == head, "the first stays"
     network.stop(bob)

@@ -15,7 +15,8 @@ from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.dependency import Dependency, build_dependencies
 from starling.protocol.distributed.epoch_end import build_epoch_end
-from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
+from starling.protocol.distributed.evidence import Evidence
+from starling.protocol.distributed.head_statement import is_evidence
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.member import build_key_package
@@ -257,11 +258,9 @@ def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> N
     (told,) = alice.heard("fork.detected")
     assert (told["owner"], told["parent"]) == (mallory.me, parent)
     assert told["epoch"] == alice.group(universe, mallory).graph.head_info.number - 1
-    first, second = map(HeadStatement.decode, told["evidence"])
-    leaf = bob.group(universe, mallory).head.tree.leaf(0)
-    assert leaf is not None and is_evidence(first, second)
-    for statement in (first, second):
-        statement.verify(leaf.signature_key)  # whoever knows the owner's key can check it
+    evidence = Evidence.parse(told["evidence"])
+    assert evidence.identity == mallory.me and not evidence.faults(), "anybody can check it"
+    assert is_evidence(*evidence.statements)
     network.stop(alice)
     network.restart(alice)
     network.run(5 * SECOND)

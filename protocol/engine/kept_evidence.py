@@ -1,0 +1,60 @@
+"""The evidence that this node holds against owners that committed twice (PROTOCOL R4): one for each send group.
+
+It outlives the group: people need it to decide about a member, and to show why they did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from starling.protocol.distributed.evidence import MAX_BYTES, MAX_STATEMENTS, Evidence
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.engine.context import Context
+from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.packed import Blob, Uint, pack, shape, unpack
+
+MAX_KEPT = 1024
+
+_ROW = (Uint(), Blob(MAX_BYTES, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvidence:
+    """`detected_at` is when the first contradiction was found here, in milliseconds."""
+
+    detected_at: int
+    evidence: Evidence
+
+
+class EvidenceStore:
+    """Evidence by group id, in the table `evidence` under universe id and group id."""
+
+    def __init__(self, universe_id: bytes) -> None:
+        self._universe_id = universe_id
+        self.kept: dict[bytes, KeptEvidence] = {}
+
+    def add(
+        self, ctx: Context, group_id: bytes, owner_leaf: LeafNode, statements: Iterable[HeadStatement]
+    ) -> str:
+        """Keep statements that contradict each other with those kept before; the text of all, empty where they prove
+        nothing to others.
+
+        Two Welcomes by which this node was let into a group on different branches can be such: only it knows that
+        one does not lead to the other.
+        """
+        held = self.kept.get(group_id)
+        known = held.evidence.statements if held is not None else ()
+        new = Evidence.of(owner_leaf, [*known, *statements])
+        if len(new.statements) > MAX_STATEMENTS or new.faults():
+            return held.evidence.text() if held is not None else ""
+        if held is None and len(self.kept) >= MAX_KEPT:
+            return new.text()
+        kept = KeptEvidence(held.detected_at if held is not None else ctx.now, new)
+        self.kept[group_id] = kept
+        ctx.put("evidence", self._universe_id + group_id, pack([kept.detected_at, new.encode()]))
+        return new.text()
+
+    def load(self, key: bytes, row: bytes) -> None:
+        detected_at, encoded = shape(unpack(row, max_bytes=2 * MAX_BYTES), _ROW)
+        self.kept[key[32:]] = KeptEvidence(detected_at, Evidence.decode(encoded))

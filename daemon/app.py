@@ -37,15 +37,23 @@ log = logging.getLogger("starling.daemon")
 
 _LAST_WORDS_SECONDS = 0.3
 
-EngineFactory = Callable[[Identity, Iterable[tuple[str, bytes, bytes]], int], EngineLike]
+EngineFactory = Callable[[Identity, Iterable[tuple[str, bytes, bytes]], int, Config], EngineLike]
 Ready = Callable[[dict[str, Any]], None]
 
 
-def real_engine(identity: Identity, records: Iterable[tuple[str, bytes, bytes]], now: int) -> EngineLike:
+def real_engine(
+    identity: Identity, records: Iterable[tuple[str, bytes, bytes]], now: int, config: Config
+) -> EngineLike:
     """The engine of this node, from what is stored."""
     from starling.protocol.engine.engine import Engine
 
-    engine: EngineLike = Engine(identity, records, now=now, random=os.urandom)
+    engine: EngineLike = Engine(
+        identity,
+        records,
+        now=now,
+        random=os.urandom,
+        readmits_automatically=config.universe_readmit == "automatic",
+    )
     return engine
 
 
@@ -115,7 +123,7 @@ async def run(
             load()
             began += time.perf_counter() - loading
             clock = Clock()
-            engine = engine_factory(identity, store.records(), clock())
+            engine = engine_factory(identity, store.records(), clock(), config)
             await _run(paths, config, store, identity, engine, clock, network_factory, told, stdio)
         except DecodeError as error:
             raise DaemonError(

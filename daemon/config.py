@@ -13,6 +13,7 @@ from typing import Any
 from starling.daemon.errors import ConfigError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+READMIT = ("confirm", "automatic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Config:
     network_mdns: bool = True
     log_level: str = "info"
     events_keep: int = 100_000
+    universe_readmit: str = "confirm"
 
 
 def read_config(path: Path) -> Config:
@@ -122,5 +124,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "network.mdns": _boolean,
     "log.level": _one_of(*LOG_LEVELS),
     "events.keep": _between(1_000, 10_000_000),
+    "universe.readmit": _one_of(*READMIT),
 }
 _KEYS = {field.name.replace("_", ".", 1): field.name for field in fields(Config)}

@@ -242,20 +242,56 @@ def update(client: Client, args: Namespace) -> int:
 
 
 def remove(client: Client, args: Namespace) -> int:
-    shown = client.call("member.list", {"universe": args.universe})["members"]
-    found = [m["identity"] for m in shown if m["name"] == args.member]
-    found = found or [
-        m["identity"] for m in shown if len(args.member) >= 4 and m["identity"].startswith(args.member)
-    ]
-    if len(found) != 1:
-        what = "nobody" if not found else f"{len(found)} members"
-        sys.stderr.write(
-            f"starling: {what} in this universe called {output.clean(args.member)}; "
-            "'starling members' shows all\n"
-        )
+    member = _member(client, args)
+    if member is None:
         return EXIT_REFUSED
-    done = client.call("member.remove", {"universe": args.universe, "identity": found[0]})
+    done = client.call("member.remove", {"universe": args.universe, "identity": member["identity"]})
     return _show(args, done, f"removed {done['removed']}")
+
+
+def _member(client: Client, args: Namespace) -> dict[str, Any] | None:
+    """The one member that is named; where there is none, or several, that is said."""
+    shown = client.call("member.list", {"universe": args.universe})["members"]
+    found = [m for m in shown if m["name"] == args.member]
+    found = found or [m for m in shown if len(args.member) >= 4 and m["identity"].startswith(args.member)]
+    if len(found) == 1:
+        return dict(found[0])
+    what = "nobody" if not found else f"{len(found)} members"
+    _warn(f"{what} in this universe called {args.member}; 'starling members' shows all")
+    return None
+
+
+def recover(client: Client, args: Namespace) -> int:
+    done = client.call("universe.recover", {"universe": args.universe})
+    if done["state"] == "active":
+        return _show(args, done, "started anew; what was queued is sent")
+    return _show(
+        args,
+        done,
+        f"asked to start anew; tell the founder this number: {output.grouped(done['verification'])}\n"
+        "what is sent until they confirm it is queued",
+    )
+
+
+def readmit(client: Client, args: Namespace) -> int:
+    """Confirm by the number; without one say which there is, for two people to compare."""
+    member = _member(client, args)
+    if member is None:
+        return EXIT_REFUSED
+    digits = "".join(args.digits)
+    if not digits:
+        asked = member.get("asks_again")
+        if asked is None:
+            _warn(f"{member['name']} does not ask to start anew")
+        else:
+            _warn(
+                f"{member['name']} asks to start anew; if their own node shows {output.grouped(asked)} too: "
+                f"starling readmit {args.universe} {args.member} {asked}"
+            )
+        return EXIT_REFUSED
+    params = {"universe": args.universe, "identity": member["identity"], "verification": digits}
+    done = client.call("member.readmit", params)
+    return _show(args, done, f"readmitted {done['readmitted']}")
 
 
 def status(client: Client, args: Namespace) -> int:

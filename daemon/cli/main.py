@@ -266,6 +266,19 @@ def _parser() -> argparse.ArgumentParser:
         help="also check that it is against this identity; 16 digits or more of it",
     )
     verify.set_defaults(local=evidence.verify)
+    recover = add(
+        top, "recover", "start anew, for a node that was put back to an old state or copied", commands.recover
+    )
+    _universe(recover)
+    readmit = add(top, "readmit", "confirm that a member may start anew (founder only)", commands.readmit)
+    _universe(readmit)
+    readmit.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+    readmit.add_argument(
+        "digits",
+        metavar="NUMBER",
+        nargs="*",
+        help="the twelve digits that the member's own node shows; without them what is asked is shown",
+    )
     add(top, "status", "how the node is", commands.status)
     add(top, "peers", "who is connected", commands.peers)
     return parser

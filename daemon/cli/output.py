@@ -70,6 +70,11 @@ def when(milliseconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(milliseconds / 1000))
 
 
+def grouped(digits: str) -> str:
+    """A number that two people compare, in groups of four digits."""
+    return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+
+
 _MOMENTS = ("time", "expires_at", "last_update", "detected_at")
 
 

@@ -31,6 +31,26 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "join.failed": ("a join was refused", ("reason",)),
     "universe.converged": ("all members report the same, and nothing is missing", ("members",)),
     "member.joined": ("somebody is new in the roster", ("identity", "name", "sponsor")),
+    "member.asks_again": (
+        "a member whose node was put back to an old state, or runs twice, asks to start anew; member.readmit "
+        "admits it, once two people have compared `verification`, which its own node shows too",
+        ("identity", "name", "verification"),
+    ),
+    "member.readmitted": (
+        "a member starts anew, with a new send group; `sponsor` has admitted it",
+        ("identity", "name", "sponsor"),
+    ),
+    "universe.recovering": (
+        "this node starts anew, and asks to be admitted; what is sent is queued. `reason` is `command` where "
+        "universe.recover said so; `verification` is what two people compare",
+        ("reason", "verification"),
+    ),
+    "universe.recovered": ("this node is admitted anew, and sends what was queued", ()),
+    "universe.superseded": (
+        "another copy of this node was admitted anew, so this one sends nothing any more; universe.recover "
+        "makes it the one that counts",
+        (),
+    ),
     "member.removed": ("somebody was removed from the roster", ("identity",)),
     "member.excluded": ("this node was removed from one member's group", ("owner", "epoch")),
     "group.entered": ("this node is now in one more member's group", ("owner", "name", "epoch")),

@@ -193,6 +193,15 @@ class Methods:
         reply = await self._loop.submit(inputs.RemoveMember(universe, params["identity"]))
         return _when_done(reply.wait, {"removed": params["identity"].hex()})
 
+    async def member_readmit(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe, identity = self._universe(params["universe"]), params["identity"]
+        digits = "".join(params["verification"].split())
+        reply = await self._loop.submit(inputs.ReadmitMember(universe, identity, digits))
+        return _when_done(reply.wait, {"readmitted": identity.hex()})
+
+    async def universe_recover(self, _: Connection, params: dict[str, Any]) -> Any:
+        return await self._do(inputs.Recover(self._universe(params["universe"])))
+
     async def message_send(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
         message_id: bytes = params["id"] or os.urandom(16)

@@ -92,11 +92,12 @@ _UNIVERSE_VIEW = _members(
     "name string",
     "converged boolean all members report the same, and nothing is missing",
     "members list as of member.list",
-    "state string? active, joining or removed",
+    "state string? active, joining, removed, asking (to be admitted anew) or superseded (by a copy of this node)",
     "founder string?",
     "send_groups integer? of whom this node has the keys",
     "epoch integer? of the own group",
     "cipher_suite integer?",
+    "verification string? while asking: twelve digits to compare with who confirms it",
     "ready boolean? whether the own group may be spoken in",
     "queued integer?",
     "waiting integer?",
@@ -198,12 +199,39 @@ METHODS = {
             (_UNIVERSE, Parameter("invite_id", "hex", "of the ticket", True, low=1, high=64)),
             _members("revoked string"),
         ),
+        Method(
+            "universe.recover",
+            "Start anew, with a new send group that supersedes the old one: for a node that was put back to an old "
+            "state, or for the one of two copies that is to stay. Somebody who may admit members confirms it.",
+            (_UNIVERSE,),
+            _members(
+                "state string asking, or active where nobody has to confirm it",
+                "verification string twelve digits to compare with who confirms it",
+            ),
+        ),
         Method("member.list", "Who is in a universe.", (_UNIVERSE,), _members("members list")),
         Method(
             "member.remove",
             "Remove a member (founder only).",
             (_UNIVERSE, Parameter("identity", "id32", "identity key of the member", True)),
             _members("removed string"),
+        ),
+        Method(
+            "member.readmit",
+            "Confirm that a member may start anew (founder only).",
+            (
+                _UNIVERSE,
+                Parameter("identity", "id32", "identity key of the member", True),
+                Parameter(
+                    "verification",
+                    "string",
+                    "the twelve digits of its request, compared with the person before",
+                    True,
+                    low=1,
+                    high=32,
+                ),
+            ),
+            _members("readmitted string"),
         ),
         Method(
             "message.send",

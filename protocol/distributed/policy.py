@@ -25,6 +25,10 @@ BEHIND_GRACE = 400
 ASK_AGAIN = 2 * SECOND
 ASK_SELDOM = 5 * MINUTE
 JOIN_AGAIN = 2 * SECOND
+READMIT_AGAIN = 15 * SECOND
+READMIT_MIN_GAP = 5 * SECOND
+"""How soon a member's request to start anew may take the place of another one: each is costly to look at."""
+
 WAITING_RETENTION = 5 * MINUTE
 STALLED = DAY
 """After how long without anything new a group is told to be stalled that peers have more of (5.3)."""

@@ -10,7 +10,9 @@ from starling.protocol.engine.universe import Boot, Universe
 
 def is_due(universe: Universe, now: int) -> bool:
     """B3: a peer has told, and shown, how far it knows our group, all first dials have failed, nobody is there, or
-    time is up."""
+    time is up. Where the own group is not admitted it is never."""
+    if universe.silenced:
+        return False
     boot = universe.boot
     peers = {info.peer_id for info in universe.others()}
     answered = boot.answered and not boot.waits_for_proof and not boot.waits_for_roster

@@ -56,6 +56,13 @@ class BundleStore:
                 own.superseded_at = ctx.now
                 self._save(ctx, key, own)
 
+    def start_anew(self, ctx: Context) -> None:
+        """Our group is to be a new one: all that there are are superseded by its first commit."""
+        for key, own in self._bundles.items():
+            own.successor_epoch = 1
+            own.superseded_at = own.superseded_at or ctx.now
+            self._save(ctx, key, own)
+
     def newest(self) -> list[KeyPackage]:
         """The KeyPackages in force, one a suite."""
         found: dict[int, OwnBundle] = {}

@@ -19,6 +19,7 @@ from starling.protocol.engine import (
     joining,
     membership,
     own_group,
+    readmission,
     sending,
     sponsoring,
     timers,
@@ -38,6 +39,8 @@ from starling.protocol.engine.inputs import (
     OwnAddresses,
     PeerConnected,
     PeerDisconnected,
+    ReadmitMember,
+    Recover,
     RemoveMember,
     RevokeInvite,
     SendMessage,
@@ -70,7 +73,10 @@ TRY_AGAIN = 1000
 
 
 class Engine:
-    """One node. `records` are all stored rows `(table, key, value)` but those of the table `frame`."""
+    """One node. `records` are all stored rows `(table, key, value)` but those of the table `frame`.
+
+    With `readmits_automatically` a member that asks to start anew is admitted without a person's word.
+    """
 
     def __init__(
         self,
@@ -79,6 +85,7 @@ class Engine:
         *,
         now: int,
         random: Callable[[int], bytes],
+        readmits_automatically: bool = False,
     ) -> None:
         self.identity = identity
         self._random = random
@@ -90,8 +97,9 @@ class Engine:
         self._topics: frozenset[str] | None = None
         self._told: tuple[object, ...] | None = None
         self._known: KnownPeers | None = None
+        self._readmits_automatically = readmits_automatically
         for universe in self._universes.values():
-            universe.connected = self._connected
+            self._share(universe)
 
     # the one way in
 
@@ -171,6 +179,10 @@ class Engine:
                 return sponsoring.revoke_invite(ctx, self._active(universe_id), invite_id)
             case RemoveMember(universe_id, identity):
                 return sponsoring.remove_member(ctx, self._active(universe_id), identity)
+            case Recover(universe_id):
+                return readmission.recover(ctx, self._active(universe_id))
+            case ReadmitMember(universe_id, identity, verification):
+                return sponsoring.readmit_member(ctx, self._active(universe_id), identity, verification)
             case UpdateKeys(universe_id):
                 return self._update(ctx, self._active(universe_id))
         raise UsageError(f"{type(item).__name__} is no input of the engine")
@@ -225,6 +237,8 @@ class Engine:
         return ticket.universe_id
 
     def _update(self, ctx: Context, universe: Universe) -> int:
+        if universe.silenced:
+            raise UsageError("this node is not admitted with its keys; see 'starling recover'", "busy")
         if not universe.boot.done:
             raise UsageError("this node has just started; its keys are renewed in a moment anyway", "busy")
         imports.import_now(ctx, universe, with_path=True)
@@ -234,8 +248,13 @@ class Engine:
         if len(self._universes) >= MAX_UNIVERSES:
             raise UsageError(f"a node is in at most {MAX_UNIVERSES} universes")
 
-    def _adopt(self, ctx: Context, universe: Universe) -> None:
+    def _share(self, universe: Universe) -> None:
+        """What is the node's, given to one of its universes."""
         universe.connected = self._connected
+        universe.readmits_automatically = self._readmits_automatically
+
+    def _adopt(self, ctx: Context, universe: Universe) -> None:
+        self._share(universe)
         self._universes[universe.universe_id] = universe
         self._sign_address(ctx, universe)
 

@@ -51,6 +51,8 @@ def greet(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     entries = universe.roster.proof(universe.me, MAX_HELLO_BYTES)
     ctx.send(peer_id, Hello(universe.universe_id, entries))
     send_summary(ctx, universe, peer_id, answer=False)
+    if universe.silenced:
+        universe.timers.readmit = ctx.now
 
 
 def send_entries(ctx: Context, universe: Universe, peer_id: bytes, entries: Iterable[bytes]) -> None:

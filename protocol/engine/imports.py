@@ -18,12 +18,18 @@ def note_update(
     if not content.has_path:
         return
     due = ctx.now + ctx.between(policy.IMPORT_TIMER_LEAST, policy.IMPORT_TIMER_MOST)
-    if not state.updated and not content.adds and state.owner != universe.roster.founder:
+    if not state.updated and not content.adds and not _is_first_group(universe, state):
         state.updated = True
         state.save(ctx)
         due = ctx.now + ctx.between(0, 500)
     timers = universe.timers
     timers.imports = due if timers.imports is None else min(timers.imports, due)
+
+
+def _is_first_group(universe: Universe, state: GroupState) -> bool:
+    """Whether it is the group that the universe began with: its owner has joined nobody."""
+    owner = universe.roster.send_groups.get(state.group_id)
+    return owner is not None and owner.identity == universe.roster.founder and owner.incarnation == 0
 
 
 def import_now(ctx: Context, universe: Universe, *, with_path: bool = False) -> bool:

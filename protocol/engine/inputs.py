@@ -131,8 +131,38 @@ class RemoveMember:
     identity: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Start anew in a universe, with a new send group and a higher incarnation (PROTOCOL 5.6): for a node that was
+    put back to an old state, or runs twice.
+
+    Result: dict with `state`, `asking` until somebody who may confirms it, or `active` for who may itself, and
+    `verification`, the twelve digits to compare. Asking again changes nothing.
+    """
+
+    universe_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadmitMember:
+    """Confirm that a member may start anew (founder only). `verification` are the twelve digits of the request that
+    is meant, which two people have compared."""
+
+    universe_id: bytes
+    identity: bytes
+    verification: str
+
+
 Command = (
-    CreateUniverse | CreateInvite | RevokeInvite | JoinUniverse | SendMessage | UpdateKeys | RemoveMember
+    CreateUniverse
+    | CreateInvite
+    | RevokeInvite
+    | JoinUniverse
+    | SendMessage
+    | UpdateKeys
+    | RemoveMember
+    | Recover
+    | ReadmitMember
 )
 Input = (
     PeerConnected

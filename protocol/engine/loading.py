@@ -9,7 +9,7 @@ from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import BOOT_WAIT
 from starling.protocol.distributed.roster import Roster
-from starling.protocol.engine import joining
+from starling.protocol.engine import joining, readmission
 from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
 from starling.protocol.engine.group_state import load_group_row, load_logged
 from starling.protocol.engine.own_group import new_group_state
@@ -46,6 +46,8 @@ def load_universes(
     for key, row in tables["joining"]:
         if key in universes:
             joining.resume(universes[key], row, now)
+    for universe in universes.values():
+        readmission.resume(universe)
     return universes
 
 

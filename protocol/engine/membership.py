@@ -9,9 +9,9 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.key_packages import check_key_package
 from starling.protocol.distributed.member import MemberId, member_id
 from starling.protocol.distributed.peer_address import PeerAddress
-from starling.protocol.distributed.roster import Roster
+from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
-from starling.protocol.distributed.roster_entry import entry_id
+from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
@@ -81,26 +81,38 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
     if after != before:
         for group_id in universe.groups:
             universe.sweep_soon(group_id, ctx.now)
+    anew = {
+        identity
+        for identity in before.keys() & after.keys()
+        if identity != universe.me and _is_readmitted(universe, members[identity])
+    }
     for identity, _ in sorted(before.items() - after.items()):
         universe.profiles.forget(ctx, identity)
+        universe.asks_again.pop(identity, None)
         if identity == universe.me:
-            _note_own_removal(ctx, universe)
-        else:
+            if identity not in members:
+                _note_own_removal(ctx, universe)
+        elif identity not in anew:
             ctx.event("member.removed", universe.universe_id, {"identity": identity})
     if universe.removed:
         return
     for identity, _ in sorted(after.items() - before.items()):
         info = members[identity]
-        if identity != universe.me:
-            ctx.event(
-                "member.joined",
-                universe.universe_id,
-                {"identity": identity, "name": info.name, "sponsor": info.sponsor},
-            )
+        body = {"identity": identity, "name": info.name, "sponsor": info.sponsor}
+        if identity in anew:
+            ctx.event("member.readmitted", universe.universe_id, body)
+        elif identity != universe.me:
+            ctx.event("member.joined", universe.universe_id, body)
         if info.peer_id in universe.connected and info.peer_id not in universe.links:
             greet(ctx, universe, info.peer_id)
     for peer_id in [peer_id for peer_id in universe.links if universe.member_of_peer(peer_id) is None]:
         del universe.links[peer_id]
+
+
+def _is_readmitted(universe: Universe, member: MemberInfo) -> bool:
+    """Whether a member stands by an entry that answers no removal: with another send group it started anew."""
+    entry = universe.roster.entry(member.entry_id)
+    return entry is not None and decode_entry(entry).kind == Kind.MEMBER
 
 
 def _note_own_removal(ctx: Context, universe: Universe) -> None:
@@ -110,6 +122,7 @@ def _note_own_removal(ctx: Context, universe: Universe) -> None:
         return
     universe.removed = True
     universe.links.clear()
+    universe.asks_again.clear()
     ctx.event("member.removed", universe.universe_id, {"identity": universe.me})
     for group_id, state in universe.groups.items():
         universe.waiting.forget_group(group_id)

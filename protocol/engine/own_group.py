@@ -79,8 +79,8 @@ def new_group_state(universe: Universe, group_id: bytes, owner: bytes) -> GroupS
     )
 
 
-def found_group(ctx: Context, universe: Universe) -> None:
-    """Create the own send group with this node alone in it, and first KeyPackages."""
+def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> None:
+    """Create the own send group with this node alone in it; it may supersede an earlier one (5.6 B4)."""
     suite = cipher_suite(universe.cipher_suite)
     encryption_private_key, encryption_key = suite.hpke_generate(ctx.random)
     leaf = build_owner_leaf(
@@ -94,7 +94,9 @@ def found_group(ctx: Context, universe: Universe) -> None:
         encryption_key=encryption_key,
         now=ctx.now,
     )
-    description = DmlsUniverse(universe.universe_id, DEFAULT_EXPORT_LENGTH, universe.me, MODE_EXPLICIT, b"")
+    description = DmlsUniverse(
+        universe.universe_id, DEFAULT_EXPORT_LENGTH, universe.me, MODE_EXPLICIT, supersedes
+    )
     group = Group.create(
         cipher_suite=suite,
         group_id=universe.group_id,

@@ -17,6 +17,7 @@ from starling.protocol.exchange.messages import (
     Message,
     Profiles,
     Pulse,
+    ReadmitRequest,
     RosterEntries,
     Summary,
     Want,
@@ -42,11 +43,15 @@ def handle_message(
         _hello(ctx, universe, peer_id, message)
         return True
     # Everything else is for members; a peer becomes one by the roster entries of its hello.
-    if universe.member_of_peer(peer_id) is None:
+    member = universe.member_of_peer(peer_id)
+    if member is None:
         if isinstance(message, Pulse):
             _tell_former_member(ctx, universe, peer_id)
         elif isinstance(message, RosterEntries) and universe.roster.awaits(peer_id):
             membership.add_entries(ctx, universe, message.entries, source=peer_id)
+        return True
+    if isinstance(message, ReadmitRequest):
+        sponsoring.take_readmit_request(ctx, universe, member, message)
         return True
     return _as_member(ctx, universe, peer_id, message, frames)
 

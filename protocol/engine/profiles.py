@@ -85,6 +85,12 @@ class ProfileStore:
         self._save(ctx, identity)
         return True
 
+    def forget_key_packages(self, ctx: Context) -> None:
+        """They may be so old that their owners have deleted the keys (X-10): newer ones are to be asked for."""
+        for identity, profile in self.profiles.items():
+            profile.key_packages.clear()
+            self._save(ctx, identity)
+
     def forget(self, ctx: Context, identity: bytes) -> None:
         if self.profiles.pop(identity, None) is not None:
             self.revision += 1

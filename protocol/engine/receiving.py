@@ -105,6 +105,8 @@ def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Nee
     state = universe.groups.get(group_id)
     try:
         if state is None:
+            if universe.was_own(group_id):
+                return []
             if isinstance(frame, CommitFrame):
                 return welcoming.receive_welcome(
                     ctx, universe, arrival.frame_id, arrival.data, frame, message

@@ -16,7 +16,7 @@ from starling.protocol.decentralized.epoch_graph import (
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.roster import MemberInfo
-from starling.protocol.engine import frame_quota
+from starling.protocol.engine import frame_quota, readmission
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import note_stalled
@@ -41,11 +41,16 @@ def sweep(ctx: Context, universe: Universe) -> None:
     if universe.bundles.any_superseded:
         universe.bundles.forget(ctx, _acknowledged_own_epoch(universe))
     for state in list(universe.groups.values()):
-        if not universe.is_current(state.group_id) and _is_past_removal(universe, state.group_id):
+        if state.is_own or universe.is_current(state.group_id):
+            is_former = False
+        else:
+            is_former = _is_past_removal(universe, state.group_id)
+        if is_former:
             _drop_group_of_former_member(ctx, universe, state)
         elif state.group_id in changed:
             _sweep_group(ctx, universe, state)
     frame_quota.enforce(ctx, universe)
+    readmission.forget_given_up(ctx, universe)
     _drop_psks(ctx, universe)
 
 

@@ -1,11 +1,14 @@
-"""Inviting and admitting: the sponsor's side of a join (PROTOCOL section 6)."""
+"""Inviting and admitting: the sponsor's side of a join (PROTOCOL section 6), and of starting anew (5.6 B7)."""
 
 from __future__ import annotations
 
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.identity import is_name
 from starling.protocol.distributed.key_packages import check_key_package
-from starling.protocol.distributed.member import UNIVERSE_SUITES
+from starling.protocol.distributed.member import UNIVERSE_SUITES, DmlsMember, leaf_identity
 from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
+from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.ticket import (
@@ -18,9 +21,16 @@ from starling.protocol.distributed.ticket_proof import verify_ticket_proof
 from starling.protocol.engine import membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import profiles_of
-from starling.protocol.engine.universe import Universe
+from starling.protocol.engine.universe import AsksAgain, Universe
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
-from starling.protocol.exchange.messages import JoinAnswer, JoinHello, JoinProof, JoinRefused, JoinRequest
+from starling.protocol.exchange.messages import (
+    JoinAnswer,
+    JoinHello,
+    JoinProof,
+    JoinRefused,
+    JoinRequest,
+    ReadmitRequest,
+)
 from starling.protocol.mls.key_package import KeyPackage
 
 MAX_TICKET_LIFETIME = 366 * 24 * 3600 * 1000
@@ -141,30 +151,11 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinReques
     """
     if message.invite_id not in universe.roster.invites:
         raise Invalid(Rule.INVITE_UNKNOWN)  # before anything costly: whoever knows the universe can ask
-    packages, address = message.profile
-    decoded = [KeyPackage.decode(package) for package in packages]
-    if not set(UNIVERSE_SUITES) <= {package.cipher_suite for package in decoded}:
-        raise Invalid(Rule.KEY_PACKAGE_SUITE)
-    first = decoded[0].leaf_node
-    identity = first.credential.identity or b""
-    members = []
-    for package in decoded:
-        member = check_key_package(package, universe_id=universe.universe_id, identity=identity, now=ctx.now)
+    packages, member = _check_profile(ctx, universe, peer_id, message.profile, message.cipher_suite)
+    for package in packages:
         if verify_ticket_proof(package, universe.universe_id) != message.invite_id:
             raise Invalid(Rule.TICKET_PROOF)
-        if member.peer_id != peer_id or package.leaf_node.signature_key != first.signature_key:
-            raise Invalid(Rule.MEMBER_IDENTITY)
-        members.append(member)
-    member = members[0]
-    if any(other.send_group_id != member.send_group_id for other in members):
-        raise Invalid(Rule.MEMBER_SEND_GROUP)
-    if message.cipher_suite not in UNIVERSE_SUITES:
-        raise Invalid(Rule.KEY_PACKAGE_SUITE)
-    if address:
-        signed = PeerAddress.decode(address)
-        signed.verify(universe.universe_id)
-        if signed.peer_id != peer_id:
-            raise Invalid(Rule.PEER_ADDRESS_PEER)
+    identity = leaf_identity(packages[0].leaf_node)
     known = universe.roster.check_spend(message.invite_id, identity, ctx.now)
     if known is not None:
         if known.send_group_id != member.send_group_id:
@@ -183,17 +174,159 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinReques
         name=message.name,
         send_group_id=member.send_group_id,
         peer_id=peer_id,
-        signature_key=first.signature_key,
+        signature_key=packages[0].leaf_node.signature_key,
         cipher_suite=message.cipher_suite,
         incarnation=member.incarnation,
         invite_id=message.invite_id,
     )
     membership.add_entries(ctx, universe, [entry], source=peer_id)
-    membership.learn_profile(ctx, universe, packages, address)
+    _tell_profile(ctx, universe, identity, message.profile, peer_id)
+    return identity
+
+
+def _check_profile(
+    ctx: Context,
+    universe: Universe,
+    peer_id: bytes,
+    profile: tuple[tuple[bytes, ...], bytes],
+    cipher_suite: int,
+) -> tuple[list[KeyPackage], DmlsMember]:
+    """What a peer shows of itself to be admitted by: one KeyPackage a suite, all of one member with this peer, and
+    signed addresses. Raises `Invalid`, `DecodeError`, `VerificationFailed`, `Unsupported`."""
+    encoded, address = profile
+    packages = [KeyPackage.decode(package) for package in encoded]
+    if not set(UNIVERSE_SUITES) <= {package.cipher_suite for package in packages}:
+        raise Invalid(Rule.KEY_PACKAGE_SUITE)
+    first = packages[0].leaf_node
+    identity = leaf_identity(first)
+    members = []
+    for package in packages:
+        member = check_key_package(package, universe_id=universe.universe_id, identity=identity, now=ctx.now)
+        if member.peer_id != peer_id or package.leaf_node.signature_key != first.signature_key:
+            raise Invalid(Rule.MEMBER_IDENTITY)
+        members.append(member)
+    member = members[0]
+    if any(other.send_group_id != member.send_group_id for other in members):
+        raise Invalid(Rule.MEMBER_SEND_GROUP)
+    if any(other.incarnation != member.incarnation for other in members):
+        raise Invalid(Rule.MEMBER_INCARNATION)
+    if cipher_suite not in UNIVERSE_SUITES:
+        raise Invalid(Rule.KEY_PACKAGE_SUITE)
+    if address:
+        signed = PeerAddress.decode(address)
+        signed.verify(universe.universe_id)
+        if signed.peer_id != peer_id:
+            raise Invalid(Rule.PEER_ADDRESS_PEER)
+    return packages, member
+
+
+def _tell_profile(
+    ctx: Context,
+    universe: Universe,
+    identity: bytes,
+    profile: tuple[tuple[bytes, ...], bytes],
+    peer_id: bytes,
+) -> None:
+    """Pass on what others need to add whom this node has admitted; `peer_id` is who gave it."""
+    membership.learn_profile(ctx, universe, *profile)
     for link in universe.links:
         if link != peer_id:
             ctx.send(link, profiles_of(universe, [identity]))
-    return identity
+
+
+# starting anew
+
+
+def take_readmit_request(
+    ctx: Context, universe: Universe, member: MemberInfo, message: ReadmitRequest
+) -> None:
+    """A member asks to start anew: check it, and tell people, or admit it where nobody is to be asked.
+
+    A member has one request at a time; a newer one takes its place, but not at once, as each is costly to check.
+    Raises what the checks raise.
+    """
+    if not universe.roster.may(universe.me, Kind.MEMBER):
+        return
+    held = universe.asks_again.get(member.identity)
+    if held is not None and (
+        held.profile[0] == message.profile[0] or ctx.now - held.asked_at < policy.READMIT_MIN_GAP
+    ):
+        return
+    packages, shown = _check_profile(ctx, universe, member.peer_id, message.profile, message.cipher_suite)
+    if leaf_identity(packages[0].leaf_node) != member.identity or not is_name(message.name):
+        raise Invalid(Rule.MEMBER_IDENTITY)
+    request = ReadmitRequestTBS(
+        universe.universe_id,
+        member.identity,
+        shown.send_group_id,
+        shown.incarnation,
+        message.name.encode(),
+        message.cipher_suite,
+        message.profile[0],
+    )
+    request.verify(message.signature)
+    if shown.send_group_id == member.send_group_id:
+        return
+    if shown.incarnation <= member.incarnation:
+        raise Invalid(Rule.MEMBER_INCARNATION)
+    if shown.send_group_id in universe.roster.send_groups:
+        raise Invalid(Rule.MEMBER_SEND_GROUP)
+    asked = AsksAgain(request, packages[0].leaf_node.signature_key, message.profile, ctx.now)
+    universe.asks_again[member.identity] = asked
+    if universe.readmits_automatically:
+        _readmit(ctx, universe, asked, member.peer_id)
+        return
+    ctx.event(
+        "member.asks_again",
+        universe.universe_id,
+        {"identity": member.identity, "name": member.name, "verification": asked.verification},
+    )
+
+
+def readmit_member(ctx: Context, universe: Universe, identity: bytes, verification: str) -> None:
+    """Admit a member anew that has asked for it; raises `UsageError` where it is not the request that is meant."""
+    require(universe, Kind.MEMBER, "only the founder admits members in this version")
+    member = universe.roster.members.get(identity)
+    if member is None:
+        raise UsageError("not a member of this universe", "member.unknown")
+    asked = universe.asks_again.get(identity)
+    if asked is None:
+        raise UsageError("this member does not ask to start anew", "readmit.unknown")
+    if asked.verification != verification:
+        raise UsageError(
+            "this is not the number of the member's request; compare again with the person",
+            "readmit.verification",
+        )
+    _readmit(ctx, universe, asked, member.peer_id)
+
+
+def readmit_self(ctx: Context, universe: Universe, asked: AsksAgain) -> None:
+    """Who admits others asks nobody (5.6 B7)."""
+    membership.add_entries(ctx, universe, [_readmission(universe, universe.identity.peer_id, asked)])
+
+
+def _readmit(ctx: Context, universe: Universe, asked: AsksAgain, peer_id: bytes) -> None:
+    identity = asked.request.identity
+    membership.add_entries(ctx, universe, [_readmission(universe, peer_id, asked)])
+    _tell_profile(ctx, universe, identity, asked.profile, peer_id)
+
+
+def _readmission(universe: Universe, peer_id: bytes, asked: AsksAgain) -> bytes:
+    """The roster entry; all owners remove the old leaf and add the new one by it."""
+    request = asked.request
+    standing = universe.roster.members[request.identity]
+    return universe.roster.make_member(
+        universe.identity,
+        subject=request.identity,
+        name=request.name.decode(),
+        send_group_id=request.send_group_id,
+        peer_id=peer_id,
+        signature_key=asked.signature_key,
+        cipher_suite=request.cipher_suite,
+        incarnation=request.incarnation,
+        invite_id=standing.invite_id,
+        role=standing.role,
+    )
 
 
 def _refuse(ctx: Context, universe: Universe, peer_id: bytes, reason: str, *, final: bool) -> None:

@@ -10,6 +10,7 @@ from starling.protocol.engine import (
     imports,
     joining,
     membership,
+    readmission,
     reporting,
     retention,
     sending,
@@ -24,6 +25,7 @@ def tick(ctx: Context, universe: Universe) -> bool:
         return joining.knock_again(ctx, universe)
     if universe.removed:
         return True
+    readmission.watch(ctx, universe)
     if universe.boot.asks:
         boot.ask_members(ctx, universe)
     if not universe.boot.done and boot.is_due(universe, ctx.now):
@@ -79,6 +81,8 @@ def next_wake(universe: Universe) -> int | None:
     if universe.boot.done:
         times += [timers.align, timers.first_path, timers.imports, timers.report]
         times.append(imports.next_update(universe))
+    elif universe.silenced:
+        times.append(readmission.next_wake(universe))
     else:
         times.append(universe.boot.deadline)
     times += [link.pulse_at for link in universe.links.values()]

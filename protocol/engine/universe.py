@@ -12,6 +12,7 @@ from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import MemberId, member_id
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.psk_ledger import PskLedger
+from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.engine.bundles import BundleStore
@@ -86,6 +87,21 @@ class Joining:
     proven: set[bytes] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class AsksAgain:
+    """A member's request to start anew, checked, which waits for somebody's word (5.6 B7)."""
+
+    request: ReadmitRequestTBS
+    signature_key: bytes
+    profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
+    asked_at: int
+
+    @property
+    def verification(self) -> str:
+        """The digits that two people compare."""
+        return self.request.verification()
+
+
 @dataclass(slots=True)
 class Timers:
     """When things are due, in milliseconds; None is not."""
@@ -104,6 +120,10 @@ class Timers:
     align: int | None = None
     profile_asks: int = 0
     """How often in a row KeyPackages were asked for that nobody gave."""
+    readmit: int | None = None
+    """When to ask again to be admitted anew, or for what is needed then."""
+    readmitted: int | None = None
+    """Admitted anew: until when the others' KeyPackages are waited for."""
 
     def come_back_to(self, now: int) -> None:
         """The clock was set: nothing is to wait for what was the future, or seem to have happened in it."""
@@ -162,6 +182,11 @@ class Universe:
         self.rollbacks: set[bytes] = set()
         """The commits that we signed and do not know, by hash, as far as told in this run."""
         self.joining: Joining | None = None
+        self.silenced = False
+        """The roster does not name our send group: it was superseded, or is not admitted yet. Nothing is sent in it."""
+        self.asks_again: dict[bytes, AsksAgain] = {}
+        """Of members, by identity."""
+        self.readmits_automatically = False
         self.own_address: PeerAddress | None = None
         self.connected: set[bytes] = set()
         """All connected peers, members or not; shared with the engine."""
@@ -173,6 +198,23 @@ class Universe:
     def is_active(self) -> bool:
         """Whether this node is a member: neither still joining nor removed."""
         return self.joining is None and not self.removed
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the roster names this node's own send group."""
+        info = self.roster.members.get(self.me)
+        return info is not None and info.send_group_id == self.group_id
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether this node waits to be admitted anew, with a higher incarnation than the roster knows (5.6 B7)."""
+        info = self.roster.members.get(self.me)
+        return (
+            self.is_active
+            and info is not None
+            and info.send_group_id != self.group_id
+            and info.incarnation < self.incarnation
+        )
 
     @property
     def rollback_suspected(self) -> bool:
@@ -233,6 +275,11 @@ class Universe:
         info = self.roster.send_groups.get(group_id)
         member = self.roster.members.get(info.identity) if info is not None else None
         return member is not None and member.send_group_id == group_id
+
+    def was_own(self, group_id: bytes) -> bool:
+        """Whether the send group is another one of this node's own: it was given up, or a copy's."""
+        info = self.roster.send_groups.get(group_id)
+        return info is not None and info.identity == self.me and group_id != self.group_id
 
     def name_of(self, identity: bytes) -> str:
         """The name of a member or former member, for people; empty where none is known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from starling.protocol.engine import readmission
 from starling.protocol.engine.reporting import is_converged
 from starling.protocol.engine.universe import Universe
 
@@ -15,16 +16,16 @@ def universe_view(universe: Universe) -> View:
     active = universe.is_active
     joining = universe.joining
     name = universe.roster.universe_name or (joining.ticket.universe_name if joining else "")
-    state = "joining" if joining is not None else "removed" if universe.removed else "active"
     return {
         "universe_id": universe.universe_id,
         "name": name,
-        "state": state,
+        "state": _state(universe),
         "founder": universe.roster.founder,
         "members": len(universe.roster.members),
         "send_groups": len(universe.groups),
         "epoch": universe.own.graph.head_info.number if active else None,
         "cipher_suite": universe.cipher_suite,
+        "verification": readmission.verification(universe) if universe.is_asking else None,
         "ready": active and universe.boot.done,
         "queued": universe.outbox.queued,
         "waiting": len(universe.waiting),
@@ -33,6 +34,16 @@ def universe_view(universe: Universe) -> View:
         "rollback_suspected": universe.rollback_suspected,
         "refused": dict(universe.refused),
     }
+
+
+def _state(universe: Universe) -> str:
+    if universe.joining is not None:
+        return "joining"
+    if universe.removed:
+        return "removed"
+    if universe.is_admitted:
+        return "active"
+    return "asking" if universe.is_asking else "superseded"
 
 
 def members_view(universe: Universe) -> list[View]:
@@ -44,6 +55,7 @@ def members_view(universe: Universe) -> list[View]:
 
 def _member_view(universe: Universe, identity: bytes) -> View:
     info = universe.roster.members[identity]
+    asks_again = universe.asks_again.get(identity)
     group = universe.groups.get(info.send_group_id)
     is_self = identity == universe.me
     admitted = sum(
@@ -70,6 +82,7 @@ def _member_view(universe: Universe, identity: bytes) -> View:
         "imports": len(imports),
         "last_update": group.last_update or None if group is not None else None,
         "forked": group.forked if group is not None else False,
+        "asks_again": asks_again.verification if asks_again is not None else None,
         "addresses": list(universe.profiles.addresses(identity)),
     }
 

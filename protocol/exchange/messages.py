@@ -217,11 +217,25 @@ class JoinRefused(Message):
     final: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ReadmitRequest(Message):
+    """A member asks to start anew: a `JoinRequest` without a ticket, signed by its identity key instead (5.6 B7)."""
+
+    kind = 24
+    max_bytes = 64 * 1024
+    patterns = (_UNIVERSE_ID, Text(64, 1), Uint(0xFFFF), _PROFILE, Blob.of(64))
+    universe_id: bytes
+    name: str
+    cipher_suite: int
+    profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
+    signature: bytes
+
+
 _KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
         Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles,
-        JoinHello, JoinProof, JoinRequest, JoinAnswer, JoinRefused,
+        JoinHello, JoinProof, JoinRequest, JoinAnswer, JoinRefused, ReadmitRequest,
     )
 }  # fmt: skip
 

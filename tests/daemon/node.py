@@ -140,7 +140,7 @@ async def running(
     started = trio.Event()
     hub = hub or MemoryHub()
 
-    def engine_factory(identity: Any, records: Any, now: int) -> FakeEngine:
+    def engine_factory(identity: Any, records: Any, now: int, config: Config) -> FakeEngine:
         node.engine = FakeEngine(identity, records)
         return node.engine
 

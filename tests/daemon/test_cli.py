@@ -391,6 +391,41 @@ def test_remove_of_nobody_or_of_one_of_two(tmp_path: Path) -> None:
     assert served.calls("member.remove") == []
 
 
+ASKS = "123456789012"
+
+
+def readmitting(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
+    members = [{**MEMBERS[0], "asks_again": ASKS}, {**MEMBERS[1], "asks_again": None}]
+    return [
+        result(request, {"members": members} if request["method"] == "member.list" else {"readmitted": "x"})
+    ]
+
+
+@pytest.mark.parametrize("number", [(ASKS,), ("1234", "5678", "9012")])
+def test_readmit_by_the_number(tmp_path: Path, number: tuple[str, ...]) -> None:
+    with scripted(tmp_path / "home", readmitting) as served:
+        assert starling(tmp_path / "home", "readmit", "lab", "bob", *number).stdout == "readmitted x\n"
+    assert served.calls("member.readmit") == [
+        {"universe": "lab", "identity": "ab" * 32, "verification": ASKS}
+    ]
+
+
+def test_readmit_without_a_number_says_which_there_is(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", readmitting) as served:
+        failed(starling(tmp_path / "home", "readmit", "lab", "bob"), 4, "1234 5678 9012", f"lab bob {ASKS}")
+        failed(starling(tmp_path / "home", "readmit", "lab", "eve"), 4, "eve does not ask")
+        failed(starling(tmp_path / "home", "readmit", "lab", "carol"), 4, "nobody", "carol")
+    assert served.calls("member.readmit") == []
+
+
+@pytest.mark.parametrize(("state", "word"), [("asking", "1234 5678 9012"), ("active", "started anew")])
+def test_recover_says_what_to_do(tmp_path: Path, state: str, word: str) -> None:
+    with scripted(tmp_path / "home", always({"state": state, "verification": ASKS})) as served:
+        done = starling(tmp_path / "home", "recover", "lab")
+    assert done.returncode == 0 and word in done.stdout
+    assert served.calls("universe.recover") == [{"universe": "lab"}]
+
+
 def test_a_join_that_is_still_under_way(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", always({"state": "joining", "universe_id": "ab"})):
         assert starling(tmp_path / "home", "join", "T").returncode == 5

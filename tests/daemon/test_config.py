@@ -45,6 +45,7 @@ def test_values_are_read() -> None:
         ("[log]\nlevel = 'loud'", ("log.level", "debug", "error")),
         ("[network]\nlisten = '/ip4'", ("network.listen",)),
         ("[network]\nlisten = ['0.0.0.0:1']", ("network.listen", "0.0.0.0:1")),
+        ("[universe]\nreadmit = 'never'", ("universe.readmit", "confirm", "automatic")),
         ("[network", ("f.toml",)),
     ],
 )

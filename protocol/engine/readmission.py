@@ -1,0 +1,201 @@
+"""Starting anew: a member whose send group is of no use any more comes back with a new one (PROTOCOL 5.6 B4, B7).
+
+It was put back to an old state that the others have gone by, lacks secrets of epochs that it has forgotten, or is
+the one of two copies that is to stay. It gives up its send group at once and founds one that supersedes it, keeps
+history, queue and what it can still read, and asks to be admitted again; by the roster entry that comes of it all
+owners remove its old leaf and add the new one. Until then nothing is sent: what apps send is queued.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starling.protocol.crypto.cipher_suite import cipher_suite
+from starling.protocol.distributed import policy
+from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
+from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.universe_component import read_universe
+from starling.protocol.engine import own_group, sponsoring
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import forget_imports, forget_psk
+from starling.protocol.engine.exchanging import profiles_of
+from starling.protocol.engine.universe import AsksAgain, Boot, Universe
+from starling.protocol.errors import UsageError
+from starling.protocol.exchange.messages import ReadmitRequest, WantProfiles
+
+
+def recover(ctx: Context, universe: Universe) -> dict[str, Any]:
+    """Start anew because a person says so; raises `UsageError` where nobody could admit this node."""
+    if not universe.is_asking and not begin(ctx, universe, "command"):
+        raise UsageError("nobody is left in this universe who could admit this node again", "forbidden")
+    state = "active" if universe.is_admitted else "asking"
+    return {"state": state, "verification": verification(universe)}
+
+
+def begin(ctx: Context, universe: Universe, reason: str) -> bool:
+    """Give up the own send group and ask to be admitted with a new one. False where nobody could do that, or this
+    node asks already, or was superseded: of two copies that would never end, so there a person decides.
+
+    `reason` is a word for people; `command` is the person's own.
+    """
+    standing = universe.roster.members.get(universe.me)
+    admins = [identity for identity in universe.roster.members if universe.roster.may(identity, Kind.MEMBER)]
+    if standing is None or not universe.is_active or universe.is_asking or not admins:
+        return False
+    if not universe.is_admitted and reason != "command":
+        return False
+    _give_up_own_group(ctx, universe)
+    universe.group_id = ctx.random(32)
+    # In seconds, so that it rises for a node too that has forgotten what it was.
+    universe.incarnation = max(ctx.now // 1000, universe.incarnation + 1, standing.incarnation + 1)
+    universe.signature_private_key, _ = cipher_suite(universe.cipher_suite).signature_generate(ctx.random)
+    universe.bundles.start_anew(ctx)
+    own_group.make_bundles(ctx, universe)
+    own_group.found_group(ctx, universe, supersedes=standing.send_group_id)
+    universe.boot = Boot(deadline=ctx.now)
+    universe.silenced = True
+    universe.timers.readmit = ctx.now
+    universe.save(ctx)
+    digits = verification(universe)
+    ctx.event("universe.recovering", universe.universe_id, {"reason": reason, "verification": digits})
+    if universe.me in admins:
+        request = request_of(universe)
+        suite = cipher_suite(universe.cipher_suite)
+        signature_key = suite.signature_public_key(universe.signature_private_key)
+        profile = profiles_of(universe, [universe.me]).profiles[0]
+        sponsoring.readmit_self(ctx, universe, AsksAgain(request, signature_key, profile, ctx.now))
+    return True
+
+
+def _give_up_own_group(ctx: Context, universe: Universe) -> None:
+    """Wipe the own send group, alarms about it included. What others imported from it stays until they have this
+    node anew: their commits cannot be followed without."""
+    own = universe.own
+    universe.waiting.forget_group(own.group_id)
+    universe.behind.pop(own.group_id, None)
+    forget_imports(ctx, universe, own.group_id)
+    own.delete(ctx)
+    del universe.groups[own.group_id]
+    universe.suspected.clear()
+    universe.rollbacks.clear()
+    universe.agreed.clear()
+
+
+def forget_given_up(ctx: Context, universe: Universe) -> None:
+    """Wipe the PSKs of send groups that this node gave up, once no group that it reads has its old leaf."""
+    former = {
+        exported.group_id: info
+        for exported in universe.ledger.psks.values()
+        if exported.group_id != universe.group_id
+        and (info := universe.roster.send_groups.get(exported.group_id)) is not None
+        and info.identity == universe.me
+    }
+    for group_id, info in former.items():
+        if any(universe.has_leaf(state, info) for state in universe.groups.values()):
+            continue
+        for exported in [found for found in universe.ledger.psks.values() if found.group_id == group_id]:
+            forget_psk(ctx, universe, exported)
+        forget_imports(ctx, universe, group_id)
+
+
+def request_of(universe: Universe) -> ReadmitRequestTBS:
+    """What this node asks for, as it is signed."""
+    return ReadmitRequestTBS(
+        universe.universe_id,
+        universe.me,
+        universe.group_id,
+        universe.incarnation,
+        universe.identity.name.encode(),
+        universe.cipher_suite,
+        tuple(package.encode() for package in universe.bundles.newest()),
+    )
+
+
+def verification(universe: Universe) -> str:
+    """The digits of this node's own request."""
+    return request_of(universe).verification()
+
+
+def resume(universe: Universe) -> None:
+    """After a restart: whether the own group was founded anew and nothing was sent in it yet."""
+    if universe.is_active and universe.own.graph.head_info.number == 0:
+        description = read_universe(universe.own.head.context.extensions)
+        universe.silenced = bool(description.supersedes)
+        universe.timers.readmit = 0 if universe.silenced else None
+
+
+def watch(ctx: Context, universe: Universe) -> None:
+    """On every turn of a member: ask again, notice to be admitted, or that another copy of this node was."""
+    if universe.is_admitted:
+        if universe.silenced:
+            _go_on_once_ready(ctx, universe)
+        return
+    if not universe.silenced:
+        universe.silenced = True
+        universe.boot = Boot(deadline=ctx.now)
+        universe.timers.readmit = ctx.now
+        if not universe.is_asking:
+            ctx.event("universe.superseded", universe.universe_id, {})
+    if universe.is_asking and _is_due(universe.timers.readmit, ctx.now):
+        _ask(ctx, universe)
+
+
+def _ask(ctx: Context, universe: Universe) -> None:
+    """Ask all connected members who may admit."""
+    universe.timers.readmit = ctx.now + ctx.jittered(policy.READMIT_AGAIN)
+    asked = [
+        info.peer_id
+        for info in universe.others()
+        if info.peer_id in universe.links and universe.roster.may(info.identity, Kind.MEMBER)
+    ]
+    if asked:
+        message = ReadmitRequest(
+            universe.universe_id,
+            universe.identity.name,
+            universe.cipher_suite,
+            profiles_of(universe, [universe.me]).profiles[0],
+            request_of(universe).sign(universe.identity),
+        )
+        for peer_id in asked:
+            ctx.send(peer_id, message)
+
+
+def _go_on_once_ready(ctx: Context, universe: Universe) -> None:
+    """Admitted: with KeyPackages of the others that still hold the boot commit is due, and adds everybody.
+
+    Those that this node had may be so old that their owners deleted the keys (X-10). Who cannot be had in a few seconds
+    is added later; without any of them nobody could read anything, so then nothing is sent either.
+    """
+    timers = universe.timers
+    others = [info.identity for info in universe.others()]
+    if timers.readmitted is None:
+        timers.readmitted = ctx.now + policy.BOOT_WAIT
+        timers.readmit = ctx.now
+        universe.profiles.forget_key_packages(ctx)
+    lacking = [
+        identity
+        for identity in others
+        if universe.profiles.key_package(identity, universe.cipher_suite) is None
+    ]
+    if lacking and (len(lacking) == len(others) or ctx.now < timers.readmitted):
+        if _is_due(timers.readmit, ctx.now):
+            timers.readmit = ctx.now + ctx.jittered(policy.ASK_AGAIN)
+            for peer_id in universe.links:
+                ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(lacking)))
+        return
+    timers.readmit = timers.readmitted = None
+    timers.first_path = ctx.now + policy.FIRST_PATH_COMMIT
+    universe.silenced = False
+    universe.save(ctx)
+    ctx.event("universe.recovered", universe.universe_id, {})
+
+
+def next_wake(universe: Universe) -> int | None:
+    """When to try again while the own group may not be spoken in; None where that hangs on others alone."""
+    if universe.is_admitted:
+        return universe.timers.readmit
+    return universe.timers.readmit if universe.is_asking else None
+
+
+def _is_due(time: int | None, now: int) -> bool:
+    return time is not None and time <= now

@@ -1,0 +1,147 @@
+"""Members that start anew with a send group that supersedes their old one (PROTOCOL 5.6 B4, B7)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
+
+from starling.protocol.distributed.universe_component import read_universe
+from starling.protocol.engine.inputs import ReadmitMember, Recover
+from starling.protocol.errors import UsageError
+
+
+def confirm(admin: Node, universe: bytes, member: Node) -> None:
+    """A person says that the number is right."""
+    digits = admin.heard("member.asks_again")[-1]["verification"]
+    assert digits == member.engine.universe(universe)["verification"]
+    admin.do(ReadmitMember(universe, member.me, digits))
+
+
+def assert_all_talk(network: Network, universe: bytes, nodes: list[Node], word: str) -> None:
+    for node in nodes:
+        assert node.say(universe, f"{node.name} {word}")["recipients"] == len(nodes) - 1
+    network.run(5 * SECOND)
+    for node in nodes:
+        others = [f"{other.name} {word}" for other in nodes if other is not node]
+        assert sorted(text for text in node.texts() if text.endswith(word)) == sorted(others)
+
+
+def assert_gone(network: Network, universe: bytes, nodes: list[Node], group_id: bytes) -> None:
+    """All have passed the old group, and nothing of it is stored."""
+    for node in nodes:
+        assert node.engine.converged(universe), node.name
+        assert group_id not in node.universe(universe).groups
+        assert not [key for key in node.rows if key[1].startswith(group_id)]
+
+
+def test_a_member_starts_anew_with_one_confirmation() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    old = bob.universe(universe).group_id
+    incarnation = bob.universe(universe).incarnation
+    bob.say(universe, "before")
+    network.run(2 * SECOND)
+    asked = bob.do(Recover(universe))
+    network.run(5 * SECOND)
+    assert asked == {"state": "asking", "verification": alice.heard("member.asks_again")[0]["verification"]}
+    assert not carol.heard("member.asks_again")
+    assert bob.say(universe, "queued")["state"] == "queued"
+    alice.say(universe, "meanwhile")
+    network.run(MINUTE)
+    assert bob.texts() == ["meanwhile"] and len(alice.heard("member.asks_again")) == 1
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    again = bob.universe(universe)
+    assert again.group_id != old and again.incarnation > incarnation
+    assert read_universe(again.own.head.context.extensions).supersedes == old
+    assert [kind for kind in ("recovering", "recovered") if bob.heard(f"universe.{kind}")] == [
+        "recovering",
+        "recovered",
+    ]
+    assert carol.texts() == ["before", "meanwhile", "queued"]
+    assert carol.heard("member.readmitted") == [{"identity": bob.me, "name": "bob", "sponsor": alice.me}]
+    assert not carol.heard("member.removed")
+    assert_all_talk(network, universe, nodes, "on")
+    network.run(2 * MINUTE)
+    assert_gone(network, universe, nodes, old)
+    assert alice.texts().count("queued") == 1
+
+
+def test_the_founder_admits_itself() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    old = alice.universe(universe).group_id
+    network.cut(alice, bob, carol)
+    assert alice.do(Recover(universe))["state"] == "active"
+    assert alice.say(universe, "alone")["state"] == "queued"
+    network.run(MINUTE)
+    network.heal()
+    network.run(20 * SECOND)
+    assert bob.texts() == carol.texts() == ["alone"]
+    assert_all_talk(network, universe, nodes, "on")
+    network.run(2 * MINUTE)
+    assert_gone(network, universe, nodes, old)
+
+
+@pytest.mark.parametrize("when", ["asking", "admitted"])
+def test_it_goes_on_after_a_restart(when: str) -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    bob.do(Recover(universe))
+    bob.say(universe, "queued")
+    network.run(SECOND)
+    if when == "admitted":
+        network.drop = lambda source, target, send: source is not alice and target is bob
+        network.cut(bob, carol)
+        confirm(alice, universe, bob)
+        network.run(8)
+        assert bob.universe(universe).is_admitted and bob.universe(universe).silenced
+        network.drop = lambda source, target, send: False
+    network.stop(bob)
+    network.run(SECOND)
+    network.restart(bob)
+    network.heal()
+    network.run(20 * SECOND)
+    if when == "asking":
+        assert bob.engine.universe(universe)["state"] == "asking"
+        confirm(alice, universe, bob)
+        network.run(20 * SECOND)
+    assert bob.engine.universe(universe)["state"] == "active"
+    assert alice.texts() == carol.texts() == ["queued"]
+    assert_all_talk(network, universe, nodes, "on")
+
+
+def test_an_admin_that_was_restarted_is_asked_again() -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    bob.do(Recover(universe))
+    network.run(SECOND)
+    network.stop(alice)
+    network.restart(alice)
+    network.run(MINUTE)
+    assert len(alice.heard("member.asks_again")) == 2
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    assert_all_talk(network, universe, [alice, bob], "on")
+
+
+def test_a_wrong_word_changes_nothing() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    with pytest.raises(UsageError, match="does not ask"):
+        alice.do(ReadmitMember(universe, bob.me, "1" * 12))
+    asked = bob.do(Recover(universe))
+    assert bob.do(Recover(universe)) == asked
+    network.run(2 * SECOND)
+    digest = alice.universe(universe).roster.digest
+    with pytest.raises(UsageError, match="not the number"):
+        alice.do(ReadmitMember(universe, bob.me, "1" * 12))
+    with pytest.raises(UsageError, match="not a member"):
+        alice.do(ReadmitMember(universe, b"?" * 32, asked["verification"]))
+    with pytest.raises(UsageError, match="only the founder"):
+        carol.do(ReadmitMember(universe, bob.me, asked["verification"]))
+    with pytest.raises(UsageError, match="no such universe"):
+        bob.do(Recover(b"?" * 32))
+    network.run(2 * SECOND)
+    assert alice.universe(universe).roster.digest == digest
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    assert bob.engine.universe(universe)["state"] == "active"

@@ -1,0 +1,128 @@
+"""A small universe under attack: what its people do, step by step, with nothing else going on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.attack.attacker import reads
+from tests.attack.loot import Loot, steal
+from tests.attack.traffic import TappedNetwork
+from tests.engine.small_network import HOUR, SECOND, Node
+
+from starling.protocol.distributed.psk_ledger import ExportedPsk
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.inputs import UpdateKeys
+from starling.protocol.engine.step import Publish, Send, SendToPeer
+from starling.protocol.exchange.frame import MessageFrame, decode_frame
+
+
+class Breach(AssertionError):
+    """A safeguard failed. (Other failures of an assertion are the test's own: its story did not come about.)"""
+
+
+class Scene:
+    """A universe that has come to rest: all have updated and imported since the last one joined, and all is settled.
+
+    `members` has its nodes by name.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.network = TappedNetwork()
+        self.universe_id, *nodes = self.network.found(*names)
+        self.members: dict[str, Node] = {node.name: node for node in nodes}
+        self.wait(15 * SECOND)
+        for name in names:
+            self.update(name)
+        self.network.leap(2 * HOUR)
+        self.at_rest()
+
+    def at_rest(self) -> None:
+        """Called when the story can begin: what a test of the tests changes, it changes from here on."""
+
+    def __getitem__(self, name: str) -> Node:
+        return self.members[name]
+
+    def wait(self, duration: int = SECOND) -> None:
+        self.network.run(duration)
+
+    # what people do
+
+    def update(self, name: str) -> None:
+        """A path commit as the member's timer makes it: with imports, fresh KeyPackages and replaced leaves."""
+        self[name].do(UpdateKeys(self.universe_id))
+        self.wait()
+
+    def speak(self, name: str, text: str) -> None:
+        """Send one message, with nothing imported before it."""
+        node = self[name]
+        node.universe(self.universe_id).timers.last_import = self.network.now
+        node.say(self.universe_id, text)
+
+    def say(self, name: str, text: str) -> None:
+        """The same, and let it arrive."""
+        self.speak(name, text)
+        self.wait()
+
+    def commit(
+        self,
+        name: str,
+        *,
+        path: bool = False,
+        imports: Sequence[ExportedPsk] = (),
+        replace_leaves: bool = False,
+    ) -> None:
+        """A commit of just that shape."""
+        node = self[name]
+        ctx = Context(self.network.now, node.engine._random)
+        universe = node.universe(self.universe_id)
+        own_group.commit(ctx, universe, path=path, imports=imports, replace_leaves=replace_leaves)
+        node.finish(ctx.step(node.wake, None))
+        self.wait()
+
+    def newest_psk(self, holder: str, owner: str) -> ExportedPsk:
+        """The newest PSK of one member's group that another has in its ledger."""
+        group_id = self[holder].group(self.universe_id, self[owner]).group_id
+        psk = self[holder].universe(self.universe_id).ledger.newest(group_id)
+        assert psk is not None, f"{holder} has no PSK of {owner}"
+        return psk
+
+    # what goes wrong on the way
+
+    def withhold_messages(self, name: str) -> None:
+        """From now on no message of anybody reaches this node; commits do."""
+
+        def drop(source: Node, target: Node, send: Send) -> bool:
+            if target is not self[name]:
+                return False
+            match send:
+                case Publish():
+                    frames = [send.frame]
+                case SendToPeer():
+                    frames = [
+                        source.rows["frame", key] for key in send.frame_ids if ("frame", key) in source.rows
+                    ]
+                case _:
+                    frames = []
+            return any(isinstance(decode_frame(frame), MessageFrame) for frame in frames)
+
+        self.network.drop = drop
+
+    def deliver_again(self) -> None:
+        self.network.drop = lambda source, target, send: False
+
+    # what the thief does
+
+    def steal(self, name: str) -> Loot:
+        return steal(self[name])
+
+    def read_with(self, *stolen: Loot) -> set[str]:
+        """What these open of all that was ever sent."""
+        return reads(self.network, self.universe_id, *stolen)
+
+    def check_reads(self, expected: set[str], *stolen: Loot) -> None:
+        """That these open just that of all that was ever sent; `Breach` for more."""
+        found = self.read_with(*stolen)
+        if found - expected:
+            raise Breach(f"the thief reads {sorted(found - expected)}")
+        assert found == expected

@@ -1,0 +1,182 @@
+"""The attacks can succeed: with one safeguard taken out of the product, a named test fails because the thief reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.attack import (
+    test_forward_secrecy,
+    test_healing,
+    test_joining_window,
+    test_put_back,
+    test_removal,
+    test_two_thefts,
+)
+from tests.attack.scene import Breach, Scene
+
+from starling.protocol.decentralized.key_schedule import PuncturedKeySchedule
+from starling.protocol.distributed.psk_ledger import PskLedger
+from starling.protocol.engine import boot, bundles, imports, membership, own_group, receiving, retention
+from starling.protocol.engine.bundles import BundleStore
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.mls.key_schedule import EpochSecrets
+from starling.protocol.mls.ratchet import Ratchet
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def nothing(*args: Any, **kwargs: Any) -> None:
+    """In place of what is taken out."""
+
+
+def without_wiping(patches: pytest.MonkeyPatch) -> None:
+    """A settled epoch is forgotten in memory, and stays in the store."""
+    patches.setattr(
+        GroupState, "drop_state", lambda self, ctx, dmls_epoch: self._states.pop(dmls_epoch, None) and None
+    )
+
+
+def without_settling(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(retention, "settled_epochs", lambda *arguments: [])
+
+
+def without_consuming(patches: pytest.MonkeyPatch) -> None:
+    original: Any = Ratchet.consume
+
+    def consume(ratchet: Ratchet, generation: int) -> None:
+        key = ratchet.peek(generation)
+        original(ratchet, generation)
+        ratchet._skipped[generation] = key
+
+    patches.setattr(Ratchet, "consume", consume)
+
+
+def without_puncture(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(PuncturedKeySchedule, "puncture", nothing)
+
+
+def without_deleting_the_exporter_secret(patches: pytest.MonkeyPatch) -> None:
+    original: Any = EpochSecrets.take
+
+    def take(secrets: EpochSecrets, name: str) -> bytes:
+        return secrets.get(name) if name == "exporter_secret" else original(secrets, name)
+
+    patches.setattr(EpochSecrets, "take", take)
+
+
+def without_deleting_the_encryption_secret(patches: pytest.MonkeyPatch) -> None:
+    original: Any = EpochSecrets.take
+
+    def take(secrets: EpochSecrets, name: str) -> bytes:
+        return secrets.get(name) if name == "encryption_secret" else original(secrets, name)
+
+    patches.setattr(EpochSecrets, "take", take)
+
+
+def without_import(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(own_group, "importable", lambda universe: [])
+
+
+def without_path(patches: pytest.MonkeyPatch) -> None:
+    original: Any = imports.import_now
+    patches.setattr(imports, "import_now", lambda ctx, universe, with_path=False: original(ctx, universe))
+
+
+def without_leaf_replacement(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(own_group, "_newer_leaves", lambda universe, group, removes: [])
+
+
+def without_wiping_the_ledger(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(retention, "_drop_psks", nothing)
+
+
+def without_the_limit_of_the_ledger(patches: pytest.MonkeyPatch) -> None:
+    original: Any = PskLedger.unneeded
+    patches.setattr(PskLedger, "unneeded", lambda self, now, *others: original(self, 0, *others))
+
+
+def without_forgetting_key_packages(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(BundleStore, "forget", nothing)
+
+
+def without_the_limit_of_key_packages(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(bundles, "KEY_PACKAGE_RETENTION", 2**62)
+
+
+def without_the_import_of_a_joiner(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(receiving, "note_update", nothing)
+
+
+def without_boot_commit(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(boot, "boot_commit", lambda ctx, universe: setattr(universe.boot, "done", True))
+
+
+def without_generation_draw(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(Context, "between", lambda self, least, most: least)
+
+
+def without_removal(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(membership, "removed_leaves", lambda universe: [])
+
+
+def without_leaving(patches: pytest.MonkeyPatch) -> None:
+    patches.setattr(GroupState, "delete", nothing)
+
+
+MUTATIONS: list[tuple[Patch, Callable[[], None]]] = [
+    (
+        without_wiping,
+        test_forward_secrecy.test_a_message_that_was_given_up_is_not_read_once_its_epoch_has_gone,
+    ),
+    (without_settling, test_two_thefts.test_a_second_theft_long_after_the_first_opens_nothing),
+    (
+        without_consuming,
+        test_forward_secrecy.test_a_consumed_message_of_a_live_epoch_is_not_read_and_a_later_one_is,
+    ),
+    (without_puncture, test_forward_secrecy.test_a_retained_parent_does_not_lead_to_its_child_again),
+    (
+        without_deleting_the_encryption_secret,
+        test_forward_secrecy.test_a_consumed_message_of_a_live_epoch_is_not_read_and_a_later_one_is,
+    ),
+    (
+        without_deleting_the_exporter_secret,
+        test_two_thefts.test_the_head_of_an_update_does_not_give_its_psk_again,
+    ),
+    (without_import, test_healing.test_another_group_is_healed_when_it_imports_the_update_without_a_path_too),
+    (without_path, test_healing.test_the_own_group_is_healed_by_a_path_commit_and_by_nothing_less),
+    (without_leaf_replacement, test_two_thefts.test_a_second_theft_long_after_the_first_opens_nothing),
+    (without_wiping_the_ledger, test_two_thefts.test_a_second_theft_long_after_the_first_opens_nothing),
+    (
+        without_the_limit_of_the_ledger,
+        test_two_thefts.test_a_silent_member_holds_up_the_wiping_for_a_week_and_no_longer,
+    ),
+    (
+        without_forgetting_key_packages,
+        test_joining_window.test_the_init_key_goes_with_its_successor_and_what_it_opened_is_closed,
+    ),
+    (
+        without_the_limit_of_key_packages,
+        test_two_thefts.test_a_silent_member_holds_up_the_wiping_for_a_week_and_no_longer,
+    ),
+    (
+        without_the_import_of_a_joiner,
+        test_joining_window.test_the_first_key_package_opens_all_groups_until_the_first_path_commit_is_imported,
+    ),
+    (without_boot_commit, test_put_back.test_a_node_that_is_put_back_says_nothing_that_the_copy_opens),
+    (without_boot_commit, test_put_back.test_a_node_that_is_put_back_uses_no_key_again),
+    (without_generation_draw, test_put_back.test_a_node_that_is_put_back_uses_no_key_again),
+    (without_removal, test_removal.test_after_each_owners_removal_the_removed_member_reads_nothing_of_it),
+    (without_leaving, test_removal.test_a_removed_member_keeps_nothing_for_a_later_thief),
+]
+
+
+@pytest.mark.parametrize(("patch", "caught_by"), MUTATIONS, ids=lambda item: item.__name__)
+def test_a_safeguard_that_is_taken_out_is_missed(
+    monkeypatch: pytest.MonkeyPatch, patch: Patch, caught_by: Callable[[], None]
+) -> None:
+    monkeypatch.setattr(Scene, "at_rest", lambda scene: patch(monkeypatch))
+    with pytest.raises(Breach):
+        caught_by()

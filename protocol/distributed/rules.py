@@ -82,6 +82,7 @@ class Rule(enum.Enum):
     # Welcomes
     WELCOME_SIGNER = ("X-14", "a send group's GroupInfo is signed by leaf 0, whose leaf came by a commit")
     WELCOME_OWNER = ("X-14", "leaf 0 names the group, and is the owner in dmls_universe and in the roster")
+    WELCOME_SUPERSEDES = ("B4", "a send group supersedes none but an earlier one of its owner")
     WELCOME_LEAF = ("X-14", "a Welcome does not make its receiver leaf 0")
     WELCOME_FRAME = ("R6", "a Welcome leads to the epoch that its commit starts")
 

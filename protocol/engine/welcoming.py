@@ -147,6 +147,10 @@ def _check(
         or read_member(leaf).send_group_id != group.group_id
     ):
         raise Invalid(Rule.WELCOME_OWNER)
+    if description.supersedes:
+        superseded = universe.roster.send_groups.get(description.supersedes)
+        if superseded is None or superseded.identity != owner or description.supersedes == group.group_id:
+            raise Invalid(Rule.WELCOME_SUPERSEDES)
     statement = HeadStatement.decode(frame.head_statement)
     expected = (universe.universe_id, group.group_id, message.epoch, message.dmls_epoch)
     if (

@@ -145,3 +145,15 @@ def test_a_wrong_word_changes_nothing() -> None:
     confirm(alice, universe, bob)
     network.run(20 * SECOND)
     assert bob.engine.universe(universe)["state"] == "active"
+
+
+def test_where_nobody_is_to_be_asked_the_request_is_enough() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, _ = nodes
+    alice.universe(universe).readmits_automatically = True
+    bob.do(Recover(universe))
+    bob.say(universe, "queued")
+    network.run(10 * SECOND)
+    assert bob.engine.universe(universe)["state"] == "active" and not alice.heard("member.asks_again")
+    assert alice.texts() == ["queued"]
+    assert_all_talk(network, universe, nodes, "on")

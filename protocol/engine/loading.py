@@ -12,6 +12,7 @@ from starling.protocol.distributed.roster import Roster
 from starling.protocol.engine import joining, readmission
 from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
 from starling.protocol.engine.group_state import load_group_row, load_logged
+from starling.protocol.engine.healing_vectors import vector_universe
 from starling.protocol.engine.own_group import new_group_state
 from starling.protocol.engine.universe import Boot, Universe
 
@@ -27,7 +28,7 @@ def load_universes(
         tables[table].append((key, value))
     universes = {key: Universe.load(identity, key, row, now) for key, row in tables["universe"]}
     _load_rosters(universes, tables["roster"])
-    for table in ("profile", "bundle", "sent", "delivered", "report", "import", "evidence"):
+    for table in ("profile", "bundle", "sent", "delivered", "report", "import", "evidence", "clock"):
         for key, row in tables[table]:
             universe = universes.get(key[:32])
             if universe is not None:
@@ -36,6 +37,10 @@ def load_universes(
         universe = universes.get(psk_universe(row))
         if universe is not None:
             load_psk(universe, key[:32], key[32:], row)
+    for key, row in tables["healing"]:
+        universe = universes.get(vector_universe(row))
+        if universe is not None:
+            universe.healing.load_vector(key, row)
     _load_groups(universes, tables)
     for universe in universes.values():
         universe.outbox.finish_loading()
@@ -70,6 +75,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         universe.delivered.load(key, row)
     elif table == "evidence":
         universe.evidence.load(key, row)
+    elif table == "clock":
+        universe.healing.load_seen(key, row)
     elif table == "import":
         load_import(universe, key, row)
     else:

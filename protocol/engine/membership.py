@@ -13,7 +13,7 @@ from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
-from starling.protocol.engine import own_group
+from starling.protocol.engine import healing, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
@@ -136,6 +136,7 @@ def _note_own_removal(ctx: Context, universe: Universe) -> None:
     for identity in universe.reports:
         ctx.delete("report", universe.universe_id + identity)
     universe.reports.clear()
+    healing.forget_all(ctx, universe)
     universe.bundles.forget_all(ctx)
     universe.outbox.forget_all(ctx)
     universe.delivered.forget_all(ctx)

@@ -31,6 +31,7 @@ from starling.protocol.distributed.universe_component import (
     read_roster_digest,
     send_group_extensions,
 )
+from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_imports
 from starling.protocol.engine.group_state import GroupState
@@ -110,7 +111,8 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
     )
     state = new_group_state(universe, universe.group_id, universe.me)
     universe.groups[universe.group_id] = state
-    enter_epoch(ctx, universe, state, group, None, has_path=False)
+    info = enter_epoch(ctx, universe, state, group, None, has_path=False)
+    healing.note_founding(ctx, universe, info)
     universe.boot.done = True
 
 
@@ -210,6 +212,17 @@ def commit(
         head_statement=statement.encode(),
     )
     note_imports(ctx, universe, state, parent, dependencies)
+    healing.note_commit(
+        ctx,
+        universe,
+        state,
+        parent,
+        info,
+        result.next,
+        dependencies=dependencies,
+        key_packages=universe.bundles.newest() if path else (),
+        added={leaf_identity(package.leaf_node) for package in adds},
+    )
     if serial is not None:
         universe.bundles.supersede(ctx, serial, info.number)
         universe.timers.last_update = ctx.now

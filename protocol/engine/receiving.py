@@ -11,7 +11,7 @@ from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
-from starling.protocol.engine import welcoming
+from starling.protocol.engine import healing, welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_change, note_fork, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
@@ -218,6 +218,17 @@ def _receive_commit(
         head_statement=frame.head_statement,
     )
     note_imports(ctx, universe, state, info, dependencies)
+    healing.note_commit(
+        ctx,
+        universe,
+        state,
+        info,
+        child,
+        staged.next,
+        dependencies=dependencies,
+        key_packages=content.key_packages,
+        added={leaf_identity(package.leaf_node) for package in content.adds},
+    )
     _learn_key_packages(ctx, universe, state.owner, content)
     note_update(ctx, universe, state, child, content)
     logged = LoggedFrame(

@@ -16,7 +16,7 @@ from starling.protocol.decentralized.epoch_graph import (
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.roster import MemberInfo
-from starling.protocol.engine import frame_quota, readmission
+from starling.protocol.engine import frame_quota, healing, readmission
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import note_stalled
@@ -52,6 +52,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
     frame_quota.enforce(ctx, universe)
     readmission.forget_given_up(ctx, universe)
     _drop_psks(ctx, universe)
+    healing.sweep(ctx, universe)
 
 
 def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:

@@ -19,6 +19,7 @@ from starling.protocol.engine.bundles import BundleStore
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.delivered import Delivered
 from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.healing_vectors import Healing
 from starling.protocol.engine.kept_evidence import EvidenceStore
 from starling.protocol.engine.outbox import Outbox
 from starling.protocol.engine.profiles import ProfileStore
@@ -165,6 +166,7 @@ class Universe:
         self.outbox = Outbox(universe_id)
         self.delivered = Delivered(universe_id)
         self.evidence = EvidenceStore(universe_id)
+        self.healing = Healing()
         self.reports: dict[bytes, HeadsReport] = {}
         self.waiting = Waiting()
         self.behind: dict[bytes, Behind] = {}

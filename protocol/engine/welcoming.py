@@ -9,6 +9,7 @@ from starling.protocol.distributed.member import leaf_identity, read_member
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
 from starling.protocol.distributed.universe_component import read_universe
+from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_fork
 from starling.protocol.engine.group_state import GroupState
@@ -64,6 +65,7 @@ def receive_welcome(
     state.pinned_by = frame.head_statement
     universe.groups[group_id] = state
     info = enter_epoch(ctx, universe, state, group, None, has_path=True)
+    healing.note_welcome(ctx, universe, state, info, group)
     logged = LoggedFrame(
         frame_id=frame_id,
         group_id=group_id,

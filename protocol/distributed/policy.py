@@ -20,6 +20,9 @@ BOOT_WAIT = 5 * SECOND
 REPORT_QUIET = 400
 REPORT_MIN_GAP = 2 * SECOND
 REPORT_UNDER_LOAD = 60 * SECOND
+REPORT_BUSY = 4
+"""A report that follows the last one within so many gaps doubles the gap, up to that under load (R1)."""
+
 PULSE_INTERVAL = 4 * SECOND
 BEHIND_GRACE = 400
 ASK_AGAIN = 2 * SECOND

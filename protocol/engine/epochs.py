@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from starling.protocol.decentralized.epoch_graph import EpochInfo
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
-from starling.protocol.distributed import policy
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.export_psk import export_psk
 from starling.protocol.distributed.head_statement import HeadStatement
@@ -94,12 +93,10 @@ def _supersede(ctx: Context, state: GroupState, parent: EpochInfo, child: Group)
 
 def note_change(ctx: Context, universe: Universe) -> None:
     """Something happened that the next `heads` report tells (R1)."""
-    timers = universe.timers
     universe.converged = False
     universe.agreed.clear()
-    timers.report_first = timers.report_first or ctx.now
-    quiet = max(ctx.now + policy.REPORT_QUIET, timers.reported_at + policy.REPORT_MIN_GAP)
-    timers.report = min(quiet, timers.report_first + policy.REPORT_UNDER_LOAD)
+    universe.timers.report_first = universe.timers.report_first or ctx.now
+    universe.timers.plan_report(ctx.now)
 
 
 def note_fork(

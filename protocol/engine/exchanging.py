@@ -48,6 +48,7 @@ MAX_PROFILES_BYTES = 2 * 1024 * 1024
 def greet(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     """Open the exchange with a connected member: the roster entries that prove us, then our places."""
     universe.links[peer_id] = Link(pulse_at=ctx.now + ctx.jittered(policy.PULSE_INTERVAL))
+    universe.timers.report_soon(ctx.now)
     entries = universe.roster.proof(universe.me, MAX_HELLO_BYTES)
     ctx.send(peer_id, Hello(universe.universe_id, entries))
     send_summary(ctx, universe, peer_id, answer=False)

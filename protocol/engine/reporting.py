@@ -24,10 +24,7 @@ def own_report(universe: Universe) -> HeadsReport:
 
 def send_report(ctx: Context, universe: Universe) -> None:
     """Report in the own send group, as a control message."""
-    timers = universe.timers
-    timers.report = None
-    timers.report_first = None
-    timers.reported_at = ctx.now
+    universe.timers.note_reported(ctx.now)
     if len(universe.own.graph.head_info.members) < 2:
         return
     report = own_report(universe)

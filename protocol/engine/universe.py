@@ -103,6 +103,9 @@ class AsksAgain:
         return self.request.verification()
 
 
+_NO_TIMES = ("messages_since_update", "profile_asks", "report_gap")
+
+
 @dataclass(slots=True)
 class Timers:
     """When things are due, in milliseconds; None is not."""
@@ -111,6 +114,8 @@ class Timers:
     report_first: int | None = None
     """When the oldest change that the next report tells happened."""
     reported_at: int = 0
+    report_gap: int = policy.REPORT_MIN_GAP
+    """How far apart reports are while changes keep coming."""
     imports: int | None = None
     first_path: int | None = None
     retention: int | None = None
@@ -126,11 +131,34 @@ class Timers:
     readmitted: int | None = None
     """Admitted anew: until when the others' KeyPackages are waited for."""
 
+    def plan_report(self, now: int) -> None:
+        """There is a change to report (R1): as soon as no other has come for a while, and at the latest a gap after
+        the first. The gap is short after a quiet time, and grows while changes keep coming: a report costs as much
+        as there are members, and goes to each of them."""
+        if now - self.reported_at >= policy.REPORT_BUSY * self.report_gap:
+            self.report_gap = policy.REPORT_MIN_GAP
+        quiet = policy.REPORT_QUIET * self.report_gap // policy.REPORT_MIN_GAP
+        earliest = max(now + quiet, self.reported_at + policy.REPORT_MIN_GAP)
+        self.report = min(earliest, (self.report_first or now) + self.report_gap)
+
+    def note_reported(self, now: int) -> None:
+        """All changes are reported now."""
+        if now - self.reported_at < policy.REPORT_BUSY * self.report_gap:
+            self.report_gap = min(2 * self.report_gap, policy.REPORT_UNDER_LOAD)
+        self.report = self.report_first = None
+        self.reported_at = now
+
+    def report_soon(self, now: int) -> None:
+        """Somebody has come who may know more, or less: what there is to tell is told as after a quiet time."""
+        self.report_gap = policy.REPORT_MIN_GAP
+        if self.report is not None:
+            self.plan_report(now)
+
     def come_back_to(self, now: int) -> None:
         """The clock was set: nothing is to wait for what was the future, or seem to have happened in it."""
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is not None and item.name not in ("messages_since_update", "profile_asks"):
+            if value is not None and item.name not in _NO_TIMES:
                 setattr(self, item.name, min(value, now))
 
 

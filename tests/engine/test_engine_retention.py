@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, settled
 
 from starling.protocol.engine import own_group
@@ -24,13 +25,41 @@ def test_many_messages_make_one_report() -> None:
     assert len(carol.texts()) == 50
 
 
-def test_under_load_a_report_comes_every_minute() -> None:
+@pytest.mark.parametrize("apart", [500, 5_000])
+def test_under_load_a_report_comes_every_minute(apart: int) -> None:
+    """However quick the talk is, after its first two minutes."""
     network, universe, (alice, _, carol) = settled("alice", "bob", "carol")
+    _talk(network, alice, universe, 2 * MINUTE, apart)
     before = reports(network, carol)
-    for number in range(250):
-        alice.say(universe, f"{number}")
-        network.run(300)
-    assert 1 <= reports(network, carol) - before <= 3
+    assert before <= 12
+    _talk(network, alice, universe, 3 * MINUTE, apart)
+    assert 2 <= reports(network, carol) - before <= 4
+
+
+def test_when_talk_ends_all_is_reported_soon() -> None:
+    network, universe, (alice, _, carol) = settled("alice", "bob", "carol")
+    _talk(network, alice, universe, 2 * MINUTE, SECOND)
+    network.run(15 * SECOND)
+    assert carol.engine.converged(universe)
+    network.run(5 * MINUTE)
+    alice.say(universe, "after a quiet time")
+    network.run(2 * SECOND)
+    assert carol.engine.converged(universe)
+
+
+def test_who_comes_back_amid_talk_hears_reports_at_once() -> None:
+    network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
+    network.cut(bob, alice, carol)
+    _talk(network, alice, universe, 2 * MINUTE, SECOND)
+    network.heal()
+    network.run(8 * SECOND)
+    assert all(node.engine.converged(universe) for node in (alice, bob, carol))
+
+
+def _talk(network: Network, node: Node, universe: bytes, duration: int, apart: int) -> None:
+    for _ in range(duration // apart):
+        node.say(universe, f"at {network.now}")
+        network.run(apart)
 
 
 def test_reports_make_no_reports() -> None:

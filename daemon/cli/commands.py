@@ -302,8 +302,8 @@ def status(client: Client, args: Namespace) -> int:
         output.pairs(shown)
         for universe_id in shown.get("rollback_suspected", ()):
             _warn(
-                f"in universe {universe_id[:12]} this node was probably put back to an old state, "
-                "and others cannot read what it sends; remove it there and join anew with a new identity"
+                f"in universe {universe_id[:12]} this node was probably put back to an old state; if others cannot "
+                f"read what it sends, or another copy of it runs: starling recover {universe_id[:12]}"
             )
     return EXIT_OK
 

@@ -39,7 +39,7 @@ _SHOWN_DIGITS = 12
 _MOST_SHOWN = 8
 _ROLLED_BACK = (
     "a member knows a newer state of this node's own group than the node itself: it was probably put back to an "
-    "old state, and others cannot read what it sends from now on; see 'starling universe show'"
+    "old state; if others cannot read what it sends, or another copy of it runs, see 'starling recover'"
 )
 
 

@@ -242,8 +242,8 @@ class Universe:
         return (
             self.is_active
             and info is not None
-            and info.send_group_id != self.group_id
             and info.incarnation < self.incarnation
+            and self.group_id not in self.roster.send_groups
         )
 
     @property

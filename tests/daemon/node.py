@@ -120,10 +120,10 @@ class Node:
             await stream.aclose()
 
 
-def home(tmp_path: Path) -> Paths:
+def home(tmp_path: Path, name: str = "Ann") -> Paths:
     """The places below a new home with an identity."""
     paths = Paths.find(str(tmp_path / "home"), {})
-    app.init(paths, "Ann")
+    app.init(paths, name)
     return paths
 
 
@@ -134,8 +134,11 @@ async def running(
     hub: MemoryHub | None = None,
     stdio: trio.abc.Stream | None = None,
     ask_passphrase: Callable[[], str] = app.no_passphrase,
+    *,
+    real: bool = False,
 ) -> AsyncIterator[Node]:
-    """A daemon until the end of the block; raises the error with which it ended."""
+    """A daemon until the end of the block, with the real engine where that is said; raises the error with which it
+    ended."""
     node = Node(paths)
     started = trio.Event()
     hub = hub or MemoryHub()
@@ -161,7 +164,7 @@ async def running(
                     ready=ready,
                     stdio=stdio,
                     ask_passphrase=ask_passphrase,
-                    engine_factory=engine_factory,
+                    engine_factory=app.real_engine if real else engine_factory,
                     network_factory=network_factory,
                 )
         except DaemonError as error:

@@ -41,6 +41,7 @@ class HostilePeer:
             self.want_roster,
             self.join_hello,
             self.join_request,
+            self.readmit_request,
             self.join_answer,
         )
 
@@ -165,6 +166,11 @@ class HostilePeer:
         profile = ((self._rng.randbytes(900), self._rng.randbytes(900)), self._rng.randbytes(100))
         request = messages.JoinRequest(self.universe_id, self._rng.randbytes(32), "somebody", 1, profile)
         return self._say(request)
+
+    def readmit_request(self) -> Input:
+        profile = ((self._rng.randbytes(900), self._rng.randbytes(900)), self._rng.randbytes(100))
+        signature = self._rng.randbytes(64)
+        return self._say(messages.ReadmitRequest(self.universe_id, "somebody", 1, profile, signature))
 
     def join_answer(self) -> Input:
         return self._say(messages.JoinAnswer(self.universe_id, self._entries(), ()))

@@ -1,7 +1,10 @@
-"""DMLSMessage: an MLSMessage with the name of the epoch it was sent in (draft-kohbrok-mls-dmls-02 §4; K-13).
+"""DMLSMessage: an MLSMessage with the name of the epoch it was sent in (draft-kohbrok-mls-dmls-02 §3; K-13).
 
 The MLS epoch number does not tell two forks apart; `dmls_epoch` does. It is an unauthenticated hint: a wrong one
 leads to a message that does not decrypt. It is no MLSMessage and has no code point: the frame says what it is (C-7).
+
+What is sent in an epoch may be wrapped: a PublicMessage and a PrivateMessage. A Welcome, a GroupInfo and a KeyPackage
+belong to no epoch of the receiver's and never are (K-13b). Send groups allow PrivateMessages alone (X-20).
 """
 
 from __future__ import annotations
@@ -11,9 +14,17 @@ from dataclasses import dataclass
 from starling.protocol.errors import DecodeError, Unsupported
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
+from starling.protocol.mls.public_message import PublicMessage
+from starling.protocol.mls.wire_format import WireFormat
 from starling.protocol.wire import Struct, encode_opaque, opaque
 
 MAX_DMLS_EPOCH = 64
+
+SEND_GROUP_FORMATS = frozenset({WireFormat.MLS_PRIVATE_MESSAGE})
+"""What is wrapped in a send group."""
+
+SHARED_GROUP_FORMATS = SEND_GROUP_FORMATS | {WireFormat.MLS_PUBLIC_MESSAGE}
+"""What is wrapped in a group with many committers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +36,21 @@ class DMLSMessage(Struct):
 
     @property
     def group_id(self) -> bytes:
-        return _private(self.message).group_id
+        return _place(self.message)[0]
 
     @property
     def epoch(self) -> int:
         """The MLS epoch number, which the sending epoch shares with its siblings."""
-        return _private(self.message).epoch
+        return _place(self.message)[1]
 
 
-def _private(message: MLSMessage) -> PrivateMessage:
-    if not isinstance(message.body, PrivateMessage):
-        raise Unsupported("a send group's messages are PrivateMessages")
-    return message.body
+def _place(message: MLSMessage) -> tuple[bytes, int]:
+    body = message.body
+    if isinstance(body, PrivateMessage):
+        return body.group_id, body.epoch
+    if isinstance(body, PublicMessage):
+        return body.content.group_id, body.content.epoch
+    raise Unsupported("what is wrapped belongs to no epoch")
 
 
 def wrap(message: bytes, dmls_epoch: bytes) -> bytes:
@@ -44,11 +58,12 @@ def wrap(message: bytes, dmls_epoch: bytes) -> bytes:
     return message + encode_opaque(dmls_epoch)
 
 
-def read_dmls_message(data: bytes) -> DMLSMessage:
-    """Strict: raises `DecodeError` for trailing bytes or an impossible length, `Unsupported` for anything but a
-    PrivateMessage inside (X-20)."""
+def read_dmls_message(data: bytes, formats: frozenset[int] = SEND_GROUP_FORMATS) -> DMLSMessage:
+    """Strict: raises `DecodeError` for trailing bytes or an impossible length, `Unsupported` for a wire format inside
+    that is none of `formats`."""
     decoded = DMLSMessage.decode(data)
-    _private(decoded.message)
+    if decoded.message.wire_format not in formats:
+        raise Unsupported(f"wire format {decoded.message.wire_format:#06x} is not wrapped here")
     if not 32 <= len(decoded.dmls_epoch) <= MAX_DMLS_EPOCH:
         raise DecodeError("dmls_epoch has no possible length")
     return decoded

@@ -234,6 +234,14 @@ class Group:
         return self._epoch.secrets
 
     @property
+    def rules(self) -> GroupRules:
+        return self._epoch.rules
+
+    @property
+    def key_schedule(self) -> KeySchedule:
+        return self._epoch.key_schedule
+
+    @property
     def reinit(self) -> ReInit | None:
         """The ReInit that ended the group with this epoch's commit; nothing is sent here then."""
         return self._epoch.reinit
@@ -504,8 +512,9 @@ class Group:
 
     # ending
 
-    def supersede(self, next_epoch: Group, *, keep_handshake: bool | None = None) -> None:
-        """Delete what a superseded epoch does not need; the next one, or a sibling of it, is stored with it.
+    def supersede(self, next_epoch: Group | None, *, keep_handshake: bool | None = None) -> None:
+        """Delete what a superseded epoch does not need; the next one, or a sibling of it, is stored with it. There
+        is none where a commit removed us: nothing is punctured then (K-20).
 
         With `keep_handshake` (by default where the rules have a `retain_sender`) what K-15 names stays:
         messages can be read and, where the key schedule punctures, siblings of `next_epoch` be entered, but
@@ -518,7 +527,7 @@ class Group:
         epoch.signature_private_key.wipe()
         epoch.exporter_tree.wipe()
         if keep_handshake:
-            init_input, next_epoch._epoch.init_input = next_epoch._epoch.init_input, b""
+            init_input = next_epoch._take_init_input() if next_epoch is not None else b""
             if init_input:
                 epoch.key_schedule.puncture(epoch.suite, epoch.secrets, init_input)
             epoch.secrets.keep_only({"sender_data_secret", "membership_key"})
@@ -527,6 +536,11 @@ class Group:
             epoch.secrets.wipe_init()
             epoch.secret_tree.drop_handshake()
             epoch.private_tree.wipe()
+
+    def _take_init_input(self) -> bytes:
+        """What the parent is punctured at: it says which init secret was ours, so it goes then."""
+        init_input, self._epoch.init_input = self._epoch.init_input, b""
+        return init_input
 
     def wipe(self) -> None:
         """Delete all secrets: this epoch can do nothing any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.vectors import load_vectors
 
-from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
+from starling.protocol.decentralized.dmls_message import SHARED_GROUP_FORMATS, read_dmls_message, wrap
 from starling.protocol.errors import DecodeError, Unsupported
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
@@ -57,3 +57,14 @@ def test_only_private_messages_are_wrapped() -> None:
                 read_dmls_message(wrap(bytes.fromhex(vector[name]), NAME))
         private = bytes.fromhex(vector["private_message"])
         assert read_dmls_message(wrap(private, NAME)).dmls_epoch == NAME
+
+
+def test_in_groups_with_many_committers_public_messages_are_wrapped_too() -> None:
+    """K-13b: nothing else, though."""
+    for vector in load_vectors("mls/messages.json")[:3]:
+        for name in ("mls_welcome", "mls_group_info", "mls_key_package"):
+            with pytest.raises(Unsupported):
+                read_dmls_message(wrap(bytes.fromhex(vector[name]), NAME), SHARED_GROUP_FORMATS)
+        for name in ("public_message_proposal", "public_message_commit", "private_message"):
+            read = read_dmls_message(wrap(bytes.fromhex(vector[name]), NAME), SHARED_GROUP_FORMATS)
+            assert read.group_id and read.epoch >= 0 and read.dmls_epoch == NAME

@@ -234,6 +234,9 @@ def _member_table(shown: list[dict[str, Any]]) -> None:
         ("name", "identity", "role", "connected", "epoch", "imports", "in_groups", "last_update"),
         "nobody: this node is not a member (any more, or yet); 'starling universe show' tells",
     )
+    for member in shown:
+        if member.get("asks_again") is not None:
+            output.line(f"{member['name']} asks to start anew; 'starling readmit' tells what to do")
 
 
 def update(client: Client, args: Namespace) -> int:

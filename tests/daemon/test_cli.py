@@ -418,6 +418,12 @@ def test_readmit_without_a_number_says_which_there_is(tmp_path: Path) -> None:
     assert served.calls("member.readmit") == []
 
 
+def test_members_says_who_asks(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", readmitting):
+        done = starling(tmp_path / "home", "members", "lab")
+    assert done.stdout.endswith("\nbob asks to start anew; 'starling readmit' tells what to do\n")
+
+
 @pytest.mark.parametrize(("state", "word"), [("asking", "1234 5678 9012"), ("active", "started anew")])
 def test_recover_says_what_to_do(tmp_path: Path, state: str, word: str) -> None:
     with scripted(tmp_path / "home", always({"state": state, "verification": ASKS})) as served:

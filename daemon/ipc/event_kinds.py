@@ -53,6 +53,11 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "member.removed": ("somebody was removed from the roster", ("identity",)),
     "member.excluded": ("this node was removed from one member's group", ("owner", "epoch")),
+    "member.stuck": (
+        "a member, perhaps this node, cannot follow another's group and asks to be added again; `reason` is `commit`, "
+        "`welcome`, `psk` or `gone`",
+        ("identity", "owner", "reason"),
+    ),
     "group.entered": ("this node is now in one more member's group", ("owner", "name", "epoch")),
     "epoch.started": (
         "a commit of some member, also of this node; `path` tells whether its keys are fresh, `imports` how "

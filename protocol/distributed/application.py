@@ -12,7 +12,8 @@ from starling.protocol.errors import UsageError
 from starling.protocol.packed import Blob, Many, Text, pack, shape, unpack
 
 HEADS = "heads"
-CONTROL_TYPES = frozenset({HEADS, "address", "ack", "roster", "report", "direct"})
+REPORT = "report"
+CONTROL_TYPES = frozenset({HEADS, REPORT, "address", "ack", "roster", "direct"})
 
 MESSAGE_ID_SIZE = 16
 MAX_BODY = 512 * 1024

@@ -39,6 +39,13 @@ STALLED = DAY
 LACK_FORGOTTEN = 3 * HOUR
 """After how long without a peer that says so a group is not lacking anything any more."""
 
+READD_DELAY = 2 * SECOND
+"""After what is found to be stuck the incarnation is raised: it may be stuck in more groups at once."""
+
+READDS_PER_DAY = 4
+"""How often a day a node asks to be added again, and adds one member again by itself; one group is the reason for it
+once a day. So neither a hostile owner nor a hostile member can have everybody do it endlessly."""
+
 FRAME_RETENTION = 30 * DAY
 KEY_PACKAGE_RETENTION = 7 * DAY
 MAX_MEMBERS = 150

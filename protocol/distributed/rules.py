@@ -77,7 +77,7 @@ class Rule(enum.Enum):
     ADD_WITH_IMPORT = ("X-13", "a commit adds or imports, never both")
     ADD_WITHOUT_PATH = ("X-6", "a commit that adds, removes or replaces has a path")
     KEY_PACKAGES_WITH_PATH = ("X-10", "exactly the commits with a path carry key packages")
-    MEMBER_INCARNATION = ("X-13", "a key package has the member's incarnation in the roster")
+    MEMBER_INCARNATION = ("X-13", "a key package has the incarnation that its member has shown last")
 
     # Welcomes
     WELCOME_SIGNER = ("X-14", "a send group's GroupInfo is signed by leaf 0, whose leaf came by a commit")

@@ -258,7 +258,7 @@ def ask(ctx: Context, universe: Universe) -> None:
 
 def _want(universe: Universe, group_id: bytes) -> tuple[bytes, tuple[tuple[bytes, int, bool], ...]]:
     state = universe.groups.get(group_id)
-    if state is None:
+    if state is None or group_id in universe.stuck:
         return (group_id, ())
     epochs = [
         (info.dmls_epoch, info.contiguous, bool(info.children))

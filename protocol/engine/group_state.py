@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
+from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine.context import Context
 from starling.protocol.exchange.frame import MAX_STATEMENT
@@ -89,6 +90,11 @@ class GroupState:
     def forked(self) -> bool:
         """Whether the owner has contradicted itself: imports from it pause (R4)."""
         return bool(self.evidence)
+
+    @property
+    def entered_after(self) -> bytes:
+        """The epoch whose commit let this node in: all up to it was never its to read. Empty in the own group."""
+        return HeadStatement.decode(self.pinned_by).parent_dmls_epoch if self.pinned_by else b""
 
     # states
 

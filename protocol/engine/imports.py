@@ -34,7 +34,7 @@ def _is_first_group(universe: Universe, state: GroupState) -> bool:
 
 def import_now(ctx: Context, universe: Universe, *, with_path: bool = False) -> bool:
     """Import all that may be imported in one commit; with a path it is an update too. False: nothing to do."""
-    chosen = own_group.importable(universe)
+    chosen = own_group.importable(universe, ctx.now)
     universe.timers.imports = None
     if not chosen and not with_path:
         return False

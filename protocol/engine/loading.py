@@ -14,6 +14,7 @@ from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
 from starling.protocol.engine.group_state import load_group_row, load_logged
 from starling.protocol.engine.healing_vectors import vector_universe
 from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.stuck import STUCK_TABLES
 from starling.protocol.engine.universe import Boot, Universe
 
 Row = tuple[bytes, bytes]
@@ -28,7 +29,17 @@ def load_universes(
         tables[table].append((key, value))
     universes = {key: Universe.load(identity, key, row, now) for key, row in tables["universe"]}
     _load_rosters(universes, tables["roster"])
-    for table in ("profile", "bundle", "sent", "delivered", "report", "import", "evidence", "clock"):
+    for table in (
+        "profile",
+        "bundle",
+        "sent",
+        "delivered",
+        "report",
+        "import",
+        "evidence",
+        "clock",
+        *STUCK_TABLES,
+    ):
         for key, row in tables[table]:
             universe = universes.get(key[:32])
             if universe is not None:
@@ -46,6 +57,7 @@ def load_universes(
         universe.outbox.finish_loading()
         universe.delivered.finish_loading()
         universe.boot = Boot(deadline=now + BOOT_WAIT)
+        universe.timers.readd = now if universe.stuck.groups else None
         # Whatever was due when the last run ended is looked at once the boot commit is made.
         universe.timers.full_sweep = now + BOOT_WAIT
     for key, row in tables["joining"]:
@@ -79,6 +91,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         universe.healing.load_seen(key, row)
     elif table == "import":
         load_import(universe, key, row)
+    elif table in STUCK_TABLES:
+        universe.stuck.load(table, key, row)
     else:
         universe.reports[key[32:]] = HeadsReport.decode(row)
 

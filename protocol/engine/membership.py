@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.key_packages import check_key_package
-from starling.protocol.distributed.member import MemberId, member_id
+from starling.protocol.distributed.member import leaf_identity, member_id, read_member
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
@@ -89,6 +89,7 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
     for identity, _ in sorted(before.items() - after.items()):
         universe.profiles.forget(ctx, identity)
         universe.asks_again.pop(identity, None)
+        universe.stuck.forget(ctx, identity)
         if identity == universe.me:
             if identity not in members:
                 _note_own_removal(ctx, universe)
@@ -138,6 +139,7 @@ def _note_own_removal(ctx: Context, universe: Universe) -> None:
     universe.reports.clear()
     healing.forget_all(ctx, universe)
     universe.bundles.forget_all(ctx)
+    universe.stuck.forget_all(ctx)
     universe.outbox.forget_all(ctx)
     universe.delivered.forget_all(ctx)
     founding, *others = universe.roster.entries()
@@ -155,25 +157,46 @@ def align(ctx: Context, universe: Universe) -> None:
     if universe.roster.topic_is_stale and universe.roster.may(universe.me, Kind.TOPIC):
         add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
         universe.timers.align = None
-    leaves = {member_id(leaf) for _, leaf in universe.own.head.tree.leaves()}
-    members = universe.roster.members
     removes = removed_leaves(universe)
+    for group_id in list(universe.stuck.reports):
+        state = universe.groups.get(group_id)
+        if state is not None:
+            universe.stuck.drop_answered(ctx, state)
+    leaves = {
+        leaf_identity(leaf): (index, member_id(leaf).incarnation)
+        for index, leaf in universe.own.head.tree.leaves()
+        if index not in removes
+    }
     adds: list[KeyPackage] = []
+    again: dict[bytes, int] = {}
     unknown: list[bytes] = []
+    put_off: list[int] = []
     taken = own_group.TakenKeys(universe.own.head)
-    for identity, info in members.items():
-        if identity == universe.me or MemberId(identity, info.incarnation) in leaves:
+    for identity in universe.roster.members:
+        incarnation = universe.incarnation_of(identity)
+        index, held = leaves.get(identity, (None, -1))
+        if identity == universe.me or held >= incarnation:
             continue
-        package = _usable_key_package(ctx, universe, identity, info.incarnation)
+        if index is not None:
+            allowed_at = _may_add_again_at(ctx, universe, identity)
+            if allowed_at is None or allowed_at > ctx.now:
+                put_off += [allowed_at] if allowed_at is not None else []
+                continue
+        package = _usable_key_package(ctx, universe, identity, incarnation)
         if package is None:
             unknown.append(identity)
-        elif taken.take(package.leaf_node):
+        elif taken.take(package.leaf_node, index):
             adds.append(package)
+            if index is not None:
+                again[identity] = index
     if adds:
         if removes:
             own_group.commit(ctx, universe, path=True, removes=removes)
-        import_now(ctx, universe)
-        own_group.commit(ctx, universe, path=True, adds=adds)
+        if len(adds) > len(again):
+            import_now(ctx, universe)  # who is in the group already may lack just what would be imported
+        own_group.commit(ctx, universe, path=True, removes=list(again.values()), adds=adds)
+        for identity in again:
+            universe.stuck.note_readded(ctx, identity, universe.own.graph.head_info.number)
     elif removes:
         own_group.commit(ctx, universe, path=True, removes=removes)
     if unknown:
@@ -184,13 +207,27 @@ def align(ctx: Context, universe: Universe) -> None:
         universe.timers.align = ctx.now + ctx.jittered(pause)
     else:
         universe.timers.profile_asks = 0
+        universe.timers.align = min(put_off, default=None)
 
 
 def removed_leaves(universe: Universe) -> list[int]:
     """The leaves of the own group that the roster does not count as members any more, or by a newer incarnation."""
-    members = {MemberId(info.identity, info.incarnation) for info in universe.roster.members.values()}
-    leaves = universe.own.head.tree.leaves()
-    return [index for index, leaf in leaves if index != OWNER_LEAF and member_id(leaf) not in members]
+    least = {info.identity: info.incarnation for info in universe.roster.members.values()}
+    found = []
+    for index, leaf in universe.own.head.tree.leaves():
+        identity, incarnation = member_id(leaf)
+        if index != OWNER_LEAF and (identity not in least or incarnation < least[identity]):
+            found.append(index)
+    return found
+
+
+def _may_add_again_at(ctx: Context, universe: Universe, identity: bytes) -> int | None:
+    """From when on a member that asks for it may be added again by itself; None where a person has to confirm it, as
+    its own group has forked (B7)."""
+    state = universe.groups.get(universe.roster.members[identity].send_group_id)
+    if state is not None and state.forked:
+        return None
+    return universe.stuck.may_readd_at(identity, ctx.now)
 
 
 def _usable_key_package(
@@ -228,13 +265,21 @@ def learn_profile(ctx: Context, universe: Universe, packages: tuple[bytes, ...],
         info = universe.roster.members.get(identity)
         if info is None or identity == universe.me:
             return False
-        learned = universe.profiles.learn_key_packages(ctx, identity, info.incarnation, decoded)
+        shown, known = read_member(decoded[0].leaf_node).incarnation, universe.incarnation_of(identity)
+        if shown == known or (shown > known and _takes_word_of(universe, info)):
+            learned = universe.profiles.learn_key_packages(ctx, identity, shown, decoded)
     if address:
         peer_id = PeerAddress.decode(address).peer_id
         info = universe.member_of_peer(peer_id)
         if info is not None and info.identity != universe.me:
             learned = universe.profiles.learn_address(ctx, info.identity, peer_id, address) or learned
     return learned
+
+
+def _takes_word_of(universe: Universe, info: MemberInfo) -> bool:
+    """B7: a newer incarnation is learned in the member's own group, which shows that it goes on from there. Only who
+    is not in that group, or is stuck in it itself, takes the word of a KeyPackage."""
+    return info.send_group_id not in universe.groups or info.send_group_id in universe.stuck
 
 
 def answer_profiles(ctx: Context, universe: Universe, peer_id: bytes, identities: tuple[bytes, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.dmls_message import wrap
@@ -20,6 +21,8 @@ from starling.protocol.distributed.member import (
     build_owner_leaf,
     leaf_identity,
     member_id,
+    owner_extensions,
+    read_member,
 )
 from starling.protocol.distributed.psk_ledger import ExportedPsk
 from starling.protocol.distributed.send_group_rules import SendGroupRules
@@ -45,6 +48,7 @@ from starling.protocol.exchange.frame import (
     frame_id,
 )
 from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.mls.committing import ChangeLeaf
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.leaf_node import LeafNode
@@ -185,6 +189,7 @@ def commit(
     result = group.commit(
         proposals,
         path=path,
+        leaf_node=_new_leaf(universe, group, serial) if serial is not None else None,
         psks=lambda psk_id: psks.get(psk_id.psk_id or b""),
         authenticated_data=EMPTY,
         handshake_generation=ctx.between(*BOOT_GENERATIONS) if boot else 0,
@@ -253,6 +258,22 @@ def commit(
     )
 
 
+def _new_leaf(universe: Universe, group: Group, serial: int) -> ChangeLeaf | None:
+    """What changes in our leaf: only a higher incarnation does (B7)."""
+    leaf = group.tree.leaf(group.own_leaf_index)
+    if leaf is None or read_member(leaf).incarnation == universe.incarnation:
+        return None
+    extensions = owner_extensions(
+        universe.identity,
+        universe_id=universe.universe_id,
+        send_group_id=universe.group_id,
+        incarnation=universe.incarnation,
+        serial=serial,
+        signature_key=leaf.signature_key,
+    )
+    return lambda held: replace(held, extensions=extensions)
+
+
 def _newer_leaves(universe: Universe, group: Group, removes: Sequence[int]) -> list[Proposal]:
     """Replacements of the leaves for which a higher serial is known (X-10)."""
     replaces: list[Proposal] = []
@@ -300,14 +321,16 @@ class TakenKeys:
         return True
 
 
-def importable(universe: Universe) -> list[ExportedPsk]:
+def importable(universe: Universe, now: int) -> list[ExportedPsk]:
     """What the own group may import now (X-7, X-13)."""
     group = universe.own.head
     members = (member_id(leaf) for _, leaf in group.tree.leaves())
     groups = [
         info.send_group_id
         for info in universe.others()
-        if (state := universe.groups.get(info.send_group_id)) is not None and not state.forked
+        if (state := universe.groups.get(info.send_group_id)) is not None
+        and not state.forked
+        and not universe.stuck.pauses(state, now)
     ]
     return universe.ledger.importable(universe.own_member_id, members, groups)
 

@@ -10,17 +10,19 @@ from starling.protocol.distributed.rules import Rule
 from starling.protocol.engine.context import Context
 from starling.protocol.errors import Invalid
 from starling.protocol.mls.key_package import KeyPackage
-from starling.protocol.packed import Blob, Many, pack, shape, unpack
+from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
-_ROW = (Many(Blob(8192, 1), 8), Blob(2048))
+_ROW = (Many(Blob(8192, 1), 8), Blob(2048), Uint(2**32 - 1))
 
 
 @dataclass(slots=True)
 class Profile:
-    """One member: KeyPackages by suite with their serials, and its signed addresses."""
+    """One member: KeyPackages by suite with their serials, its signed addresses, and the highest incarnation that it
+    has shown: none of its KeyPackages is of a lower one."""
 
     key_packages: dict[int, tuple[int, KeyPackage]] = field(default_factory=dict)
     address: PeerAddress | None = None
+    incarnation: int = 0
 
     def wire(self) -> tuple[tuple[bytes, ...], bytes]:
         packages = tuple(package.encode() for _, (_, package) in sorted(self.key_packages.items()))
@@ -53,18 +55,35 @@ class ProfileStore:
         profile = self.profiles.get(identity)
         return profile.address.texts if profile is not None and profile.address is not None else ()
 
+    def incarnation(self, identity: bytes) -> int:
+        """The highest that a member has shown, 0 where it has shown none."""
+        profile = self.profiles.get(identity)
+        return profile.incarnation if profile is not None else 0
+
+    def note_incarnation(self, ctx: Context, identity: bytes, incarnation: int) -> bool:
+        """Note what a member's own leaf says; True where it is news. KeyPackages of a lower one are of no use."""
+        if incarnation <= self.incarnation(identity):
+            return False
+        profile = self.profiles.setdefault(identity, Profile())
+        profile.incarnation = incarnation
+        profile.key_packages.clear()
+        self._save(ctx, identity)
+        return True
+
     def learn_key_packages(
         self, ctx: Context, identity: bytes, incarnation: int, packages: tuple[KeyPackage, ...]
     ) -> bool:
-        """Take over what is newer. Raises `Invalid` or `VerificationFailed` for a package that is not the
-        member's own."""
+        """Take over what is newer, of this incarnation. Raises `Invalid` or `VerificationFailed` for a package that is
+        not the member's own."""
         newer: list[tuple[int, KeyPackage]] = []
+        known = self.incarnation(identity)
         for package in packages:
             member = check_key_package(package, universe_id=self._universe_id, identity=identity)
-            if member.incarnation != incarnation:
+            if member.incarnation != incarnation or incarnation < known:
                 raise Invalid(Rule.MEMBER_INCARNATION)
-            if member.serial > self.serial(identity, package.cipher_suite):
+            if incarnation > known or member.serial > self.serial(identity, package.cipher_suite):
                 newer.append((member.serial, package))
+        self.note_incarnation(ctx, identity, incarnation)
         profile = self.profiles.setdefault(identity, Profile())
         for serial, package in newer:
             profile.key_packages[package.cipher_suite] = (serial, package)
@@ -97,8 +116,8 @@ class ProfileStore:
             ctx.delete("profile", self._universe_id + identity)
 
     def load(self, key: bytes, row: bytes) -> None:
-        packages, address = shape(unpack(row, max_bytes=128 * 1024), _ROW)
-        profile = Profile()
+        packages, address, incarnation = shape(unpack(row, max_bytes=128 * 1024), _ROW)
+        profile = Profile(incarnation=incarnation)
         for encoded in packages:
             package = KeyPackage.decode(encoded)
             member = check_key_package(package, universe_id=self._universe_id)
@@ -109,5 +128,6 @@ class ProfileStore:
 
     def _save(self, ctx: Context, identity: bytes) -> None:
         self.revision += 1
-        packages, address = self.profiles[identity].wire()
-        ctx.put("profile", self._universe_id + identity, pack([list(packages), address]))
+        profile = self.profiles[identity]
+        packages, address = profile.wire()
+        ctx.put("profile", self._universe_id + identity, pack([list(packages), address, profile.incarnation]))

@@ -11,6 +11,7 @@ from starling.protocol.distributed.psk_ledger import ExportedPsk
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.universe_component import read_roster_digest
 from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.readding import PskLost, can_never_have
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid
 from starling.protocol.exchange.waiting import Need, Wait
@@ -31,11 +32,14 @@ def stage_with_imports(
 ) -> tuple[StagedCommit, tuple[Dependency, ...]]:
     """Stage a commit with the PSKs that it imports; which epochs those are of is given back.
 
-    Raises `Wait` for one that may still come, `Invalid` for an import that is not allowed, and what staging raises.
+    Raises `Wait` for one that may still come, `PskLost` for one that cannot, `Invalid` for an import that is not
+    allowed, and what staging raises.
     """
     for psk_id in content.psk_ids:
         _check(universe, state, group, content, *parse_psk_id(psk_id))
-    choices = [_named(universe, content)] if content.names_dependencies else _candidates(universe, content)
+    choices = (
+        [_named(universe, state, content)] if content.names_dependencies else _candidates(universe, content)
+    )
     for position, choice in enumerate(choices, 1):
         try:
             staged = _stage(universe, group, authenticated, content, choice)
@@ -80,12 +84,14 @@ def _check(
         raise Invalid(Rule.IMPORT_ORDER)
 
 
-def _named(universe: Universe, content: CommitContent) -> tuple[ExportedPsk, ...]:
+def _named(universe: Universe, state: GroupState, content: CommitContent) -> tuple[ExportedPsk, ...]:
     """Exactly what the commit names."""
     found = []
     for dependency in content.dependencies:
         exported = universe.ledger.find(dependency.group_id, dependency.dmls_epoch)
         if exported is None:
+            if can_never_have(universe, state, dependency):
+                raise PskLost
             raise Wait(Need("epoch", dependency.group_id, dependency.dmls_epoch))
         if exported.epoch != dependency.epoch:
             raise Invalid(Rule.DEPENDENCY_PSKS)

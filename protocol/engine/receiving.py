@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
 from starling.protocol.decentralized.epoch_graph import EpochInfo
-from starling.protocol.distributed.application import HEADS, ApplicationData
+from starling.protocol.distributed.application import HEADS, REPORT, ApplicationData
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
-from starling.protocol.engine import healing, welcoming
+from starling.protocol.distributed.report import PSK
+from starling.protocol.engine import healing, readding, welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_change, note_fork, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
@@ -119,6 +120,8 @@ def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Nee
             if isinstance(frame, CommitFrame):
                 take_own_commit(ctx, universe, arrival.peer_id, frame, message)
             return []
+        if isinstance(frame, CommitFrame) and welcoming.adds_again(universe, state, frame, message):
+            return welcoming.receive_welcome(ctx, universe, arrival.frame_id, arrival.data, frame, message)
         if isinstance(frame, CommitFrame) and welcoming.is_second_welcome(
             ctx, universe, state, frame, message
         ):
@@ -201,9 +204,20 @@ def _receive_commit(
     _check_statement(universe, state, info, group, statement, frame, message)
     authenticated = group.open_handshake(message.message)
     content = _content_of(authenticated)
-    staged, dependencies = stage_with_imports(universe, state, group, authenticated, content)
+    try:
+        staged, dependencies = stage_with_imports(universe, state, group, authenticated, content)
+    except (ProtocolError, UsageError) as refusal:
+        readding.note_refused_commit(ctx, universe, state, refusal)
+        raise
+    except readding.PskLost:
+        readding.note_stuck(ctx, universe, state.group_id, PSK)
+        return []
     if staged.next is None:
-        _leave_group(ctx, universe, state, info)
+        if universe.me not in map(leaf_identity, (package.leaf_node for package in content.adds)):
+            ctx.event(
+                "member.excluded", universe.universe_id, {"owner": state.owner, "epoch": info.number + 1}
+            )
+        _leave_group(ctx, universe, state)
         # It may add this node again, at this later epoch (X-14).
         return welcoming.receive_welcome(ctx, universe, arrival.frame_id, arrival.data, frame, message)
     removed = tuple(_identity_at(group, index) for index in content.removes)
@@ -229,7 +243,7 @@ def _receive_commit(
         key_packages=content.key_packages,
         added={leaf_identity(package.leaf_node) for package in content.adds},
     )
-    _learn_key_packages(ctx, universe, state.owner, content)
+    readding.take_key_packages(ctx, universe, state.owner, staged.next, content.key_packages)
     note_update(ctx, universe, state, child, content)
     logged = LoggedFrame(
         frame_id=arrival.frame_id,
@@ -310,24 +324,12 @@ def _receive_sibling(
     note_fork(ctx, universe, state, known, statement)
 
 
-def _leave_group(ctx: Context, universe: Universe, state: GroupState, info: EpochInfo) -> None:
+def _leave_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     """This node was removed from a group: it reads no further in it (K-20)."""
-    ctx.event("member.excluded", universe.universe_id, {"owner": state.owner, "epoch": info.number + 1})
     universe.waiting.forget_group(state.group_id)
     state.delete(ctx)
     del universe.groups[state.group_id]
     universe.agreed.clear()
-
-
-def _learn_key_packages(ctx: Context, universe: Universe, owner: bytes, content: CommitContent) -> None:
-    """Fresh KeyPackages of a member; bad ones hurt only itself and do not undo its commit."""
-    info = universe.roster.members.get(owner)
-    if info is None or not content.key_packages:
-        return
-    try:
-        universe.profiles.learn_key_packages(ctx, owner, info.incarnation, content.key_packages)
-    except (ProtocolError, Unsupported):
-        universe.refuse("key_packages")
 
 
 def _identity_at(group: Group, index: int) -> bytes:
@@ -404,6 +406,8 @@ def _take(
     if data.is_control:
         if data.content_type == HEADS:
             take_report(ctx, universe, state.owner, data.body)
+        elif data.content_type == REPORT:
+            readding.take_report(ctx, universe, state.owner, data.body)
         return
     info.user_count = generation + 1
     note_change(ctx, universe)

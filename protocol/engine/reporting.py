@@ -18,7 +18,7 @@ def own_report(universe: Universe) -> HeadsReport:
     heads = {}
     for group_id, state in universe.groups.items():
         graph = state.graph
-        heads[group_id] = Head(graph.head, graph.past(), graph.head_info.contiguous)
+        heads[group_id] = Head(graph.head, graph.past() or state.entered_after, graph.head_info.contiguous)
     return HeadsReport(universe.roster.digest, heads)
 
 

@@ -204,7 +204,10 @@ def _acknowledged_own_epoch(universe: Universe) -> int:
         if whole is None or whole.roster_digest != universe.roster.digest or _tells_news(universe, whole):
             return 0
         report = universe.reported(identity, universe.group_id)
-        least = min(least, _newest_opened(graph, identity, report.head) if report is not None else 0)
+        if report is None:
+            return 0
+        again = universe.stuck.readded_in(identity)
+        least = min(least, _newest_opened(graph, identity, report.head, again))
     return least
 
 
@@ -220,13 +223,16 @@ def _tells_news(universe: Universe, report: HeadsReport) -> bool:
     return False
 
 
-def _newest_opened(graph: EpochGraph, identity: bytes, head: bytes) -> int:
+def _newest_opened(graph: EpochGraph, identity: bytes, head: bytes, again: int) -> int:
     """The newest epoch up to `head` that a path commit started which this member could open.
 
-    The commit that adds a member is closed to it: it has not read the KeyPackages in there.
+    The commit that adds a member is closed to it: it has not read the KeyPackages in there. Nor has it read those
+    before, where it was added once more, in the epoch with the number `again`: it may have gone past them.
     """
     for info in graph.lineage(head):
         parent = graph.get(info.parent) if info.parent is not None else None
+        if info.number == again:
+            return 0
         if info.with_path and parent is not None and identity in parent.members:
             return info.number
     return 0

@@ -10,6 +10,7 @@ from starling.protocol.engine import (
     imports,
     joining,
     membership,
+    readding,
     readmission,
     reporting,
     retention,
@@ -47,6 +48,8 @@ def _own_group(ctx: Context, universe: Universe) -> None:
     timers = universe.timers
     if _due(timers.align, ctx.now):
         membership.align(ctx, universe)
+    if _due(timers.readd, ctx.now):
+        readding.ask(ctx, universe)
     if timers.first_path is not None and (_due(timers.first_path, ctx.now) or _all_joined(universe)):
         timers.first_path = None
         universe.save(ctx)
@@ -79,7 +82,7 @@ def next_wake(universe: Universe) -> int | None:
     timers = universe.timers
     times = [timers.retention, timers.full_sweep]
     if universe.boot.done:
-        times += [timers.align, timers.first_path, timers.imports, timers.report]
+        times += [timers.align, timers.readd, timers.first_path, timers.imports, timers.report]
         times.append(imports.next_update(universe))
     elif universe.silenced:
         times.append(readmission.next_wake(universe))

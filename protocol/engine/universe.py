@@ -23,6 +23,7 @@ from starling.protocol.engine.healing_vectors import Healing
 from starling.protocol.engine.kept_evidence import EvidenceStore
 from starling.protocol.engine.outbox import Outbox
 from starling.protocol.engine.profiles import ProfileStore
+from starling.protocol.engine.stuck import StuckBook
 from starling.protocol.exchange.frame_log import KeptFrames
 from starling.protocol.exchange.waiting import Waiting
 from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
@@ -124,6 +125,7 @@ class Timers:
     last_update: int = 0
     messages_since_update: int = 0
     align: int | None = None
+    readd: int | None = None
     profile_asks: int = 0
     """How often in a row KeyPackages were asked for that nobody gave."""
     readmit: int | None = None
@@ -195,6 +197,7 @@ class Universe:
         self.delivered = Delivered(universe_id)
         self.evidence = EvidenceStore(universe_id)
         self.healing = Healing()
+        self.stuck = StuckBook(universe_id)
         self.reports: dict[bytes, HeadsReport] = {}
         self.waiting = Waiting()
         self.behind: dict[bytes, Behind] = {}
@@ -274,6 +277,11 @@ class Universe:
     def others(self) -> Iterator[MemberInfo]:
         """The current members but this node."""
         return (info for identity, info in self.roster.members.items() if identity != self.me)
+
+    def incarnation_of(self, identity: bytes) -> int:
+        """The incarnation by which a current member is to be in all groups: the roster's, or a higher one that it has
+        shown in its own group (B7)."""
+        return max(self.roster.members[identity].incarnation, self.profiles.incarnation(identity))
 
     def member_of_peer(self, peer_id: bytes) -> MemberInfo | None:
         """The current member that a libp2p peer is."""

@@ -6,6 +6,8 @@ from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, PUNCTURED
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import leaf_identity, read_member
+from starling.protocol.distributed.report import WELCOME
+from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
 from starling.protocol.distributed.universe_component import read_universe
@@ -14,8 +16,9 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_fork
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.readding import note_stuck, own_incarnation_in
 from starling.protocol.engine.universe import Universe
-from starling.protocol.errors import DecodeError, Invalid
+from starling.protocol.errors import DecodeError, Invalid, ProtocolError, Unsupported
 from starling.protocol.exchange.frame import CommitFrame
 from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.waiting import Need
@@ -40,7 +43,10 @@ def receive_welcome(
     frame: CommitFrame,
     message: DMLSMessage,
 ) -> list[Need]:
-    """Join the group of a commit frame whose Welcome is for this node; other frames are passed over."""
+    """Join the group of a commit frame whose Welcome is for this node; other frames are passed over.
+
+    What this node had of the group before is dropped: it comes anew.
+    """
     if not frame.welcome:
         return []
     body = _welcome_of(frame)
@@ -51,15 +57,25 @@ def receive_welcome(
     member = universe.owner_of(group_id)
     if member is None:
         raise OwnerUnknown
-    group, group_info = Group.join(
-        body,
-        bundle,
-        universe.signature_private_key,
-        psks=no_psks,
-        rules=SendGroupRules(universe.universe_id),
-        key_schedule=PUNCTURED,
-    )
-    _check(universe, group, group_info, member.identity, message, frame)
+    try:
+        group, group_info = Group.join(
+            body,
+            bundle,
+            universe.signature_private_key,
+            psks=no_psks,
+            rules=SendGroupRules(universe.universe_id),
+            key_schedule=PUNCTURED,
+        )
+        _check(universe, group, group_info, member.identity, message, frame)
+    except (ProtocolError, Unsupported):
+        if _is_owners_word(universe, member, message, frame):
+            note_stuck(ctx, universe, group_id, WELCOME)
+        raise
+    held = universe.groups.get(group_id)
+    if held is not None:
+        held.delete(ctx)
+        universe.agreed.clear()
+    universe.stuck.free(ctx, group_id)
     state = new_group_state(universe, group_id, member.identity)
     state.pinned_epoch = group.epoch
     state.pinned_by = frame.head_statement
@@ -84,6 +100,30 @@ def receive_welcome(
         {"owner": member.identity, "name": member.name, "epoch": info.number},
     )
     return [Need("epoch", group_id, info.dmls_epoch)]
+
+
+def adds_again(universe: Universe, state: GroupState, frame: CommitFrame, message: DMLSMessage) -> bool:
+    """Whether a frame lets this node into a group anew in which it is stuck (X-14): at a later epoch, and by a
+    KeyPackage of a newer incarnation. In other groups the epochs before are processed first, in order."""
+    later = message.epoch >= state.graph.head_info.number
+    if not frame.welcome or not later or state.group_id not in universe.stuck:
+        return False
+    bundle = _bundle_for(universe, _welcome_of(frame))
+    return bundle is not None and (
+        read_member(bundle.key_package.leaf_node).incarnation > own_incarnation_in(state)
+    )
+
+
+def _is_owners_word(universe: Universe, owner: MemberInfo, message: DMLSMessage, frame: CommitFrame) -> bool:
+    """Whether the owner itself signed this frame, as far as the roster tells its key: else anybody may have spoilt the
+    Welcome."""
+    statement = HeadStatement.decode(frame.head_statement)
+    expected = (universe.universe_id, message.group_id, message.epoch, message.dmls_epoch)
+    try:
+        statement.verify(owner.signature_key, commit=message.message.encode() + frame.welcome)
+    except ProtocolError:
+        return False
+    return statement.parent == expected
 
 
 def is_second_welcome(

@@ -175,6 +175,13 @@ class Waiting:
         """Whether a frame of another group waits for an epoch of this one."""
         return group_id in self._importing
 
+    def importers_from(self, group_id: bytes) -> set[bytes]:
+        """The groups of which a frame waits for an epoch of this one."""
+        if group_id not in self._importing:
+            return set()
+        waiting = filter(_is_import, self._frames.values())
+        return {frame.group_id for frame in waiting if frame.need.group_id == group_id}
+
     def has_group(self, group_id: bytes) -> bool:
         return group_id in self._groups
 

@@ -1,0 +1,208 @@
+"""A member that cannot follow a send group is added again by itself (PROTOCOL R6, B7).
+
+It raises its incarnation in its own send group, with KeyPackages of the new one, and says where it is stuck. Every
+owner that reads this adds it again, by a Remove and an Add in one commit. Nobody confirms it, since nobody else can
+commit there; so it is bounded: what one group may cause once a day, and what one member may ask for a few times.
+"""
+
+from __future__ import annotations
+
+from starling.protocol.distributed import policy
+from starling.protocol.distributed.application import MESSAGE_ID_SIZE, REPORT, ApplicationData
+from starling.protocol.distributed.dependency import Dependency
+from starling.protocol.distributed.member import read_member
+from starling.protocol.distributed.report import COMMIT, PSK, StuckGroup, build_report, parse_report
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF
+from starling.protocol.engine import own_group, reporting
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.stuck import Reported, Stuck
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import (
+    DecodeError,
+    Invalid,
+    ProtocolError,
+    Unsupported,
+    UsageError,
+    VerificationFailed,
+)
+from starling.protocol.mls.group import Group
+from starling.protocol.mls.key_package import KeyPackage
+from starling.protocol.mls.rules import Rule
+
+_FOR_US_ALONE = frozenset({Rule.CONFIRMATION_TAG, Rule.UPDATE_PATH_PUBLIC_KEY})
+"""What an owner can break for one member without the others seeing it."""
+
+
+class PskLost(Exception):  # not an error: it ends the handling of a commit that can never be processed
+    """A commit imports a PSK that this node can never have."""
+
+
+# noticing
+
+
+def note_stuck(ctx: Context, universe: Universe, group_id: bytes, reason: str) -> None:
+    """This node cannot go on in a member's group: what of it waits here is of no use, and what imports from it by the
+    same incarnation cannot be followed either."""
+    universe.waiting.forget_group(group_id)
+    if group_id in universe.stuck or group_id == universe.group_id or not universe.is_current(group_id):
+        return
+    state = universe.groups.get(group_id)
+    head = state.graph.head if state is not None else b""
+    incarnation = own_incarnation_in(state) if state is not None else universe.incarnation
+    universe.stuck.note(ctx, group_id, Stuck(head, incarnation, reason))
+    note_lost_psks(ctx, universe, group_id, incarnation)
+    due = ctx.now + ctx.jittered(policy.READD_DELAY)
+    universe.timers.readd = min(universe.timers.readd or due, due)
+
+
+def note_lost_psks(ctx: Context, universe: Universe, group_id: bytes, incarnation: int) -> None:
+    """The epochs of a group that are to come cannot be had by this incarnation: nor can be followed what waits for
+    their PSKs and has this node by the same (X-13)."""
+    for importer in universe.waiting.importers_from(group_id):
+        state = universe.groups.get(importer)
+        if state is not None and own_incarnation_in(state) <= incarnation:
+            note_stuck(ctx, universe, importer, PSK)
+
+
+def note_refused_commit(ctx: Context, universe: Universe, state: GroupState, refusal: Exception) -> None:
+    """A commit that the owner signed does not open here. What breaks a rule for all is no reason to be added again:
+    the owner would only do it again."""
+    if isinstance(refusal, Invalid) and refusal.rule not in _FOR_US_ALONE:
+        return
+    if isinstance(refusal, Invalid | VerificationFailed | DecodeError | UsageError):
+        note_stuck(ctx, universe, state.group_id, COMMIT)
+
+
+def can_never_have(universe: Universe, importer: GroupState, dependency: Dependency) -> bool:
+    """Whether a PSK that is not in the ledger can come no more: of an own epoch that was lost or is wiped, or of one
+    that this node has gone by, or will when it is added again."""
+    stuck = universe.stuck.groups.get(dependency.group_id)
+    if stuck is not None and own_incarnation_in(importer) <= stuck.incarnation:
+        return True
+    state = universe.groups.get(dependency.group_id)
+    if state is None:
+        return False
+    if state.is_own or dependency.dmls_epoch in state.graph:
+        return True
+    return dependency.epoch < state.graph.oldest_number
+
+
+def own_incarnation_in(state: GroupState) -> int:
+    """The incarnation of this node's leaf in the newest epoch of a group that it holds."""
+    leaf = state.head.tree.leaf(state.head.own_leaf_index)
+    assert leaf is not None, "who is in a group has a leaf"
+    return read_member(leaf).incarnation
+
+
+# asking
+
+
+def ask(ctx: Context, universe: Universe) -> None:
+    """Raise the incarnation and tell where this node is stuck; only tell where that has been done too often."""
+    universe.timers.readd = None
+    waiting = _unasked(ctx, universe)
+    if not waiting:
+        return
+    owners = {group_id: universe.roster.send_groups[group_id].identity for group_id in waiting}
+    allowed_at = max(
+        min(universe.stuck.may_ask_at(owner) for owner in owners.values()),
+        universe.stuck.may_readd_at(universe.me, ctx.now),
+    )
+    if allowed_at <= ctx.now:
+        _raise_incarnation(ctx, universe)
+        for owner in owners.values():
+            universe.stuck.asked(ctx, owner)
+    else:
+        universe.timers.readd = allowed_at
+    told = []
+    for group_id, stuck in waiting.items():
+        if allowed_at <= ctx.now:
+            stuck.asked = universe.incarnation
+        if not stuck.told:
+            told.append(StuckGroup(group_id, stuck.dmls_epoch, stuck.incarnation, stuck.reason))
+            stuck.told = True
+            _tell(ctx, universe, universe.me, owners[group_id], stuck.reason)
+        universe.stuck.note(ctx, group_id, stuck)
+    if told and len(universe.own.graph.head_info.members) > 1:
+        data = ApplicationData(REPORT, ctx.random(MESSAGE_ID_SIZE), (), build_report(told))
+        own_group.protect(ctx, universe, data)
+
+
+def _unasked(ctx: Context, universe: Universe) -> dict[bytes, Stuck]:
+    """The groups in which nobody knows yet that this node is to be added again."""
+    found = {}
+    for group_id, stuck in list(universe.stuck.groups.items()):
+        state = universe.groups.get(group_id)
+        if not universe.is_current(group_id):
+            universe.stuck.free(ctx, group_id)
+        elif state is not None and state.graph.head != stuck.dmls_epoch:
+            universe.stuck.free(ctx, group_id)  # it went on all the same
+        elif stuck.asked is None:
+            if state is not None and own_incarnation_in(state) < universe.incarnation:
+                stuck.asked = universe.incarnation
+                universe.stuck.note(ctx, group_id, stuck)
+            else:
+                found[group_id] = stuck
+    return found
+
+
+def _raise_incarnation(ctx: Context, universe: Universe) -> None:
+    """Become somebody new for X-13. First the others are told what has arrived, so that it is not sent again."""
+    reporting.send_report(ctx, universe)
+    universe.incarnation += 1
+    universe.save(ctx)
+    own_group.commit(ctx, universe, path=True, replace_leaves=True)
+    universe.stuck.note_readded(ctx, universe.me, universe.own.graph.head_info.number)
+
+
+def _tell(ctx: Context, universe: Universe, identity: bytes, owner: bytes, reason: str) -> None:
+    body = {"identity": identity, "owner": owner, "reason": reason}
+    ctx.event("member.stuck", universe.universe_id, body)
+
+
+# hearing
+
+
+def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) -> None:
+    """Another member is stuck: tell it, and import nothing from those owners until it is added again there."""
+    try:
+        groups = parse_report(body)
+    except DecodeError:
+        universe.refuse("report")
+        return
+    for group in groups:
+        owner = universe.roster.send_groups.get(group.group_id)
+        if owner is None or owner.identity == member or not universe.is_current(group.group_id):
+            continue
+        if member in universe.roster.members:
+            incarnation = min(group.incarnation, universe.incarnation_of(member))
+            reported = Reported(group.dmls_epoch, incarnation, ctx.now + policy.DAY)
+            universe.stuck.take_report(ctx, group.group_id, member, reported)
+        _tell(ctx, universe, member, owner.identity, group.reason)
+
+
+def take_key_packages(
+    ctx: Context, universe: Universe, owner: bytes, child: Group, packages: tuple[KeyPackage, ...]
+) -> None:
+    """What a member's path commit brings: its fresh KeyPackages, of the incarnation of its leaf. Bad ones hurt only
+    itself and do not undo its commit."""
+    if owner not in universe.roster.members or not packages:
+        return
+    known = universe.incarnation_of(owner)
+    try:
+        incarnation = shown_incarnation(child)
+        if incarnation >= known:
+            universe.profiles.learn_key_packages(ctx, owner, incarnation, packages)
+    except (ProtocolError, Unsupported):
+        universe.refuse("key_packages")
+        return
+    if universe.incarnation_of(owner) > known:
+        universe.timers.align = ctx.now
+
+
+def shown_incarnation(group: Group) -> int:
+    """The incarnation that the owner of a group has shown in it."""
+    leaf = group.tree.leaf(OWNER_LEAF)
+    assert leaf is not None, "the owner is leaf 0"
+    return read_member(leaf).incarnation

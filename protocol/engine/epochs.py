@@ -82,11 +82,12 @@ def _export(ctx: Context, universe: Universe, group: Group, info: EpochInfo) -> 
 
 def _supersede(ctx: Context, state: GroupState, parent: EpochInfo, child: Group) -> None:
     """K-15: the owner needs nothing of its own superseded epochs; a receiver keeps what late messages need."""
-    if state.is_own:
-        state.drop_state(ctx, parent.dmls_epoch)
-        return
     group = state.state(parent.dmls_epoch)
-    if group is not None:
+    if state.is_own:
+        if group is not None:
+            group.supersede(child, keep_handshake=False)
+        state.drop_state(ctx, parent.dmls_epoch)
+    elif group is not None:
         group.supersede(child)
         state.save_state(ctx, parent.dmls_epoch)
 

@@ -526,8 +526,8 @@ class Group:
             keep_handshake = epoch.rules.retain_sender is not None
         epoch.signature_private_key.wipe()
         epoch.exporter_tree.wipe()
+        init_input = next_epoch._take_init_input() if next_epoch is not None else b""
         if keep_handshake:
-            init_input = next_epoch._take_init_input() if next_epoch is not None else b""
             if init_input:
                 epoch.key_schedule.puncture(epoch.suite, epoch.secrets, init_input)
             epoch.secrets.keep_only({"sender_data_secret", "membership_key"})

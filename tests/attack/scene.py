@@ -37,8 +37,9 @@ class Scene:
         self.network.leap(2 * HOUR)
         self.at_rest()
 
-    def at_rest(self) -> None:
-        """Called when the story can begin: what a test of the tests changes, it changes from here on."""
+    @staticmethod
+    def at_rest() -> None:
+        """Called when a story can begin: a test of the tests takes a safeguard out from here on."""
 
     def __getitem__(self, name: str) -> Node:
         return self.members[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.attack import (
     test_forward_secrecy,
     test_healing,
     test_joining_window,
+    test_nothing_remains,
     test_put_back,
     test_removal,
     test_two_thefts,
@@ -22,6 +24,7 @@ from starling.protocol.engine import boot, bundles, imports, membership, own_gro
 from starling.protocol.engine.bundles import BundleStore
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
+from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_schedule import EpochSecrets
 from starling.protocol.mls.ratchet import Ratchet
 
@@ -37,6 +40,18 @@ def without_wiping(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(
         GroupState, "drop_state", lambda self, ctx, dmls_epoch: self._states.pop(dmls_epoch, None) and None
     )
+
+
+def without_wiping_in_memory(patches: pytest.MonkeyPatch) -> None:
+    """What leaves the store stays with something that still refers to it."""
+    original: Any = GroupState.drop_state
+
+    def drop_state(state: GroupState, ctx: Context, dmls_epoch: bytes) -> None:
+        state.left_over = [*getattr(state, "left_over", ()), state.state(dmls_epoch)]  # type: ignore[attr-defined]
+        original(state, ctx, dmls_epoch)
+
+    patches.setattr(GroupState, "drop_state", drop_state)
+    patches.setattr(Group, "wipe", nothing)
 
 
 def without_settling(patches: pytest.MonkeyPatch) -> None:
@@ -126,10 +141,18 @@ def without_leaving(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(GroupState, "delete", nothing)
 
 
-MUTATIONS: list[tuple[Patch, Callable[[], None]]] = [
+MUTATIONS: list[tuple[Patch, Callable[..., None]]] = [
     (
         without_wiping,
         test_forward_secrecy.test_a_message_that_was_given_up_is_not_read_once_its_epoch_has_gone,
+    ),
+    (
+        without_settling,
+        test_nothing_remains.test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk,
+    ),
+    (
+        without_wiping_in_memory,
+        test_nothing_remains.test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk,
     ),
     (without_settling, test_two_thefts.test_a_second_theft_long_after_the_first_opens_nothing),
     (
@@ -175,8 +198,12 @@ MUTATIONS: list[tuple[Patch, Callable[[], None]]] = [
 
 @pytest.mark.parametrize(("patch", "caught_by"), MUTATIONS, ids=lambda item: item.__name__)
 def test_a_safeguard_that_is_taken_out_is_missed(
-    monkeypatch: pytest.MonkeyPatch, patch: Patch, caught_by: Callable[[], None]
+    monkeypatch: pytest.MonkeyPatch, patch: Patch, caught_by: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(Scene, "at_rest", lambda scene: patch(monkeypatch))
+    monkeypatch.setattr(Scene, "at_rest", staticmethod(lambda: patch(monkeypatch)))
     with pytest.raises(Breach):
-        caught_by()
+        if inspect.signature(caught_by).parameters:
+            with test_nothing_remains.aftermath() as after:
+                caught_by(after)
+        else:
+            caught_by()

@@ -1,0 +1,84 @@
+"""Nodes with the daemon's own store, each in a directory of its own, instead of rows in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.attack.traffic import TappedNetwork
+from tests.engine.small_network import Network, Node
+
+from starling.daemon.key_slots import SLOT_SIZE
+from starling.daemon.store import SLOTS, Batch, Store
+from starling.protocol.engine.engine import Engine
+from starling.protocol.engine.inputs import OwnAddresses
+from starling.protocol.engine.step import Step
+
+NODE_KEY = bytes(range(100, 132))
+"""What the slots are wrapped with: the thief has it."""
+
+
+class StoredFrames:
+    """The frames of a store, in the place of a node's rows: all that a network asks of them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __contains__(self, place: tuple[str, bytes]) -> bool:
+        return self._store.frame(place[1]) is not None
+
+    def __getitem__(self, place: tuple[str, bytes]) -> bytes:
+        frame = self._store.frame(place[1])
+        assert frame is not None
+        return frame
+
+
+class DiskNode(Node):
+    """A node of which nothing but its identity outlives a stop in memory."""
+
+    def __init__(self, name: str, network: Network, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        super().__init__(name, network)
+
+    def start(self) -> None:
+        if self.runs == 1:
+            Store.create(self.directory, NODE_KEY, self.identity.save(), os.urandom)
+        self.store = Store(self.directory, NODE_KEY)
+        self.rows = StoredFrames(self.store)  # type: ignore[assignment]  # see there
+        self.engine = Engine(
+            self.identity, self.store.records(), now=self.network.now, random=self.random_source()
+        )
+        self.connected = set()
+        self.do(OwnAddresses((f"/memory/{self.name}",)))
+
+    def save(self, step: Step) -> None:
+        self.store.commit(Batch(self.network.now, list(step.writes), list(step.events)))
+        self.events += step.events
+
+    def files(self) -> list[bytes]:
+        """Every byte of the directory: the database with its log, and the slots."""
+        return [path.read_bytes() for path in sorted(self.directory.iterdir())]
+
+    def slots(self) -> set[bytes]:
+        """The slots of the key file that hold something."""
+        data = (self.directory / SLOTS).read_bytes()
+        slots = (data[at : at + SLOT_SIZE] for at in range(0, len(data), SLOT_SIZE))
+        return {slot for slot in slots if slot.strip(b"\x00")}
+
+    def records(self) -> list[bytes]:
+        """What the store opens."""
+        return [value for _, _, value in self.store.records()]
+
+
+class DiskNetwork(TappedNetwork):
+    """A network of such nodes, their directories under `home`."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self.home = home
+
+    def add(self, name: str) -> Node:
+        node = DiskNode(name, self, self.home / name)
+        self.nodes[node.id] = node
+        return node

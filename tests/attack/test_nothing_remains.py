@@ -1,0 +1,189 @@
+"""A settled epoch leaves no secret, neither in memory nor on the disk (invariant I6, PROTOCOL K-14, K-15, X-18).
+
+A universe runs with the daemon's own stores while every secret that is made is recorded; then all files of the
+nodes are searched byte by byte, and so are the rows that their stores still open and all live objects of the process.
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from tests.attack.disk import DiskNetwork, DiskNode
+from tests.attack.recorder import (
+    PRIVATE_KEY,
+    SLOT_KEY,
+    TEXT,
+    TICKET,
+    Masked,
+    Memory,
+    Recorder,
+    find,
+    masked,
+)
+from tests.attack.scene import Breach, Scene
+from tests.engine.small_network import HOUR, SECOND
+
+from starling.daemon.sealing import Sealer
+
+OTHER_SEALERS = 3
+"""Of an open store, beside those of its scopes: the reading side's two, and the one that wraps the slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """A universe in which much was said and nothing is open any more."""
+
+    network: DiskNetwork
+    universe_id: bytes
+    nodes: tuple[DiskNode, ...]
+    recorder: Recorder
+    memory: Memory
+    sealers: int
+    """How many the process had before."""
+
+    @property
+    def heads(self) -> set[bytes]:
+        return {
+            state.graph.head
+            for node in self.nodes
+            for state in node.universe(self.universe_id).groups.values()
+        }
+
+    @property
+    def gone(self) -> set[Masked]:
+        """The secrets of settled epochs, and of the ways into all epochs."""
+        live = self.heads | {PRIVATE_KEY, SLOT_KEY, TEXT, TICKET}
+        return {secret for secret, origin in self.recorder.origin.items() if origin not in live}
+
+    def keys_in_use(self) -> set[bytes]:
+        """Public keys of leaves and of KeyPackages in force, and of identities."""
+        keys: set[bytes] = set()
+        for node in self.nodes:
+            universe = node.universe(self.universe_id)
+            keys |= {node.identity.identity_public_key, node.identity.peer_id[-32:]}
+            for package in (bundle.key_package for bundle in universe.bundles.all()):
+                keys |= {package.init_key, package.leaf_node.encryption_key}
+            for state in universe.groups.values():
+                for _, leaf in state.head.tree.leaves():
+                    keys |= {leaf.encryption_key, leaf.signature_key}
+        return keys
+
+
+@contextmanager
+def aftermath() -> Iterator[Aftermath]:
+    """Three nodes found a universe, talk, start again, update and import; then all settles."""
+    memory, recorder, sealers = Memory(), Recorder(), live_sealers()
+    with tempfile.TemporaryDirectory() as home:
+        with recorder.watching():
+            network, universe_id, nodes = talk(Path(home), recorder)
+        try:
+            yield Aftermath(network, universe_id, tuple(nodes), recorder, memory, sealers)
+        finally:
+            for node in nodes:
+                node.store.close()
+
+
+def talk(home: Path, recorder: Recorder) -> tuple[DiskNetwork, bytes, list[DiskNode]]:
+    """Three members; each speaks twice and starts again after it, and all update by their boot commits."""
+    network = DiskNetwork(home)
+    universe_id, *nodes = network.found("v", "x", "y")
+    for node in nodes:
+        recorder.add(node.identity.identity_private_key, PRIVATE_KEY)
+        recorder.add(node.identity.peer_private_key, PRIVATE_KEY)
+    Scene.at_rest()
+    for turn in range(2):
+        for node in nodes:
+            text = f"what {node.name} says in turn {turn}"
+            recorder.add(text.encode(), TEXT)
+            node.say(universe_id, text)
+            network.run(SECOND)
+            network.stop(node)
+            node.store.close()
+            network.restart(node)
+            network.run(10 * SECOND)
+        network.leap(2 * HOUR)
+    return network, universe_id, nodes
+
+
+@pytest.fixture(scope="module", name="after")
+def one_aftermath() -> Iterator[Aftermath]:
+    with aftermath() as made:
+        yield made
+
+
+def live_sealers() -> int:
+    gc.collect()
+    return sum(isinstance(found, Sealer) for found in gc.get_objects())
+
+
+def check_absent(secrets: set[Masked], places: Iterable[bytes], where: str) -> None:
+    found = find(secrets, places)
+    if found:
+        raise Breach(f"{len(found)} secrets are {where}")
+
+
+def public_keys(private_key: bytes) -> set[bytes]:
+    """What a private key may be: of a leaf, of a KeyPackage, of a signer."""
+    return {
+        X25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw(),
+        Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw(),
+    }
+
+
+def test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk(after: Aftermath) -> None:
+    secrets, gone = after.recorder.origin, after.gone
+    assert len(gone) > 1000
+    for node in after.nodes:
+        check_absent(set(secrets), node.files(), f"in the clear in the files of {node.name}")
+        check_absent(gone, node.records(), f"in rows that the store of {node.name} opens")
+    check_absent(gone, after.memory.strings(), "in live objects")
+
+    in_use = after.keys_in_use()
+    for key in find(after.recorder.of(PRIVATE_KEY), after.memory.strings()):
+        if not public_keys(masked(key)) & in_use:
+            raise Breach("a private key that opens nothing any more is in live objects")
+
+    # That the story came about:
+    assert len(set(secrets.values()) - after.heads) > 20
+    for node in after.nodes:
+        universe = node.universe(after.universe_id)
+        assert len(node.texts()) == 4
+        assert not universe.ledger.psks
+        assert all(set(state.retained()) == {state.graph.head} for state in universe.groups.values())
+
+
+def test_an_erased_key_of_the_store_is_nowhere_any_more(after: Aftermath) -> None:
+    """The rows that it sealed are, for deleting them does not take them from the disk."""
+    for node in after.nodes:
+        live = node.slots()
+        assert len(live) == len(node.store._scopes) + 2
+        erased = {masked(slot) for slot in after.recorder.wrapped - live}
+        assert len(erased) > 20
+        check_absent(erased, node.files(), f"wrapped in the files of {node.name}")
+    held = sum(len(node.store._sealers) + OTHER_SEALERS for node in after.nodes)
+    if live_sealers() - after.sealers > held:
+        raise Breach("an erased key is in live objects")
+
+
+def test_the_search_finds_what_is_there(after: Aftermath) -> None:
+    """The controls: a live epoch's row opens, and what is planted in a file or in memory is found."""
+    live = after.recorder.of(*after.heads)
+    for node in after.nodes:
+        assert find(live, node.records())
+    assert find(live, after.memory.strings())
+
+    held = [masked(next(iter(after.gone)))]
+    node = after.nodes[0]
+    (node.directory / "left behind").write_bytes(b"at an odd place: " + held[0] + b" and more")
+    with pytest.raises(Breach, match="1 secrets"):
+        check_absent(after.gone, node.files(), "planted")
+    with pytest.raises(Breach, match="1 secrets"):
+        check_absent(after.gone, after.memory.strings(), "held by this test")

@@ -92,7 +92,7 @@ def without_deleting_the_encryption_secret(patches: pytest.MonkeyPatch) -> None:
 
 
 def without_import(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(own_group, "importable", lambda universe: [])
+    patches.setattr(own_group, "importable", lambda *arguments: [])
 
 
 def without_path(patches: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def without_path(patches: pytest.MonkeyPatch) -> None:
 
 
 def without_leaf_replacement(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(own_group, "_newer_leaves", lambda universe, group, removes: [])
+    patches.setattr(own_group, "_newer_leaves", lambda *arguments: [])
 
 
 def without_wiping_the_ledger(patches: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def without_generation_draw(patches: pytest.MonkeyPatch) -> None:
 
 
 def without_removal(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(membership, "removed_leaves", lambda universe: [])
+    patches.setattr(membership, "removed_leaves", lambda *arguments: [])
 
 
 def without_leaving(patches: pytest.MonkeyPatch) -> None:

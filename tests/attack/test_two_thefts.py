@@ -46,7 +46,7 @@ def test_a_second_theft_long_after_the_first_opens_nothing() -> None:
 
 
 def test_without_leaf_replacement_the_second_theft_opens_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_group, "_newer_leaves", lambda universe, group, removes: [])
+    monkeypatch.setattr(own_group, "_newer_leaves", lambda *arguments: [])
     scene = Scene("v", "x", "y")
     stolen = first_theft(scene)
     go_on(scene)
@@ -56,7 +56,7 @@ def test_without_leaf_replacement_the_second_theft_opens_the_update(monkeypatch:
 def test_without_wiping_of_the_ledger_the_second_theft_opens_what_imported_the_update(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retention, "_drop_psks", lambda ctx, universe: None)
+    monkeypatch.setattr(retention, "_drop_psks", lambda *arguments: None)
     scene = Scene("v", "x", "y")
     stolen = first_theft(scene)
     go_on(scene)

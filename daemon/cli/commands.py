@@ -245,14 +245,14 @@ def update(client: Client, args: Namespace) -> int:
 
 
 def remove(client: Client, args: Namespace) -> int:
-    member = _member(client, args)
+    member = named_member(client, args)
     if member is None:
         return EXIT_REFUSED
     done = client.call("member.remove", {"universe": args.universe, "identity": member["identity"]})
     return _show(args, done, f"removed {done['removed']}")
 
 
-def _member(client: Client, args: Namespace) -> dict[str, Any] | None:
+def named_member(client: Client, args: Namespace) -> dict[str, Any] | None:
     """The one member that is named; where there is none, or several, that is said."""
     shown = client.call("member.list", {"universe": args.universe})["members"]
     found = [m for m in shown if m["name"] == args.member]
@@ -278,7 +278,7 @@ def recover(client: Client, args: Namespace) -> int:
 
 def readmit(client: Client, args: Namespace) -> int:
     """Confirm by the number; without one say which there is, for two people to compare."""
-    member = _member(client, args)
+    member = named_member(client, args)
     if member is None:
         return EXIT_REFUSED
     digits = "".join(args.digits)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starling.daemon.cli import commands, evidence
+from starling.daemon.cli import commands, evidence, security
 from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
@@ -248,6 +248,14 @@ def _parser() -> argparse.ArgumentParser:
     remove = add(top, "remove", "remove a member (founder only)", commands.remove)
     _universe(remove)
     remove.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+    shown = add(top, "security", "who is healed of a theft from when, and a number to compare", security.show)
+    _universe(shown)
+    shown.add_argument(
+        "member",
+        metavar="MEMBER",
+        nargs="?",
+        help="name, or beginning of the identity: this one, with all groups",
+    )
     proofs = group("evidence", "what proves to anybody that an owner committed twice")
     _universe(add(proofs, "list", "the evidence that this node holds", evidence.list_evidence))
     export = add(proofs, "export", "print evidence, for a file or a mail", evidence.export)

@@ -30,6 +30,15 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "universe.joined": ("a join is done", ("name", "members")),
     "join.failed": ("a join was refused", ("reason",)),
     "universe.converged": ("all members report the same, and nothing is missing", ("members",)),
+    "universe.diverged": (
+        "it had converged, and for ten minutes these members lack what the others have",
+        ("since", "members"),
+    ),
+    "member.healed": (
+        "a theft of this member's state before this time is healed in every send group",
+        ("identity", "before", "groups"),
+    ),
+    "member.stale": ("a member has not renewed its keys for three days", ("identity", "last_update")),
     "member.joined": ("somebody is new in the roster", ("identity", "name", "sponsor")),
     "member.asks_again": (
         "a member whose node was put back to an old state, or runs twice, asks to start anew; member.readmit "

@@ -332,6 +332,10 @@ class Methods:
 
         return later
 
+    async def security_view(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe, member = self._universe(params["universe"]), params["member"]
+        return render.plain(await self._loop.view(lambda engine: engine.security(universe, member)))
+
     async def evidence_list(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
         return {"evidence": render.plain(await self._loop.view(lambda engine: engine.evidence(universe)))}

@@ -305,6 +305,22 @@ METHODS = {
         ),
         Method("security.update", "Commit with fresh keys now.", (_UNIVERSE,), _members("epoch integer")),
         Method(
+            "security.view",
+            "Who is healed of a theft from when, who is stale, and twelve digits over roster and heads that two people "
+            "can compare. At most eight send groups are named for a member; for one member all.",
+            (
+                _UNIVERSE,
+                Parameter("member", "id32", "identity key: only of this member, with every send group"),
+            ),
+            _members(
+                "converged boolean",
+                "digest string? the twelve digits, the same at all nodes that have converged on roster and heads",
+                "digest_hex string? the whole digest",
+                "diverged_since integer? since when somebody lacks what others have, where that was told",
+                "members list",
+            ),
+        ),
+        Method(
             "evidence.list",
             "What proves to anybody that an owner committed twice: a text for each send group, with the epochs that it "
             "is about.",

@@ -55,6 +55,16 @@ SWEEP_DELAY = SECOND
 SWEEP_INTERVAL = HOUR
 """How often all groups are looked at for what time alone makes due; changed ones are at once."""
 
+STALE = 3 * DAY
+"""How old a member's keys may be until it is told to be stale: it renews them every day while it runs."""
+
+DIVERGED = 10 * MINUTE
+"""For how long somebody may lack what this node has, or the other way round, until that is told. Reports come within
+a minute even under load."""
+
+WATCH_INTERVAL = MINUTE
+"""How often it is looked at who is stale and who lags."""
+
 MIB = 1024 * 1024
 
 

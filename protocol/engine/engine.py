@@ -50,6 +50,7 @@ from starling.protocol.engine.inputs import (
 from starling.protocol.engine.loading import load_universes
 from starling.protocol.engine.peer_messages import handle_message
 from starling.protocol.engine.receiving import group_of_frame, receive
+from starling.protocol.engine.security_view import security_view
 from starling.protocol.engine.step import Disconnect, KnownPeers, Step, Topics
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import (
@@ -388,6 +389,16 @@ class Engine:
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return list(views.invites_view(self._universe(universe_id)))
+
+    def security(self, universe_id: bytes, member: bytes | None = None) -> Mapping[str, Any]:
+        """Who is healed of what, who is stale, and a digest to compare; of one member with every send group.
+
+        Raises `UsageError` for somebody who is no member.
+        """
+        universe = self._universe(universe_id)
+        if member is not None and member not in universe.roster.members:
+            raise UsageError("this is no member's identity", "member.unknown")
+        return security_view(universe, self._now, member)
 
     def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         """The evidence held against owners that committed twice."""

@@ -15,6 +15,7 @@ from starling.protocol.engine import (
     reporting,
     retention,
     sending,
+    watching,
 )
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Universe
@@ -41,6 +42,9 @@ def tick(ctx: Context, universe: Universe) -> bool:
     frame_quota.watch(ctx, universe)
     if _due(universe.timers.retention, ctx.now) or _due(universe.timers.full_sweep, ctx.now):
         retention.sweep(ctx, universe)
+        watching.look_soon(ctx, universe)
+    if _due(universe.timers.look, ctx.now):
+        watching.look(ctx, universe)
     return True
 
 
@@ -80,7 +84,7 @@ def next_wake(universe: Universe) -> int | None:
     if universe.removed:
         return None
     timers = universe.timers
-    times = [timers.retention, timers.full_sweep]
+    times = [timers.retention, timers.full_sweep, timers.look]
     if universe.boot.done:
         times += [timers.align, timers.readd, timers.first_path, timers.imports, timers.report]
         times.append(imports.next_update(universe))

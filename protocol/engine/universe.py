@@ -24,6 +24,7 @@ from starling.protocol.engine.kept_evidence import EvidenceStore
 from starling.protocol.engine.outbox import Outbox
 from starling.protocol.engine.profiles import ProfileStore
 from starling.protocol.engine.stuck import StuckBook
+from starling.protocol.engine.watch import Watch
 from starling.protocol.exchange.frame_log import KeptFrames
 from starling.protocol.exchange.waiting import Waiting
 from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
@@ -128,6 +129,8 @@ class Timers:
     readd: int | None = None
     profile_asks: int = 0
     """How often in a row KeyPackages were asked for that nobody gave."""
+    look: int | None = None
+    """When to look again who is stale and who lags."""
     readmit: int | None = None
     """When to ask again to be admitted anew, or for what is needed then."""
     readmitted: int | None = None
@@ -206,6 +209,7 @@ class Universe:
         self.links: dict[bytes, Link] = {}
         self.boot = Boot(deadline=now)
         self.timers = Timers(last_update=now, full_sweep=now + policy.SWEEP_INTERVAL)
+        self.watch = Watch(looked_at=0)
         self.converged = False
         self.agreed: set[bytes] = set()
         """The members whose newest report was found to say just what this node has, since that last changed."""

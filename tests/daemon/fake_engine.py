@@ -109,6 +109,12 @@ class FakeEngine:
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []
 
+    def security(self, universe_id: bytes, member: bytes | None = None) -> Mapping[str, Any]:
+        return {
+            "converged": True, "digest": "123456789012", "digest_hex": b"d" * 32, "diverged_since": None,
+            "members": [],
+        }  # fmt: skip
+
     def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []
 

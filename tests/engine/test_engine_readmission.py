@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
+from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet, settled
 
 from starling.protocol.distributed.universe_component import read_universe
-from starling.protocol.engine.inputs import ReadmitMember, Recover
+from starling.protocol.engine.inputs import ReadmitMember, Recover, UpdateKeys
 from starling.protocol.errors import UsageError
 
 
@@ -157,3 +159,39 @@ def test_where_nobody_is_to_be_asked_the_request_is_enough() -> None:
     assert bob.engine.universe(universe)["state"] == "active" and not alice.heard("member.asks_again")
     assert alice.texts() == ["queued"]
     assert_all_talk(network, universe, nodes, "on")
+
+
+def put_back(network: Network, node: Node, meanwhile: Callable[[], None]) -> None:
+    """The node's disk is as it was before what happened meanwhile; it is stopped then."""
+    rows, scopes = dict(node.rows), dict(node.scopes)
+    meanwhile()
+    network.stop(node)
+    node.rows, node.scopes = rows, scopes
+    node.events.clear()
+
+
+def test_the_others_are_added_by_keys_that_they_still_have() -> None:
+    """What was put back knows KeyPackages of which the others have deleted the private keys (X-10)."""
+    network, universe, nodes = settled("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    known = bob.universe(universe).profiles.key_package(carol.me, 1)
+    assert known is not None
+
+    def meanwhile() -> None:
+        for _ in range(2):
+            for node in nodes:
+                node.do(UpdateKeys(universe))
+                network.run(MINUTE)
+            network.leap(2 * HOUR)
+
+    put_back(network, bob, meanwhile)
+    assert known not in [bundle.key_package for bundle in carol.universe(universe).bundles.all()]
+    network.restart(bob, dial=False)
+    bob.do(Recover(universe))
+    network.dial_all()
+    network.run(2 * SECOND)
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    assert bob.say(universe, "back")["recipients"] == 2
+    network.run(5 * SECOND)
+    assert alice.texts() == carol.texts() == ["back"]

@@ -80,6 +80,8 @@ def can_never_have(universe: Universe, importer: GroupState, dependency: Depende
     stuck = universe.stuck.groups.get(dependency.group_id)
     if stuck is not None and own_incarnation_in(importer) <= stuck.incarnation:
         return True
+    if universe.was_own(dependency.group_id):
+        return True
     state = universe.groups.get(dependency.group_id)
     if state is None:
         return False

@@ -213,7 +213,9 @@ def _receive_commit(
         readding.note_stuck(ctx, universe, state.group_id, PSK)
         return []
     if staged.next is None:
-        if universe.me not in map(leaf_identity, (package.leaf_node for package in content.adds)):
+        # By a newer incarnation this node is let in anew, in this commit or the next one.
+        anew = readding.own_incarnation_in(state) < universe.incarnation
+        if not anew and universe.me not in (leaf_identity(package.leaf_node) for package in content.adds):
             ctx.event(
                 "member.excluded", universe.universe_id, {"owner": state.owner, "epoch": info.number + 1}
             )

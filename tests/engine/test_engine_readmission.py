@@ -62,7 +62,7 @@ def test_a_member_starts_anew_with_one_confirmation() -> None:
     ]
     assert carol.texts() == ["before", "meanwhile", "queued"]
     assert carol.heard("member.readmitted") == [{"identity": bob.me, "name": "bob", "sponsor": alice.me}]
-    assert not carol.heard("member.removed")
+    assert not carol.heard("member.removed") and not bob.heard("member.excluded")
     assert_all_talk(network, universe, nodes, "on")
     network.run(2 * MINUTE)
     assert_gone(network, universe, nodes, old)
@@ -195,3 +195,27 @@ def test_the_others_are_added_by_keys_that_they_still_have() -> None:
     assert bob.say(universe, "back")["recipients"] == 2
     network.run(5 * SECOND)
     assert alice.texts() == carol.texts() == ["back"]
+
+
+def test_it_is_added_again_where_it_lacks_its_own_lost_secrets() -> None:
+    """The others imported from epochs that it has forgotten, and every frame is still there (B9)."""
+    network, universe, nodes = quiet("alice", "bob", "carol", "dave")
+    alice, bob, carol, dave = nodes
+    network.stop(dave)  # so that the others keep the frames
+
+    def meanwhile() -> None:
+        bob.do(UpdateKeys(universe))
+        network.run(HOUR + HOUR // 4)
+        assert any(last["imports"] for last in carol.commits()[-2:])
+        carol.say(universe, "with bob's secret")
+        network.run(2 * SECOND)
+
+    put_back(network, bob, meanwhile)
+    network.restart(bob, dial=False)
+    bob.do(Recover(universe))
+    network.dial_all()
+    network.run(5 * SECOND)
+    confirm(alice, universe, bob)
+    network.restart(dave)
+    network.run(MINUTE)
+    assert_all_talk(network, universe, nodes, "on")

@@ -29,8 +29,8 @@ ASK_AGAIN = 2 * SECOND
 ASK_SELDOM = 5 * MINUTE
 JOIN_AGAIN = 2 * SECOND
 READMIT_AGAIN = 15 * SECOND
-READMIT_MIN_GAP = 5 * SECOND
-"""How soon a member's request to start anew may take the place of another one: each is costly to look at."""
+READMIT_MIN_GAP = MINUTE
+"""How soon a member's request to start anew may take the place of another one: each is costly to look at, and told."""
 
 WAITING_RETENTION = 5 * MINUTE
 STALLED = DAY

@@ -89,6 +89,8 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
     for identity, _ in sorted(before.items() - after.items()):
         universe.profiles.forget(ctx, identity)
         universe.asks_again.pop(identity, None)
+        if identity not in members:
+            universe.readmitted.pop(identity, None)
         universe.stuck.forget(ctx, identity)
         if identity == universe.me:
             if identity not in members:

@@ -249,7 +249,7 @@ def take_readmit_request(
         return
     held = universe.asks_again.get(member.identity)
     if held is not None and (
-        held.profile[0] == message.profile[0] or ctx.now - held.asked_at < policy.READMIT_MIN_GAP
+        held.profile[0] == message.profile[0] or 0 <= ctx.now - held.asked_at < policy.READMIT_MIN_GAP
     ):
         return
     packages, shown = _check_profile(ctx, universe, member.peer_id, message.profile, message.cipher_suite)
@@ -273,7 +273,7 @@ def take_readmit_request(
         raise Invalid(Rule.MEMBER_SEND_GROUP)
     asked = AsksAgain(request, packages[0].leaf_node.signature_key, message.profile, ctx.now)
     universe.asks_again[member.identity] = asked
-    if universe.readmits_automatically:
+    if universe.readmits_automatically and _is_seldom(ctx, universe, member.identity):
         _readmit(ctx, universe, asked, member.peer_id)
         return
     ctx.event(
@@ -281,6 +281,15 @@ def take_readmit_request(
         universe.universe_id,
         {"identity": member.identity, "name": member.name, "verification": asked.verification},
     )
+
+
+def _is_seldom(ctx: Context, universe: Universe, identity: bytes) -> bool:
+    """Whether a member may start anew once more today without a person: all owners have to add it again each time."""
+    today = [time for time in universe.readmitted.get(identity, ()) if 0 <= ctx.now - time < policy.DAY]
+    if len(today) >= policy.READDS_PER_DAY:
+        return False
+    universe.readmitted[identity] = (*today, ctx.now)
+    return True
 
 
 def readmit_member(ctx: Context, universe: Universe, identity: bytes, verification: str) -> None:

@@ -224,6 +224,8 @@ class Universe:
         self.asks_again: dict[bytes, AsksAgain] = {}
         """Of members, by identity."""
         self.readmits_automatically = False
+        self.readmitted: dict[bytes, tuple[int, ...]] = {}
+        """By member, when nobody was asked, of the last day."""
         self.own_address: PeerAddress | None = None
         self.connected: set[bytes] = set()
         """All connected peers, members or not; shared with the engine."""

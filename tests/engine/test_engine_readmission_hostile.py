@@ -11,6 +11,7 @@ from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import UNIVERSE_SUITES, build_key_package
+from starling.protocol.distributed.policy import READDS_PER_DAY
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.engine import joining, own_group
 from starling.protocol.engine.inputs import JoinUniverse, ReadmitMember, Recover, RemoveMember, UpdateKeys
@@ -152,12 +153,25 @@ def test_other_requests_of_one_member_take_turns() -> None:
     alice.hear(bob, signed(other, bob.identity, tbs))
     assert alice.universe(universe).asks_again == {bob.me: before}
     network.cut(alice, bob)
-    network.run(6 * SECOND)
+    network.run(MINUTE + SECOND)
     alice.hear(bob, signed(other, bob.identity, tbs))
     (after,) = alice.universe(universe).asks_again.values()
     assert after.verification != before.verification
     with pytest.raises(UsageError, match="compare again"):
         alice.do(ReadmitMember(universe, bob.me, before.verification))
+
+
+def test_nobody_has_itself_admitted_for_ever() -> None:
+    """Where no person is asked a few times a day are enough; after that one is."""
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    alice.universe(universe).readmits_automatically = True
+    for _ in range(READDS_PER_DAY):
+        bob.do(Recover(universe))
+        network.run(2 * MINUTE)
+        assert bob.engine.universe(universe)["state"] == "active"
+    bob.do(Recover(universe))
+    network.run(2 * MINUTE)
+    assert bob.engine.universe(universe)["state"] == "asking" and len(alice.heard("member.asks_again")) == 1
 
 
 def test_a_group_supersedes_none_but_its_owners(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from examples.node_process import NodeError
 
-from bench import idle, joining, profile, restart, traffic, wire
+from bench import decentralized, idle, joining, profile, restart, traffic, wire
 from bench.gossip import GossipError
 from bench.mls import compare as mls
 from bench.options import QUICK, Options
@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "wire": wire,
     "traffic": traffic,
     "mls": mls,
+    "decentralized": decentralized,
 }
 
 

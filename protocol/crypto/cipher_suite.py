@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -79,6 +79,12 @@ class CipherSuite:
     def expand_with_label(self, secret: bytes, label: str, context: bytes, length: int) -> bytes:
         """ExpandWithLabel (§8)."""
         return self.expand(secret, _expand_info(label, length) + encode_opaque(context), length)
+
+    def expander(self, label: str, context: bytes) -> Callable[[bytes], bytes]:
+        """ExpandWithLabel to Nh bytes, for who expands many secrets alike."""
+        block = _expand_info(label, self.hash_length) + encode_opaque(context) + b"\x01"
+        digest, hash_name = hmac.digest, self.hash_name
+        return lambda secret: digest(secret, block, hash_name)
 
     def derive_secret(self, secret: bytes, label: str) -> bytes:
         """DeriveSecret (§8): Nh bytes."""

@@ -54,9 +54,9 @@ class NodeSecrets:
         if start is None:
             return None
         secret = bytes(start)
-        for below in range(depth - level - 1, -1, -1):
-            side = b"right" if leaf_index >> below & 1 else b"left"
-            secret = suite.expand_with_label(secret, "tree", side, suite.hash_length)
+        left, right = suite.expander("tree", b"left"), suite.expander("tree", b"right")
+        for bit in _bits(leaf_index, depth)[level:]:
+            secret = right(secret) if bit == "1" else left(secret)
         return secret
 
     def take(self, leaf_index: int) -> bytes | None:
@@ -69,14 +69,19 @@ class NodeSecrets:
             return None
         secret = bytes(start)
         start.wipe()
-        suite = self._suite
-        while level < depth:
+        nodes, suite = self._nodes, self._suite
+        left, right = suite.expander("tree", b"left"), suite.expander("tree", b"right")
+        prefix = leaf_index >> (depth - level)
+        for bit in _bits(leaf_index, depth)[level:]:
             level += 1
-            prefix = leaf_index >> (depth - level)
-            left = suite.expand_with_label(secret, "tree", b"left", suite.hash_length)
-            right = suite.expand_with_label(secret, "tree", b"right", suite.hash_length)
-            self._nodes[(level, prefix ^ 1)] = Secret(left if prefix & 1 else right)
-            secret = right if prefix & 1 else left
+            prefix <<= 1
+            if bit == "1":
+                nodes[(level, prefix)] = Secret(left(secret))
+                secret = right(secret)
+                prefix |= 1
+            else:
+                nodes[(level, prefix | 1)] = Secret(right(secret))
+                secret = left(secret)
         return secret
 
     def leaves(self) -> Iterator[int]:
@@ -103,3 +108,8 @@ class NodeSecrets:
 
     def __repr__(self) -> str:
         return "<NodeSecrets>"
+
+
+def _bits(leaf_index: int, depth: int) -> str:
+    """The way from the root to a leaf, a character a level: "1" is right."""
+    return f"{leaf_index:0{depth}b}" if depth else ""

@@ -14,13 +14,12 @@ from typing import Any
 
 from bench.options import Options
 from starling.protocol.crypto.cipher_suite import cipher_suite
-from starling.protocol.decentralized.key_schedule import PUNCTURED
+from starling.protocol.decentralized.key_schedule import PUNCTURED, punctured_extensions
 from starling.protocol.decentralized.pprf import PuncturablePRF
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import build_key_package
 from starling.protocol.mls import (
     Add,
-    Extension,
     Group,
     GroupRules,
     KeyPackageBundle,
@@ -28,7 +27,6 @@ from starling.protocol.mls import (
     RatchetTree,
     Welcome,
 )
-from starling.protocol.mls.extension import KOH_KEY_SCHEDULE
 
 SUITE = cipher_suite(1)
 SIZES = (10, 100)
@@ -118,7 +116,7 @@ def _found(size: int, rules: GroupRules) -> tuple[Group, Group]:
         leaf_node=founder.key_package.leaf_node,
         encryption_private_key=founder.encryption_private_key,
         signature_private_key=founder_key,
-        extensions=(Extension(KOH_KEY_SCHEDULE, b""),),
+        extensions=punctured_extensions(),
         rules=rules,
         key_schedule=PUNCTURED,
         random=os.urandom,

@@ -11,7 +11,12 @@ from types import MappingProxyType
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.decentralized.pprf import PuncturablePRF, pprf_nodes
-from starling.protocol.mls.extension import KOH_KEY_SCHEDULE
+from starling.protocol.mls.extension import (
+    KOH_KEY_SCHEDULE,
+    REQUIRED_CAPABILITIES,
+    Extension,
+    RequiredCapabilities,
+)
 from starling.protocol.mls.key_schedule import EpochSecrets, KeySchedule
 from starling.protocol.mls.node_secrets import NodeRecord, NodeSecrets
 
@@ -59,3 +64,9 @@ class PuncturedKeySchedule(KeySchedule):
 
 PUNCTURED = PuncturedKeySchedule()
 """The key schedule of Decentralized MLS."""
+
+
+def punctured_extensions() -> tuple[Extension, ...]:
+    """The GroupContext extensions of a group with this schedule: its name, and that all members support it (K-5)."""
+    required = RequiredCapabilities((KOH_KEY_SCHEDULE,))
+    return Extension(REQUIRED_CAPABILITIES, required.encode()), Extension(KOH_KEY_SCHEDULE, b"")

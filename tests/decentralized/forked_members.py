@@ -11,12 +11,10 @@ from starling.protocol.decentralized.deletion import ForkLimits
 from starling.protocol.decentralized.fork_results import ForkCommit, ForkMessage, Received, ReleasedCommit
 from starling.protocol.decentralized.forked_group import ForkedGroup
 from starling.protocol.decentralized.held_epochs import by_signature_key
-from starling.protocol.decentralized.key_schedule import PUNCTURED
-from starling.protocol.mls import Add, Extension, KeyPackageBundle, MLSMessage, Proposal, Remove, Welcome
-from starling.protocol.mls.extension import KOH_KEY_SCHEDULE
+from starling.protocol.decentralized.key_schedule import PUNCTURED, punctured_extensions
+from starling.protocol.mls import Add, KeyPackageBundle, MLSMessage, Proposal, Remove, Welcome
 
 NOW = 1_000_000
-NAMED = (Extension(KOH_KEY_SCHEDULE, b""),)
 
 
 def opened(welcome: bytes) -> Welcome:
@@ -98,7 +96,7 @@ def add(by: ForkMember, name: str) -> tuple[ForkMember, ReleasedCommit]:
 def gather(count: int, limits: ForkLimits | None = None, world: int = 0) -> list[ForkMember]:
     """A group of so many members in one epoch, founded by the first; with other keys in each `world`."""
     clients = [Client(f"member {index} of {world}") for index in range(count)]
-    group = clients[0].create(extensions=NAMED, key_schedule=PUNCTURED)
+    group = clients[0].create(extensions=punctured_extensions(), key_schedule=PUNCTURED)
     founder = ForkMember(
         clients[0],
         ForkedGroup(group, clients[0].signature_private_key, limits=limits, now=NOW),

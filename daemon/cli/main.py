@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starling.daemon.cli import commands, evidence, security
+from starling.daemon.cli import commands, evidence, forks, security
 from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
@@ -255,6 +255,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MEMBER",
         nargs="?",
         help="name, or beginning of the identity: this one, with all groups",
+    )
+    shown = add(top, "forks", "the epochs of every send group: who is where, and what is kept", forks.show)
+    _universe(shown)
+    shown.add_argument(
+        "member",
+        metavar="MEMBER",
+        nargs="?",
+        help="name, or beginning of the identity: this one's group, with everybody named",
     )
     proofs = group("evidence", "what proves to anybody that an owner committed twice")
     _universe(add(proofs, "list", "the evidence that this node holds", evidence.list_evidence))

@@ -18,6 +18,12 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in str(text))
 
 
+def name(entry: Mapping[str, Any]) -> str:
+    """What a member is called, on one line: its name, or the beginning of its identity."""
+    identity = entry.get("identity") or entry["owner"]
+    return clean(entry["name"] or identity[:16]).replace("\n", " ")
+
+
 def block(text: object) -> str:
     """A text of someone else with its further lines set in, so that none can pass for a line of ours."""
     return clean(text).replace("\n", "\n    ")

@@ -50,7 +50,7 @@ def _show_member(member: dict[str, Any]) -> None:
     marks = [member["identity"][:16]]
     marks += ["this node"] if member["is_self"] else []
     marks += ["stale"] if member["stale"] else []
-    output.line(f"{_name(member)} ({', '.join(marks)})")
+    output.line(f"{output.name(member)} ({', '.join(marks)})")
     updated = member["last_update"]
     if updated is None:
         output.line("  nothing is known of its keys yet")
@@ -68,12 +68,7 @@ def _show_member(member: dict[str, Any]) -> None:
     named = [*member["lagging"], *member["unknown"]]
     if named:
         more = ", ..." if left > len(named) else ""
-        output.paragraph(f"not yet in the groups of {', '.join(map(_name, named))}{more}", "  ")
+        output.paragraph(f"not yet in the groups of {', '.join(map(output.name, named))}{more}", "  ")
     if "imported_by" in member:
-        names = ", ".join(map(_name, member["imported_by"])) or "nobody"
+        names = ", ".join(map(output.name, member["imported_by"])) or "nobody"
         output.paragraph(f"imported by {names}", "  ")
-
-
-def _name(entry: dict[str, Any]) -> str:
-    identity = entry.get("identity") or entry["owner"]
-    return output.clean(entry["name"] or identity[:16]).replace("\n", " ")

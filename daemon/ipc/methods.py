@@ -336,6 +336,11 @@ class Methods:
         universe, member = self._universe(params["universe"]), params["member"]
         return render.plain(await self._loop.view(lambda engine: engine.security(universe, member)))
 
+    async def fork_list(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe, member = self._universe(params["universe"]), params["member"]
+        found = await self._loop.view(lambda engine: engine.forks(universe, member))
+        return {"send_groups": render.plain(found)}
+
     async def evidence_list(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
         return {"evidence": render.plain(await self._loop.view(lambda engine: engine.evidence(universe)))}

@@ -321,6 +321,13 @@ METHODS = {
             ),
         ),
         Method(
+            "fork.list",
+            "Of every send group the heads, the parents of several branches, who is where by its own reports, and what "
+            "is kept of old epochs, why, and until when. At most three members are named in a list; for one group all.",
+            (_UNIVERSE, Parameter("member", "id32", "identity key of the owner: only this group")),
+            _members("send_groups list"),
+        ),
+        Method(
             "evidence.list",
             "What proves to anybody that an owner committed twice: a text for each send group, with the epochs that it "
             "is about.",

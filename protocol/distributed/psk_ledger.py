@@ -59,6 +59,10 @@ class PskLedger:
         """All epochs of a group with this number: more than one where it has forked."""
         return [found for found in self._groups.get(group_id, {}).values() if found.epoch == epoch]
 
+    def count(self, group_id: bytes) -> int:
+        """How many PSKs of a group are kept."""
+        return len(self._groups.get(group_id, {}))
+
     def newest(self, group_id: bytes) -> ExportedPsk | None:
         found = self._groups.get(group_id, {}).values()
         return max(found, key=lambda exported: exported.epoch, default=None)

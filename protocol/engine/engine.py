@@ -27,6 +27,7 @@ from starling.protocol.engine import (
 )
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
+from starling.protocol.engine.fork_view import forks_view
 from starling.protocol.engine.inputs import (
     ClockJumped,
     CreateInvite,
@@ -399,6 +400,16 @@ class Engine:
         if member is not None and member not in universe.roster.members:
             raise UsageError("this is no member's identity", "member.unknown")
         return security_view(universe, self._now, member)
+
+    def forks(self, universe_id: bytes, owner: bytes | None = None) -> list[Mapping[str, Any]]:
+        """The epochs of every send group: heads, who is where, what is kept; or of one, with everybody named.
+
+        Raises `UsageError` for somebody who is no member.
+        """
+        universe = self._universe(universe_id)
+        if owner is not None and owner not in universe.roster.members:
+            raise UsageError("this is no member's identity", "member.unknown")
+        return list(forks_view(universe, owner))
 
     def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         """The evidence held against owners that committed twice."""

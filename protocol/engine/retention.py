@@ -56,7 +56,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
 
 
 def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
-    reports = _reports(universe, state)
+    reports = reports_of(universe, state)
     _give_up(ctx, universe, state)
     if not state.is_own:
         for dmls_epoch in settled_epochs(state.graph, tuple(state.retained()), reports, ctx.now):
@@ -65,7 +65,7 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     _drop_infos(ctx, state)
 
 
-def _reports(universe: Universe, state: GroupState) -> Reports:
+def reports_of(universe: Universe, state: GroupState) -> Reports:
     """What the current members of a group but its owner and this node have reported of it."""
     return {
         identity: _reported(universe, state, identity)

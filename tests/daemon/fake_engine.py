@@ -115,6 +115,9 @@ class FakeEngine:
             "members": [],
         }  # fmt: skip
 
+    def forks(self, universe_id: bytes, owner: bytes | None = None) -> list[Mapping[str, Any]]:
+        return []
+
     def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []
 

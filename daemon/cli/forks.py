@@ -1,0 +1,92 @@
+"""`starling forks`: of every send group the heads, who is where, and what is kept of old epochs, why, and how long."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+from starling.daemon.cli import output
+from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, Client
+from starling.daemon.cli.commands import named_member
+
+_DIGITS = 12
+
+
+def show(client: Client, args: Namespace) -> int:
+    params = {"universe": args.universe}
+    if args.member is not None:
+        member = named_member(client, args)
+        if member is None:
+            return EXIT_REFUSED
+        params["member"] = member["identity"]
+    groups = client.call("fork.list", params)["send_groups"]
+    if args.json:
+        output.as_json(groups)
+        return EXIT_OK
+    if not groups:
+        output.line("nothing to show: this node is not a member (any more, or yet)")
+    for position, group in enumerate(groups):
+        if position:
+            output.line("")
+        _show_group(group)
+    return EXIT_OK
+
+
+def _show_group(group: dict[str, Any]) -> None:
+    marks = [group["owner"][:16]]
+    marks += ["this node"] if group["is_own"] else []
+    if not group["joined"]:
+        output.line(f"{output.name(group)} ({', '.join([*marks, 'this node is not in this group yet'])})")
+        return
+    marks += ["forked"] if group["forked"] else []
+    output.line(f"{output.name(group)} ({', '.join(marks)})")
+    for head in group["heads"]:
+        output.line(_head(head, group))
+    for parent in group["parents"]:
+        children = ", ".join(child[:_DIGITS] for child in parent["children"])
+        output.paragraph(
+            f"epoch {parent['epoch']} ({parent['dmls_epoch'][:_DIGITS]}) led to {children}", "  "
+        )
+    elsewhere = [_where(member) for member in group["elsewhere"]]
+    if elsewhere:
+        output.paragraph(f"elsewhere: {_listed(elsewhere, group['elsewhere_count'])}", "  ")
+    for kept in group["kept"]:
+        output.paragraph(_kept(kept), "  ")
+    if group["evidence"]:
+        output.line("  there is evidence that its owner committed twice: see 'starling evidence list'")
+    output.line(
+        f"  kept: {group['frames']} frames, {group['frame_bytes']} bytes; {group['psks']} exported secrets"
+    )
+
+
+def _head(head: dict[str, Any], group: dict[str, Any]) -> str:
+    since = output.when(head["entered_at"])
+    here = f"{head['here']} of {group['members']} members are here"
+    which = "head" if head["counts"] else "other head"
+    return f"  {which}: epoch {head['epoch']} ({head['dmls_epoch'][:_DIGITS]}) since {since}\n    {here}"
+
+
+def _where(member: dict[str, Any]) -> str:
+    if member["epoch"] is not None:
+        return f"{output.name(member)} in epoch {member['epoch']}"
+    if member["dmls_epoch"] is None:
+        return f"{output.name(member)} has reported nothing"
+    return f"{output.name(member)} in an epoch that is not known here"
+
+
+def _kept(kept: dict[str, Any]) -> str:
+    waits_for = _listed([output.name(member) for member in kept["waits_for"]], kept["waits_for_count"])
+    why = {
+        "messages": "messages of it have not come",
+        "unknown": f"an epoch that is not known here was reported by {waits_for}",
+        "members": f"waits for {waits_for}",
+        "none": "goes in a moment",
+    }[kept["reason"]]
+    until = f"; until {output.when(kept['until'])} at the latest" if kept["until"] is not None else ""
+    return f"keeps epoch {kept['epoch']}: {why}{until}"
+
+
+def _listed(names: Sequence[str], count: int) -> str:
+    more = f" and {count - len(names)} more" if count > len(names) else ""
+    return ", ".join(names) + more

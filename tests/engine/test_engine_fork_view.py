@@ -1,0 +1,91 @@
+"""What `fork.list` shows of epochs: heads, who is where, what is kept and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.engine.small_network import DAY, MINUTE, SECOND, Node, quiet, settled
+
+from starling.protocol.engine.inputs import UpdateKeys
+from starling.protocol.errors import UsageError
+
+
+def group(node: Node, universe: bytes, owner: Node) -> dict[str, Any]:
+    (found,) = node.engine.forks(universe, owner.me)
+    return dict(found)
+
+
+def test_a_universe_at_rest_keeps_nothing_and_all_are_at_the_head() -> None:
+    _, universe, nodes = settled("alice", "bob", "carol")
+    for node in nodes:
+        shown = node.engine.forks(universe)
+        assert [view["owner"] for view in shown] == sorted(other.me for other in nodes)
+        for view in shown:
+            (head,) = view["heads"]
+            assert (head["here"], head["counts"], view["members"]) == (3, True, 3)
+            assert view["elsewhere"] == view["kept"] == view["parents"] == []
+            assert not view["forked"] and not view["evidence"] and view["joined"]
+            assert view["is_own"] == (view["owner"] == node.me)
+
+
+def test_who_is_away_is_elsewhere_and_is_waited_for() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.run(MINUTE)
+    before = alice.group(universe, alice).graph.head
+    network.stop(carol)
+    alice.do(UpdateKeys(universe))
+    superseded = network.now
+    network.run(10 * SECOND)
+    view = group(bob, universe, alice)
+    (head,) = view["heads"]
+    assert head["here"] == 2 and view["elsewhere_count"] == 1
+    assert [(row["identity"], row["dmls_epoch"]) for row in view["elsewhere"]] == [(carol.me, before)]
+    assert view["elsewhere"][0]["epoch"] == head["epoch"] - 1
+    (kept,) = view["kept"]
+    assert (kept["dmls_epoch"], kept["reason"], kept["waits_for_count"]) == (before, "members", 1)
+    assert kept["waits_for"] == [{"identity": carol.me, "name": "carol"}]
+    assert kept["until"] == kept["superseded_at"] + 7 * DAY and kept["superseded_at"] - superseded < SECOND
+    assert group(alice, universe, alice)["kept"] == [], "an owner keeps none of its own"
+    network.restart(carol)
+    network.run(MINUTE)
+    assert group(bob, universe, alice)["kept"] == []
+
+
+def test_a_missing_message_is_told_as_what_is_waited_for() -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    network.run(MINUTE)
+    alice.universe(universe).timers.last_import = network.now
+    network.gossip = False
+    alice.say(universe, "late")
+    network.gossip = True
+    network.streams = False
+    alice.do(UpdateKeys(universe))
+    network.run(SECOND)
+    (kept,) = group(bob, universe, alice)["kept"]
+    assert (kept["reason"], kept["waits_for"]) == ("messages", [])
+    network.streams = True
+    network.run(MINUTE)
+    assert bob.texts() == ["late"] and group(bob, universe, alice)["kept"] == []
+
+
+def test_of_one_group_everybody_is_named_and_of_all_only_some() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol", "dave", "eve", "frank")
+    alice = nodes[0]
+    for node in nodes[1:5]:
+        network.stop(node)
+    alice.do(UpdateKeys(universe))
+    network.run(10 * SECOND)
+    frank = nodes[5]
+    (short,) = [view for view in frank.engine.forks(universe) if view["owner"] == alice.me]
+    assert (len(short["elsewhere"]), short["elsewhere_count"]) == (3, 4)
+    assert all(len(kept["waits_for"]) <= 3 for kept in short["kept"])
+    whole = group(frank, universe, alice)
+    assert len(whole["elsewhere"]) == 4
+    assert any(len(kept["waits_for"]) == 4 for kept in whole["kept"])
+
+
+def test_of_somebody_who_is_no_member_nothing_is_shown() -> None:
+    _, universe, (alice, _) = quiet("alice", "bob")
+    with pytest.raises(UsageError):
+        alice.engine.forks(universe, b"n" * 32)

@@ -91,6 +91,8 @@ def _cell(value: Any, name: str) -> str:
         return "yes" if value else "no"
     if name in _MOMENTS and isinstance(value, int):
         return when(value)
+    if name == "verification":
+        return grouped(str(value))
     if isinstance(value, list):
         return ", ".join(_cell(item, "") for item in value) or "-"
     if isinstance(value, dict):

@@ -418,6 +418,13 @@ def test_readmit_without_a_number_says_which_there_is(tmp_path: Path) -> None:
     assert served.calls("member.readmit") == []
 
 
+def test_show_groups_the_number(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"name": "lab", "verification": ASKS, "members": []})):
+        assert (
+            "verification  1234 5678 9012\n" in starling(tmp_path / "home", "universe", "show", "lab").stdout
+        )
+
+
 def test_members_says_who_asks(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", readmitting):
         done = starling(tmp_path / "home", "members", "lab")

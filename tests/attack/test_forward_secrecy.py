@@ -95,3 +95,18 @@ def test_a_message_that_was_given_up_is_not_read_once_its_epoch_has_gone() -> No
     assert not holds_state(scene, "y", "v", epoch)
     scene.check_reads({"never arrives"}, before)
     scene.check_reads(set(), scene.steal("y"))
+
+
+def test_a_silent_member_holds_up_forward_secrecy_for_a_week_and_no_longer() -> None:
+    scene = Scene("v", "x", "y", "z")
+    scene.network.stop(scene["z"])
+    scene.withhold_messages("y")
+    scene.say("v", "never arrives")
+    scene.commit("v")
+    scene.network.leap(2 * DAY)
+    assert scene["y"].heard("messages.unavailable")
+    scene.deliver_again()
+    scene.check_reads({"never arrives"}, scene.steal("y"))
+    for _ in range(2):
+        scene.network.leap(3 * DAY)
+    scene.check_reads(set(), scene.steal("y"))

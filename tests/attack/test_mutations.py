@@ -154,6 +154,10 @@ MUTATIONS: list[tuple[Patch, Callable[..., None]]] = [
         without_wiping_in_memory,
         test_nothing_remains.test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk,
     ),
+    (
+        without_settling,
+        test_forward_secrecy.test_a_silent_member_holds_up_forward_secrecy_for_a_week_and_no_longer,
+    ),
     (without_settling, test_two_thefts.test_a_second_theft_long_after_the_first_opens_nothing),
     (
         without_consuming,

@@ -32,6 +32,7 @@ from tests.attack.scene import Breach, Scene
 from tests.engine.small_network import HOUR, SECOND
 
 from starling.daemon.sealing import Sealer
+from starling.protocol.engine.inputs import ReadmitMember, Recover, RemoveMember
 
 OTHER_SEALERS = 3
 """Of an open store, beside those of its scopes: the reading side's two, and the one that wraps the slots."""
@@ -79,7 +80,7 @@ class Aftermath:
 
 @contextmanager
 def aftermath() -> Iterator[Aftermath]:
-    """Three nodes found a universe, talk, start again, update and import; then all settles."""
+    """What is left of a universe in which much was said and changed, once all has settled."""
     memory, recorder, sealers = Memory(), Recorder(), live_sealers()
     with tempfile.TemporaryDirectory() as home:
         with recorder.watching():
@@ -92,25 +93,41 @@ def aftermath() -> Iterator[Aftermath]:
 
 
 def talk(home: Path, recorder: Recorder) -> tuple[DiskNetwork, bytes, list[DiskNode]]:
-    """Three members; each speaks twice and starts again after it, and all update by their boot commits."""
+    """Four members; each speaks, and starts again after it, which updates its keys. Then one is removed and two start
+    anew with groups that supersede their old ones."""
     network = DiskNetwork(home)
-    universe_id, *nodes = network.found("v", "x", "y")
+    universe_id, *nodes = network.found("v", "x", "y", "d", suites=(1, 3, 1, 1))
     for node in nodes:
         recorder.add(node.identity.identity_private_key, PRIVATE_KEY)
         recorder.add(node.identity.peer_private_key, PRIVATE_KEY)
     Scene.at_rest()
-    for turn in range(2):
-        for node in nodes:
-            text = f"what {node.name} says in turn {turn}"
-            recorder.add(text.encode(), TEXT)
-            node.say(universe_id, text)
-            network.run(SECOND)
-            network.stop(node)
-            node.store.close()
-            network.restart(node)
-            network.run(10 * SECOND)
-        network.leap(2 * HOUR)
+    v, x, y, d = nodes
+    speak_and_start_again(network, universe_id, recorder, nodes)
+    v.do(RemoveMember(universe_id, d.me))
+    network.run(10 * SECOND)
+    v.do(Recover(universe_id))
+    network.run(10 * SECOND)
+    asked = y.do(Recover(universe_id))
+    network.run(10 * SECOND)
+    v.do(ReadmitMember(universe_id, y.me, asked["verification"]))
+    network.run(10 * SECOND)
+    speak_and_start_again(network, universe_id, recorder, [v, x, y])
     return network, universe_id, nodes
+
+
+def speak_and_start_again(
+    network: DiskNetwork, universe_id: bytes, recorder: Recorder, nodes: list[DiskNode]
+) -> None:
+    for node in nodes:
+        text = f"what {node.name} says at {network.now}"
+        recorder.add(text.encode(), TEXT)
+        node.say(universe_id, text)
+        network.run(SECOND)
+        network.stop(node)
+        node.store.close()
+        network.restart(node)
+        network.run(10 * SECOND)
+    network.leap(2 * HOUR)
 
 
 @pytest.fixture(scope="module", name="after")
@@ -155,7 +172,8 @@ def test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk(after: Afterm
     assert len(set(secrets.values()) - after.heads) > 20
     for node in after.nodes:
         universe = node.universe(after.universe_id)
-        assert len(node.texts()) == 4
+        assert len(node.texts()) == (3 if node.name == "d" else 5)
+        assert universe.removed == (node.name == "d")
         assert not universe.ledger.psks
         assert all(set(state.retained()) == {state.graph.head} for state in universe.groups.values())
 
@@ -176,8 +194,9 @@ def test_an_erased_key_of_the_store_is_nowhere_any_more(after: Aftermath) -> Non
 def test_the_search_finds_what_is_there(after: Aftermath) -> None:
     """The controls: a live epoch's row opens, and what is planted in a file or in memory is found."""
     live = after.recorder.of(*after.heads)
-    for node in after.nodes:
-        assert find(live, node.records())
+    *members, removed = after.nodes
+    assert all(find(live, node.records()) for node in members)
+    assert not find(live, removed.records())
     assert find(live, after.memory.strings())
 
     held = [masked(next(iter(after.gone)))]

@@ -96,7 +96,22 @@ def test_a_silent_member_holds_up_the_wiping_for_a_week_and_no_longer() -> None:
     stolen = first_theft(scene)
     scene.network.leap(DAY)
     early = scene.steal("y")
-    for _ in range(8):
-        scene.network.leap(DAY)
+    for _ in range(3):
+        scene.network.leap(3 * DAY)
     scene.check_reads(SECRETS, stolen, early)
+    scene.check_reads(set(), stolen, scene.steal("y"))
+
+
+def test_the_leaf_key_that_a_silent_owner_knows_is_in_use_until_that_owner_updates() -> None:
+    """The limit of leaf replacement: a member has one leaf key at a time for all groups, and keeps it as long as the
+    newest epoch of one of them has it."""
+    scene = Scene("v", "x", "y", "z")
+    scene.network.stop(scene["z"])
+    stolen = first_theft(scene)
+    for _ in range(3):
+        scene.network.leap(3 * DAY)
+    scene.check_reads(SECRETS, stolen, scene.steal("y"))
+    scene.network.restart(scene["z"])
+    scene.wait(10 * SECOND)
+    go_on(scene)
     scene.check_reads(set(), stolen, scene.steal("y"))

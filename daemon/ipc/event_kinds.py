@@ -15,8 +15,9 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("id", "type", "body", "encoding", "recipients", "epoch", "dmls_epoch"),
     ),
     "messages.unavailable": (
-        "messages of an ended epoch were given up: only the first `held` came",
-        ("owner", "epoch", "held"),
+        "messages of one owner will not come: of an ended epoch only the first `held` did; or, where this node was "
+        "added again, its owner has lost `count` of those that this node never got. The other one is null",
+        ("owner", "epoch", "held", "count"),
     ),
     "group.stalled": (
         "peers have more of one member's group, and nothing of it has come for a day; `epoch` is how far it came",

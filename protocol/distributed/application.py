@@ -8,19 +8,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starling.protocol.errors import UsageError
+from starling.protocol.errors import DecodeError, UsageError
 from starling.protocol.packed import Blob, Many, Text, pack, shape, unpack
 
 HEADS = "heads"
 REPORT = "report"
-CONTROL_TYPES = frozenset({HEADS, REPORT, "address", "ack", "roster", "direct"})
+LOST = "lost"
+CONTROL_TYPES = frozenset({HEADS, REPORT, LOST, "address", "ack", "roster", "direct"})
+
+AGAIN = "again"
+"""Messages that one member gets again: acknowledged like those of users, and shown as what is in them."""
+
+RESERVED_TYPES = CONTROL_TYPES | {AGAIN}
 
 MESSAGE_ID_SIZE = 16
 MAX_BODY = 512 * 1024
 MAX_REFS = 16
-MAX_APPLICATION_DATA = MAX_BODY + 4096
+MAX_AGAIN_BODY = MAX_BODY + 8192
+"""Of a message `again`: room for a whole one in it."""
 
-_SHAPE = (Text(64, 1), Blob.of(MESSAGE_ID_SIZE), Many(Blob.of(MESSAGE_ID_SIZE), MAX_REFS), Blob(MAX_BODY))
+MAX_APPLICATION_DATA = MAX_BODY + 4096
+_MAX_ENCODED = MAX_AGAIN_BODY + 4096
+
+_SHAPE = (
+    Text(64, 1),
+    Blob.of(MESSAGE_ID_SIZE),
+    Many(Blob.of(MESSAGE_ID_SIZE), MAX_REFS),
+    Blob(MAX_AGAIN_BODY),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +61,15 @@ class ApplicationData:
     @classmethod
     def decode(cls, data: bytes) -> ApplicationData:
         """Raises `DecodeError` for anything but the four fields in their bounds."""
-        content_type, message_id, refs, body = shape(unpack(data, max_bytes=MAX_APPLICATION_DATA), _SHAPE)
+        content_type, message_id, refs, body = shape(unpack(data, max_bytes=_MAX_ENCODED), _SHAPE)
+        if len(body) > MAX_BODY and content_type != AGAIN:
+            raise DecodeError(f"{len(body)} bytes where a message has at most {MAX_BODY}")
         return cls(content_type, message_id, tuple(refs), body)
 
 
 def check_user_message(content_type: str, message_id: bytes, refs: tuple[bytes, ...], body: bytes) -> None:
     """What an app may send; raises `UsageError` with a sentence for people."""
-    if content_type in CONTROL_TYPES:
+    if content_type in RESERVED_TYPES:
         raise UsageError(f"the type {content_type!r} belongs to the nodes themselves; choose another")
     if not 1 <= len(content_type) <= 64:
         raise UsageError("a message type has 1 to 64 characters")

@@ -14,6 +14,8 @@ ROSTER_DIGEST = 0x8D06
 """GroupContext: the roster that the owner has applied (6)."""
 KEY_PACKAGES = 0x8D07
 """AppEphemeral: the owner's fresh KeyPackages (X-10)."""
+SENT_AGAIN = 0x8D09
+"""Not in any structure: messages that a member gets again are sealed to its leaf under this id (B10)."""
 TICKET_PROOF = 0x8D08
 """KeyPackage: the proof that the joiner holds a ticket (6)."""
 

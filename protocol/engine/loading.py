@@ -13,11 +13,14 @@ from starling.protocol.engine import joining, readmission
 from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
 from starling.protocol.engine.group_state import load_group_row, load_logged
 from starling.protocol.engine.healing_vectors import vector_universe
+from starling.protocol.engine.outbox import OUTBOX_TABLES
 from starling.protocol.engine.own_group import new_group_state
 from starling.protocol.engine.stuck import STUCK_TABLES
 from starling.protocol.engine.universe import Boot, Universe
 
 Row = tuple[bytes, bytes]
+
+_TABLES = ("profile", "bundle", "delivered", "report", "import", "evidence", "clock")
 
 
 def load_universes(
@@ -29,17 +32,7 @@ def load_universes(
         tables[table].append((key, value))
     universes = {key: Universe.load(identity, key, row, now) for key, row in tables["universe"]}
     _load_rosters(universes, tables["roster"])
-    for table in (
-        "profile",
-        "bundle",
-        "sent",
-        "delivered",
-        "report",
-        "import",
-        "evidence",
-        "clock",
-        *STUCK_TABLES,
-    ):
+    for table in (*_TABLES, *OUTBOX_TABLES, *STUCK_TABLES):
         for key, row in tables[table]:
             universe = universes.get(key[:32])
             if universe is not None:
@@ -81,8 +74,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         universe.profiles.load(key, row)
     elif table == "bundle":
         universe.bundles.load(key, row)
-    elif table == "sent":
-        universe.outbox.load(key, row)
+    elif table in OUTBOX_TABLES:
+        universe.outbox.load(table, key, row)
     elif table == "delivered":
         universe.delivered.load(key, row)
     elif table == "evidence":

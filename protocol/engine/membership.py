@@ -13,7 +13,7 @@ from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
-from starling.protocol.engine import healing, own_group
+from starling.protocol.engine import healing, own_group, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
@@ -92,6 +92,8 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         if identity not in members:
             universe.readmitted.pop(identity, None)
         universe.stuck.forget(ctx, identity)
+        if identity not in anew:
+            universe.outbox.forget_member(ctx, identity)
         if identity == universe.me:
             if identity not in members:
                 _note_own_removal(ctx, universe)
@@ -196,9 +198,13 @@ def align(ctx: Context, universe: Universe) -> None:
             own_group.commit(ctx, universe, path=True, removes=removes)
         if len(adds) > len(again):
             import_now(ctx, universe)  # who is in the group already may lack just what would be imported
+        owed = {identity: resending.owed_to(universe, identity) for identity in again}
         own_group.commit(ctx, universe, path=True, removes=list(again.values()), adds=adds)
         for identity in again:
             universe.stuck.note_readded(ctx, identity, universe.own.graph.head_info.number)
+        for identity in map(leaf_identity, (package.leaf_node for package in adds)):
+            orders = owed.get(identity) or resending.held_back_for(universe, identity)
+            resending.send_again(ctx, universe, identity, orders)
     elif removes:
         own_group.commit(ctx, universe, path=True, removes=removes)
     if unknown:

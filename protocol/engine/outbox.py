@@ -1,40 +1,73 @@
-"""What the apps of this node sent: queued until it may be encrypted, then remembered by id."""
+"""What the apps of this node sent: queued until it may be encrypted, kept until all have it, then remembered by id
+(PROTOCOL B10)."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.engine.context import Context
-from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
+from starling.protocol.packed import Blob, Either, Many, Uint, pack, shape, unpack
 
 MAX_QUEUED = 10_000
 MAX_REMEMBERED = 20_000
+MAX_KEPT = MAX_REMEMBERED - MAX_QUEUED
+MAX_KEPT_BYTES = 32 * 1024 * 1024
+"""Of messages that were sent and not acknowledged by all; they are held in memory."""
 
-_ROW = (Uint(), Blob.of(32), Either(None, (Uint(2**32 - 1), Uint(), Blob(64))), Blob(1024 * 1024))
+OUTBOX_TABLES = ("sent", "repeat", "lost")
+
+_PLACE = (Blob(64), Uint(2**32 - 1))
+_SENT_AS = (Uint(2**32 - 1), Uint(), Blob(64), Uint(2**32 - 1))
+_ROW = (Uint(), Blob.of(32), Either(None, _SENT_AS), Blob(1024 * 1024))
+_REPEAT = (Blob.of(32), Many(Uint(), MAX_REMEMBERED), Either(None, _PLACE))
+_LOST = (Uint(), Uint())
 
 
 @dataclass(frozen=True, slots=True)
 class SentAs:
-    """How a message left: how many other leaves its epoch has, and which epoch."""
+    """How a message left: how many other leaves its epoch has, which epoch, and the generation in it."""
 
     recipients: int
     epoch: int
     dmls_epoch: bytes
+    generation: int
+
+    @property
+    def place(self) -> tuple[bytes, int]:
+        return self.dmls_epoch, self.generation
 
 
 @dataclass(slots=True)
 class Sent:
-    """One message of ours; `data` is kept while it is queued, `sent_as` is known once it is encrypted.
-
-    `content` is a hash of what it said (`content_of`): its id stands for nothing else.
-    """
+    """One message of ours; `encoded` is it whole as long as it may have to be sent, `sent_as` is known once it is
+    encrypted. `content` is a hash of what it said (`content_of`): its id stands for nothing else."""
 
     order: int
     content: bytes
-    data: ApplicationData | None = field(repr=False)
+    encoded: bytes = field(repr=False)
     sent_as: SentAs | None = None
+
+
+@dataclass(slots=True)
+class Repeat:
+    """Messages, by their order, that one member gets again, and the place in our group where it does: None before it
+    is in it anew."""
+
+    number: int
+    member: bytes
+    orders: tuple[int, ...]
+    place: tuple[bytes, int] | None = None
+
+
+@dataclass(slots=True)
+class Lost:
+    """How many messages a member never got that are not held here any more, the newest sent in the epoch `epoch`."""
+
+    count: int
+    epoch: int
 
 
 def content_of(data: ApplicationData) -> bytes:
@@ -50,6 +83,10 @@ class Outbox:
         self._messages: dict[bytes, Sent] = {}
         self._next = 0
         self._queue: dict[bytes, Sent] = {}
+        self._kept: dict[int, bytes] = {}
+        self._kept_size = 0
+        self.repeats: dict[int, Repeat] = {}
+        self.lost: dict[bytes, Lost] = {}
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -66,7 +103,7 @@ class Outbox:
         return self._messages.get(message_id)
 
     def add(self, ctx: Context, data: ApplicationData) -> Sent:
-        sent = Sent(self._next, content_of(data), data)
+        sent = Sent(self._next, content_of(data), data.encode())
         self._next += 1
         self._messages[data.message_id] = self._queue[data.message_id] = sent
         self._save(ctx, data.message_id, sent)
@@ -75,46 +112,130 @@ class Outbox:
 
     def pending(self) -> list[ApplicationData]:
         """What is queued, in order."""
-        return [sent.data for sent in self._queue.values() if sent.data is not None]
+        return [ApplicationData.decode(sent.encoded) for sent in self._queue.values()]
 
     def mark_sent(self, ctx: Context, message_id: bytes, sent_as: SentAs) -> None:
-        sent = self._messages[message_id]
-        sent.data = None
+        sent = self._queue.pop(message_id)
         sent.sent_as = sent_as
-        del self._queue[message_id]
+        self._keep(message_id, sent)
         self._save(ctx, message_id, sent)
+
+    # what is kept for sending it again
+
+    @property
+    def excess(self) -> tuple[int, int]:
+        """How many messages, and how many bytes, are held beyond the limits."""
+        return len(self._kept) - MAX_KEPT, self._kept_size - MAX_KEPT_BYTES
+
+    def kept(self) -> Iterator[tuple[int, Sent]]:
+        """What was sent and is held, oldest first, with its order. Nothing may be dropped meanwhile."""
+        for order, message_id in self._kept.items():
+            yield order, self._messages[message_id]
+
+    def drop(self, ctx: Context, order: int) -> None:
+        """This one is not to be sent any more; its id is remembered."""
+        message_id = self._kept.pop(order)
+        sent = self._messages[message_id]
+        self._kept_size -= len(sent.encoded)
+        sent.encoded = b""
+        self._save(ctx, message_id, sent)
+        self._forget_old(ctx)
+
+    def held(self, orders: Iterable[int]) -> list[tuple[int, bytes]]:
+        """Those of these messages that are held, encoded, in the order of sending."""
+        return [
+            (order, self._messages[self._kept[order]].encoded)
+            for order in sorted(orders)
+            if order in self._kept
+        ]
+
+    def add_repeat(
+        self, ctx: Context, member: bytes, orders: Collection[int], place: tuple[bytes, int] | None
+    ) -> None:
+        """These messages are to be sent to a member again, or were, at this place."""
+        number = max(self.repeats, default=-1) + 1
+        repeat = self.repeats[number] = Repeat(number, member, tuple(orders), place)
+        row = [member, list(repeat.orders), list(place) if place is not None else None]
+        ctx.put("repeat", self._universe_id + number.to_bytes(8), pack(row))
+
+    def drop_repeat(self, ctx: Context, repeat: Repeat) -> None:
+        del self.repeats[repeat.number]
+        ctx.delete("repeat", self._universe_id + repeat.number.to_bytes(8))
+
+    def lose(self, ctx: Context, member: bytes, count: int, epoch: int) -> None:
+        """Messages that a member has not acknowledged are not held any more."""
+        held = self.lost.get(member)
+        lost = self.lost[member] = Lost((held.count if held is not None else 0) + count, epoch)
+        ctx.put("lost", self._universe_id + member, pack([lost.count, lost.epoch]))
+
+    def find_again(self, ctx: Context, member: bytes) -> None:
+        """What a member had not acknowledged it has, has been told of, or need not have."""
+        if self.lost.pop(member, None) is not None:
+            ctx.delete("lost", self._universe_id + member)
+
+    def forget_member(self, ctx: Context, member: bytes) -> None:
+        """Somebody is no member any more: nothing is owed to it."""
+        for repeat in [repeat for repeat in self.repeats.values() if repeat.member == member]:
+            self.drop_repeat(ctx, repeat)
+        self.find_again(ctx, member)
 
     def forget_all(self, ctx: Context) -> None:
         """This node is no member any more: what was not sent will not be."""
         for message_id in self._messages:
             ctx.delete("sent", self._universe_id + message_id)
+        for repeat in list(self.repeats.values()):
+            self.drop_repeat(ctx, repeat)
+        for member in list(self.lost):
+            self.find_again(ctx, member)
         self._messages.clear()
         self._queue.clear()
+        self._kept.clear()
+        self._kept_size = 0
 
-    def load(self, key: bytes, row: bytes) -> None:
-        order, content, sent_as, encoded = shape(unpack(row, max_bytes=2 * 1024 * 1024), _ROW)
-        data = ApplicationData.decode(encoded) if encoded else None
-        self._messages[key[32:]] = Sent(
-            order, content, data, SentAs(*sent_as) if sent_as is not None else None
-        )
-        self._next = max(self._next, order + 1)
+    # rows
+
+    def load(self, table: str, key: bytes, row: bytes) -> None:
+        """Take a row of one of `OUTBOX_TABLES`."""
+        value = unpack(row, max_bytes=2 * 1024 * 1024)
+        if table == "sent":
+            order, content, sent_as, encoded = shape(value, _ROW)
+            self._messages[key[32:]] = Sent(
+                order, content, encoded, SentAs(*sent_as) if sent_as is not None else None
+            )
+            self._next = max(self._next, order + 1)
+        elif table == "repeat":
+            member, orders, place = shape(value, _REPEAT)
+            number = int.from_bytes(key[32:])
+            at = (place[0], place[1]) if place is not None else None
+            self.repeats[number] = Repeat(number, member, tuple(orders), at)
+        else:
+            self.lost[key[32:]] = Lost(*shape(value, _LOST))
 
     def finish_loading(self) -> None:
         """After all rows: put them in the order of sending."""
         self._messages = dict(sorted(self._messages.items(), key=lambda item: item[1].order))
-        self._queue = {key: sent for key, sent in self._messages.items() if sent.data is not None}
+        for message_id, sent in self._messages.items():
+            if sent.sent_as is None:
+                self._queue[message_id] = sent
+            elif sent.encoded:
+                self._keep(message_id, sent)
+
+    def _keep(self, message_id: bytes, sent: Sent) -> None:
+        self._kept[sent.order] = message_id
+        self._kept_size += len(sent.encoded)
 
     def _save(self, ctx: Context, message_id: bytes, sent: Sent) -> None:
         as_row = None
         if sent.sent_as is not None:
-            as_row = [sent.sent_as.recipients, sent.sent_as.epoch, sent.sent_as.dmls_epoch]
-        row = [sent.order, sent.content, as_row, sent.data.encode() if sent.data is not None else b""]
-        ctx.put("sent", self._universe_id + message_id, pack(row))
+            as_row = [sent.sent_as.recipients, sent.sent_as.epoch, *sent.sent_as.place]
+        ctx.put(
+            "sent", self._universe_id + message_id, pack([sent.order, sent.content, as_row, sent.encoded])
+        )
 
     def _forget_old(self, ctx: Context) -> None:
         while len(self._messages) > MAX_REMEMBERED:
             oldest = next(iter(self._messages))
-            if self._messages[oldest].data is not None:
+            if self._messages[oldest].encoded:
                 return
             del self._messages[oldest]
             ctx.delete("sent", self._universe_id + oldest)

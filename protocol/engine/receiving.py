@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
 from starling.protocol.decentralized.epoch_graph import EpochInfo
-from starling.protocol.distributed.application import HEADS, REPORT, ApplicationData
+from starling.protocol.distributed.application import AGAIN, HEADS, LOST, REPORT, ApplicationData
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.report import PSK
-from starling.protocol.engine import healing, readding, welcoming
+from starling.protocol.engine import healing, readding, resending, welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_change, note_fork, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
@@ -410,10 +410,16 @@ def _take(
             take_report(ctx, universe, state.owner, data.body)
         elif data.content_type == REPORT:
             readding.take_report(ctx, universe, state.owner, data.body)
+        elif data.content_type == LOST:
+            resending.take_lost(ctx, universe, state, info.number, data.body)
         return
     info.user_count = generation + 1
     note_change(ctx, universe)
-    deliver(ctx, universe, state, info, data)
+    if data.content_type != AGAIN:
+        deliver(ctx, universe, state, info, data)
+        return
+    for message in resending.open_again(universe, state, info.dmls_epoch, data.body):
+        deliver(ctx, universe, state, info, message)
 
 
 def deliver(

@@ -16,7 +16,7 @@ from starling.protocol.decentralized.epoch_graph import (
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.roster import MemberInfo
-from starling.protocol.engine import frame_quota, healing, readmission
+from starling.protocol.engine import frame_quota, healing, readmission, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import note_stalled
@@ -62,6 +62,8 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
         for dmls_epoch in settled_epochs(state.graph, tuple(state.retained()), reports, ctx.now):
             state.drop_state(ctx, dmls_epoch)
     _drop_frames(ctx, universe, state, reports)
+    if state.is_own:
+        resending.forget_acknowledged(ctx, universe)
     _drop_infos(ctx, state)
 
 
@@ -94,7 +96,7 @@ def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:
         ctx.event(
             "messages.unavailable",
             universe.universe_id,
-            {"owner": state.owner, "epoch": info.number, "held": info.contiguous},
+            {"owner": state.owner, "epoch": info.number, "held": info.contiguous, "count": None},
         )
 
 

@@ -39,7 +39,8 @@ def flush(ctx: Context, universe: Universe) -> None:
     for data in pending:
         recipients = own_group.protect(ctx, universe, data)
         info = universe.own.graph.head_info
-        universe.outbox.mark_sent(ctx, data.message_id, SentAs(recipients, info.number, info.dmls_epoch))
+        sent_as = SentAs(recipients, info.number, info.dmls_epoch, info.next_generation - 1)
+        universe.outbox.mark_sent(ctx, data.message_id, sent_as)
         universe.timers.messages_since_update += 1
         ctx.event(
             "message.sent",

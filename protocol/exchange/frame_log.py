@@ -96,6 +96,11 @@ class FrameLog:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def holds(self, dmls_epoch: bytes, generation: int) -> bool:
+        """Whether the message of this place is held."""
+        epoch = self.epochs.get(dmls_epoch)
+        return epoch is not None and generation in epoch.messages
+
     def commits(self) -> Iterator[LoggedFrame]:
         for epoch in self.epochs.values():
             yield from epoch.commits

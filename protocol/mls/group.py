@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Sequence
 from types import MappingProxyType
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
+from starling.protocol.crypto.hpke import HPKECiphertext
 from starling.protocol.mls import key_schedule as schedules
 from starling.protocol.mls import succession
 from starling.protocol.mls.committing import (
@@ -306,6 +307,12 @@ class Group:
         consumed, and nothing is proven beyond that a member made the sender data."""
         sender = peek_sender(self._epoch, message)
         return sender.leaf_index, sender.generation
+
+    def decrypt_with_label(self, label: bytes, context: bytes, ciphertext: HPKECiphertext) -> bytes:
+        """Open what was sealed to our leaf's encryption key (§5.1.3), in a superseded epoch too. Raises
+        `VerificationFailed` or `DecodeError`."""
+        private_key = self._epoch.private_tree.keys[2 * self.own_leaf_index]
+        return self.cipher_suite.decrypt_with_label(private_key, label, context, ciphertext)
 
     def open_handshake(self, message: MLSMessage) -> AuthenticatedContent:
         """Open and verify a proposal or commit, so that the caller sees it before it decides.

@@ -21,6 +21,7 @@ from bench import decentralized, idle, joining, profile, restart, traffic, wire
 from bench.gossip import GossipError
 from bench.mls import compare as mls
 from bench.options import QUICK, Options
+from bench.simulated import sizes, thousand
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, ModuleType] = {
@@ -31,7 +32,13 @@ BENCHMARKS: dict[str, ModuleType] = {
     "traffic": traffic,
     "mls": mls,
     "decentralized": decentralized,
+    "universe": sizes,
+    "thousand": thousand,
 }
+LONG = ("thousand",)
+"""Only where they are asked for."""
+
+LARGE_UNIVERSES = (5, 20, 50, 100)
 
 
 def main() -> int:
@@ -44,19 +51,25 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, help="how often each is measured")
     parser.add_argument("--rate", type=int, help="messages a second for --profile")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="numbers of processes for traffic")
+    parser.add_argument("--members", type=int, nargs="+", metavar="N", help="sizes of simulated universes")
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help="only: simulated universes of up to 100 members, and of 1,000 (half an hour, 8 GB)",
+    )
     args = parser.parse_args()
     options = QUICK if args.quick else Options()
     if args.sizes:
         options = replace(options, sizes=tuple(args.sizes))
+    if args.large:
+        options = replace(options, universe_sizes=LARGE_UNIVERSES)
+    if args.members:
+        options = replace(options, universe_sizes=tuple(args.members))
     if args.repeats:
         options = replace(options, repeats=args.repeats)
     if args.rate:
         options = replace(options, profile_rate=args.rate)
-    chosen = (
-        {"profile": profile}
-        if args.profile
-        else {name: module for name, module in BENCHMARKS.items() if not args.only or name in args.only}
-    )
+    chosen = {"profile": profile} if args.profile else _chosen(args)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
@@ -80,6 +93,11 @@ def main() -> int:
     _print_table(chosen, results)
     print(f"\nkept in {_keep(results, began, args)}")
     return 1 if failed else 0
+
+
+def _chosen(args: argparse.Namespace) -> dict[str, ModuleType]:
+    names = args.only or (["universe", *LONG] if args.large else [n for n in BENCHMARKS if n not in LONG])
+    return {name: module for name, module in BENCHMARKS.items() if name in names}
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

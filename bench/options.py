@@ -25,6 +25,10 @@ class Options:
     profile_seconds: float = 15.0
     group_sizes: tuple[int, ...] = (2, 10, 100, 1000)
     mls_repeats: int = 3
+    universe_sizes: tuple[int, ...] = (5, 20)
+    heals: int = 5
+    talked_messages: int = 2_000
+    scripted_size: int = 1_000
 
     def say(self, text: str) -> None:
         """Progress, which is no result, goes to standard error."""
@@ -45,4 +49,7 @@ QUICK = Options(
     profile_seconds=8.0,
     group_sizes=(2, 10, 100),
     mls_repeats=1,
+    universe_sizes=(5,),
+    heals=1,
+    talked_messages=500,
 )

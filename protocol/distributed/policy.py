@@ -52,6 +52,8 @@ MAX_MEMBERS = 150
 """How many members a sponsor admits (X-19): each keeps a group of all, and a path commit seals to all others."""
 
 SWEEP_DELAY = SECOND
+"""After how long what changed is looked at in a universe of up to 39 members (`sweep_delay`)."""
+
 SWEEP_INTERVAL = HOUR
 """How often all groups are looked at for what time alone makes due; changed ones are at once."""
 
@@ -90,6 +92,12 @@ OWN_FRAMES = FrameQuota(65_536, 256 * MIB)
 FRAMES_OF_UNIVERSE = FrameQuota(131_072, 512 * MIB)
 """What is kept in one universe: less than all its owners may have each, so that a few who fill their quota do not
 fill the disk."""
+
+
+def sweep_delay(members: int) -> int:
+    """How long after a change the groups that changed are looked at for what may go: longer in a large universe, where
+    every report changes many groups and each look asks for what all members reported."""
+    return SWEEP_DELAY * max(1, members // 20)
 
 
 def update_message_limit(members: int) -> int:

@@ -347,7 +347,7 @@ class Universe:
     def sweep_soon(self, group_id: bytes, now: int) -> None:
         """Something changed in a group: it is to be looked at for what may go."""
         self.unswept.add(group_id)
-        due = now + policy.SWEEP_DELAY
+        due = now + policy.sweep_delay(len(self.roster.members))
         self.timers.retention = min(self.timers.retention or due, due)
 
     def refuse(self, word: str) -> None:

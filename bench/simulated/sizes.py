@@ -1,0 +1,52 @@
+"""Universes of several sizes: each heals from a partition, then talks. `python -m bench --only universe`."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+from bench.options import Options
+from bench.simulated import healing, talking
+from bench.simulated.traffic import KINDS
+from bench.simulated.universe import SimulatedUniverse
+
+LARGE = 20
+"""Universes of so many members or more heal once, smaller ones as often as `options.heals` says."""
+
+GOAL_SIZE, GOAL = 20, 0.1
+"""At this size no more protocol commits are to be made for a user message."""
+
+
+def run(options: Options) -> dict[str, Any]:
+    return {str(size): _measure(size, options) for size in options.universe_sizes}
+
+
+def _measure(size: int, options: Options) -> dict[str, Any]:
+    healed = []
+    began = time.process_time()
+    for seed in range(options.heals if size < LARGE else 1):
+        options.say(f"universe: N = {size}, seed {seed}")
+        universe = SimulatedUniverse(size, seed)
+        healed.append(healing.measure(universe, seed))
+    talked = talking.measure(universe, options.talked_messages, 0)
+    return {"healed": healed, "talked": talked, "processor_s": round(time.process_time() - began)}
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    lines = []
+    for size, found in result.items():
+        for what, times in (("converged", 1), ("settled", 2)):
+            figure = statistics.median(healed[f"{what}_s"] for healed in found["healed"])
+            goal = times * min(healed["goal_s"] for healed in found["healed"])
+            verdict = f"at most {goal:.0f} s{'' if figure <= goal else ': missed'}"
+            lines.append((f"from heal to {what}, N = {size}", f"{figure:.1f} s", verdict))
+        commits = found["talked"]["commits_per_message"]
+        goal_text = ""
+        if int(size) == GOAL_SIZE:
+            goal_text = f"at most {GOAL}{'' if commits <= GOAL else ': missed'}"
+        lines.append((f"commits per user message, N = {size}", f"{commits:.3f}", goal_text))
+        each = found["talked"]["bytes_per_message"]
+        split = ", ".join(f"{kind} {each[kind]:.0f}" for kind in KINDS if each[kind])
+        lines.append((f"at each node per user message, N = {size}", f"{sum(each.values()):.0f} B", split))
+    return lines

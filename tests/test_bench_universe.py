@@ -1,0 +1,61 @@
+"""The simulated universes of the bench measure what they say they do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.options import QUICK
+from bench.simulated import healing, sizes, thousand
+from bench.simulated.topology import dialled, diameter
+from bench.simulated.traffic import COMMIT, MESSAGE, REPORT
+from bench.simulated.universe import SimulatedUniverse
+
+from starling.protocol.distributed import policy
+
+
+def test_a_universe_heals_and_talks_within_its_goals() -> None:
+    options = replace(QUICK, universe_sizes=(5,), heals=1, talked_messages=1)
+    found = sizes.run(options)["5"]
+    (healed,) = found["healed"]
+    assert healed["diameter"] == 1
+    assert healed["retained_per_node"] > 0, "everybody wrote, so there is something to settle"
+    assert 0 < healed["converged_s"] <= healed["goal_s"] == 2 * policy.PULSE_INTERVAL / 1000
+    assert healed["converged_s"] <= healed["settled_s"] <= 2 * healed["goal_s"]
+    talked = found["talked"]
+    # One update of each after a hundred messages, and an import of it by each of the others.
+    assert talked["messages"] == policy.update_message_limit(5)
+    assert talked["made"]["updates"] == 1
+    assert 2 <= talked["made"]["commits"] <= 5
+    assert talked["pieces_per_message"][MESSAGE] == 4 / 5
+    assert len(sizes.rows({"5": found})) == 4
+
+
+def test_a_universe_that_is_parted_does_not_converge() -> None:
+    """The control: what is measured is not there before the heal."""
+    universe = SimulatedUniverse(3, "parted")
+    universe.network.part([universe.members[:1], universe.members[1:]])
+    universe.say(universe.members[0], 10)
+    universe.renew(universe.members[1])
+    universe.run(2 * policy.MINUTE)
+    assert not universe.converged()
+    assert not universe.settled()
+    assert healing.measure(universe, "parted")["converged_s"] > 0
+    assert universe.settled()
+
+
+def test_real_engines_follow_scripted_owners() -> None:
+    result = thousand.run(replace(QUICK, scripted_size=7))
+    assert result["refused"] == [{}, {}, {}]
+    assert result["commits_of_a_wave"] == 7
+    assert all(result["bytes_per_message"][kind] > 0 for kind in (MESSAGE, COMMIT, REPORT))
+
+
+def test_diallers_connect_everybody() -> None:
+    peers = [number.to_bytes(2) for number in range(100)]
+    graph: dict[bytes, set[bytes]] = {peer: set() for peer in peers}
+    for link in dialled(peers):
+        a, b = link
+        graph[a].add(b)
+        graph[b].add(a)
+    assert diameter(graph) <= 6
+    assert len(dialled(peers[:5])) == 10

@@ -164,6 +164,9 @@ def test_answers_are_what_the_schema_says(alice: Path) -> None:
         ("events.subscribe", {}),
         ("events.list", {}),
         ("security.update", lab),
+        ("security.view", lab),
+        ("fork.list", lab),
+        ("evidence.list", lab),
         ("peer.list", {}),
         ("rpc.discover", {}),
     ]:

@@ -79,6 +79,7 @@ class Recorder:
     def _watch_derivations(self, patches: pytest.MonkeyPatch) -> None:
         extract: Any = CipherSuite.extract
         expand: Any = CipherSuite.expand
+        expander: Any = CipherSuite.expander
 
         def watched_extract(suite: CipherSuite, salt: bytes, ikm: bytes) -> bytes:
             output = extract(suite, salt, ikm)
@@ -86,14 +87,22 @@ class Recorder:
                 self.add(value, TRANSITION)
             return bytes(output)
 
+        def derived(secret: bytes, output: bytes, unknown: bytes) -> bytes:
+            self.add(secret, unknown)
+            self.add(output, self.origin.get(masked(secret), unknown))
+            return output
+
         def watched_expand(suite: CipherSuite, secret: bytes, info: bytes, length: int) -> bytes:
-            self.add(secret, TICKET if b"Starling" in info else TRANSITION)
             output = expand(suite, secret, info, length)
-            self.add(output, self.origin.get(masked(secret), TRANSITION))
-            return bytes(output)
+            return derived(secret, output, TICKET if b"Starling" in info else TRANSITION)
+
+        def watched_expander(suite: CipherSuite, label: str, context: bytes) -> Callable[[bytes], bytes]:
+            one = expander(suite, label, context)
+            return lambda secret: derived(secret, one(secret), TRANSITION)
 
         patches.setattr(CipherSuite, "extract", watched_extract)
         patches.setattr(CipherSuite, "expand", watched_expand)
+        patches.setattr(CipherSuite, "expander", watched_expander)
 
     def _watch_epochs(self, patches: pytest.MonkeyPatch) -> None:
         """From its epoch_secret on, all that is derived belongs to the epoch, the name of which is public."""

@@ -157,7 +157,7 @@ def public_keys(private_key: bytes) -> set[bytes]:
 
 def test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk(after: Aftermath) -> None:
     secrets, gone = after.recorder.origin, after.gone
-    assert len(gone) > 1000
+    assert len(gone) > 10_000
     for node in after.nodes:
         check_absent(set(secrets), node.files(), f"in the clear in the files of {node.name}")
         check_absent(gone, node.records(), f"in rows that the store of {node.name} opens")

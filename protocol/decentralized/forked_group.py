@@ -32,7 +32,7 @@ from starling.protocol.decentralized.held_epochs import (
 )
 from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.decentralized.lineage import Ancestor, lineage_extension, read_lineage
-from starling.protocol.errors import Invalid, UsageError
+from starling.protocol.errors import Invalid, ProtocolError, UsageError
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import CommitResult, Group
@@ -162,7 +162,8 @@ class ForkedGroup:
     ) -> bytes:
         """Enter another fork of the group by a Welcome, as who joined on a losing one has to; its `dmls_epoch`.
 
-        Raises as `Group.join`, and `Invalid` for another group.
+        Raises as `Group.join`, and `Invalid` for another group or a lineage that contradicts what is known. Whose
+        Welcomes are taken is the application's to say, as it is whose commits are.
         """
         rules = self._epochs.rules
         group, info = Group.join(
@@ -175,9 +176,13 @@ class ForkedGroup:
         if name in self._epochs.live:
             group.wipe()
             return name
-        lineage = read_lineage(info, self.cipher_suite.hash_length)
+        try:
+            self._epochs.adopt(group, read_lineage(info, self.cipher_suite.hash_length), now)
+        except ProtocolError:
+            group.wipe()
+            raise
         self._epochs.keep_signature_key(signature_private_key)
-        return self._epochs.adopt(group, lineage, now)
+        return name
 
     # what can be seen
 

@@ -13,12 +13,13 @@ from starling.protocol.crypto.secret import Secret
 from starling.protocol.decentralized.consolidation import due_of_fork
 from starling.protocol.decentralized.deletion import ForkLimits, beyond_limits, settled_epochs, settled_forks
 from starling.protocol.decentralized.fork_choice import losing_forks, sibling_to_evict, winning_path
+from starling.protocol.decentralized.fork_rules import ForkRule
 from starling.protocol.decentralized.fork_tree import ForkEpoch, ForkTree
 from starling.protocol.decentralized.forked_record import ForkedRecord
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
 from starling.protocol.decentralized.lineage import Ancestor
 from starling.protocol.decentralized.live_epoch import LiveEpoch
-from starling.protocol.errors import UsageError
+from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls.group import Group, StagedCommit
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackage
@@ -82,34 +83,47 @@ class HeldEpochs:
     # entering
 
     def adopt(self, group: Group, lineage: Sequence[Ancestor], now: int, *, external: bool = False) -> bytes:
-        """Hold an epoch that no commit led us into, below its ancestors; its name."""
-        parent: bytes | None = None
-        for ancestor in lineage:
+        """Hold an epoch that no commit led us into, below its ancestors; its name. Raises `Invalid` for a lineage
+        that contradicts what is known, and then nothing changed."""
+        name = dmls_epoch_of(group)
+        own = Ancestor(name, group.epoch, group.confirmation_tag, int(external))
+        line = self._new_part((*lineage, own))
+        for parent, ancestor in zip((None, *line), line, strict=False):
             self._name_removal(ancestor)
             if ancestor.dmls_epoch not in self.tree:
                 self.tree.add(
                     ForkEpoch(
                         ancestor.dmls_epoch,
                         ancestor.number,
-                        parent,
+                        parent.dmls_epoch if parent is not None else None,
                         ancestor.confirmation_tag,
                         external=bool(ancestor.external),
                         entered_at=now,
-                        superseded_at=now,
+                        superseded_at=None if ancestor is own else now,
                     )
                 )
-            parent = ancestor.dmls_epoch
-        name = dmls_epoch_of(group)
-        self._name_removal(Ancestor(name, group.epoch, group.confirmation_tag, 0))
-        epoch = self.tree.epochs.get(name)
-        if epoch is None:
-            epoch = ForkEpoch(name, group.epoch, parent, group.confirmation_tag, external=external)
-            self.tree.add(epoch)
-        epoch.members, epoch.held, epoch.entered_at = self._members(group), True, now
+        epoch = self.tree[name]
+        epoch.members, epoch.held, epoch.superseded_at = self._members(group), True, None
+        epoch.entered_at = now
         epoch.present.add(self.member(group, group.own_leaf_index))
         self.live[name] = LiveEpoch(group)
         self._forgotten.pop(name, None)
         return name
+
+    def _new_part(self, line: Sequence[Ancestor]) -> Sequence[Ancestor]:
+        """A line of epochs from the first that is known here on, the whole where none is. From there each has to
+        be the child of the one before, or new: else a Welcome could put anything anywhere."""
+        first = next((i for i, ancestor in enumerate(line) if ancestor.dmls_epoch in self.tree), 0)
+        for before, ancestor in zip((None, *line[first:]), line[first:], strict=False):
+            known = self.tree.epochs.get(ancestor.dmls_epoch)
+            if known is None:
+                continue
+            expected = (ancestor.number, ancestor.confirmation_tag)
+            if (known.number, known.confirmation_tag) != expected or (known.held and ancestor is line[-1]):
+                raise Invalid(ForkRule.LINEAGE)
+            if before is not None and known.parent != before.dmls_epoch:
+                raise Invalid(ForkRule.LINEAGE)
+        return line[first:]
 
     def _name_removal(self, ancestor: Ancestor) -> None:
         """An epoch that we were removed in gets its true name where we come back to what follows it."""

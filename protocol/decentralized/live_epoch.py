@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from starling.protocol.crypto.secret import Secret
 from starling.protocol.decentralized.key_schedule import PUNCTURED
-from starling.protocol.errors import Pending
 from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
@@ -15,8 +14,8 @@ from starling.protocol.mls.pending_proposals import PendingProposals
 from starling.protocol.mls.proposal import Proposal, Update
 from starling.protocol.wire import Struct, Vector, opaque
 
-MAX_OPENED = 64
-"""Handshake messages of one epoch that were opened and wait for something, such as a PSK."""
+MAX_OPENED = 8
+"""Handshake messages of one sender in one epoch that were opened and wait for something, such as a PSK."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +54,17 @@ class LiveEpoch:
         self._opened: dict[bytes, AuthenticatedContent] = {}
 
     def opened(self, digest: bytes) -> AuthenticatedContent | None:
-        """The content of a handshake message that was opened before; its generation is consumed, so it is kept
-        until it was processed. Raises `Pending` where too many wait."""
-        content = self._opened.get(digest)
-        if content is None and len(self._opened) >= MAX_OPENED:
-            raise Pending("too many handshake messages wait in this epoch")
-        return content
+        """The content of a handshake message that was opened before: its generation is consumed, so it is kept
+        until it was processed."""
+        return self._opened.get(digest)
 
     def keep(self, digest: bytes, content: AuthenticatedContent) -> None:
+        """Keep what waits; a sender's oldest goes where too many of its own do."""
         self._opened[digest] = content
+        sender = content.content.sender
+        same = [each for each, kept in self._opened.items() if kept.content.sender == sender]
+        for each in same[:-MAX_OPENED]:
+            del self._opened[each]
 
     def done(self, digest: bytes) -> None:
         self._opened.pop(digest, None)

@@ -8,6 +8,9 @@ import pytest
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, START, Network, Node, quiet
 
 from starling.protocol.distributed.healing import Vector
+from starling.protocol.distributed.member import read_member
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import CreateUniverse, Input, JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Step
 
@@ -69,6 +72,28 @@ def test_a_replaced_leaf_heals_by_itself() -> None:
     for node in (alice, bob, carol):
         assert vector(node, universe, bob)[alice.me] == updated
     assert vector(bob, universe, bob)[carol.me] < updated
+
+
+def test_who_is_added_again_by_an_old_key_package_is_healed_no_further_than_that() -> None:
+    """Whoever took the key package's keys opens the Welcome, whatever the group had imported."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    held = alice.universe(universe)
+    package = held.profiles.key_package(bob.me, 1)
+    assert package is not None
+    made = read_member(package.leaf_node).serial
+    network.run(5 * SECOND)
+    bob.do(UpdateKeys(universe))
+    updated = network.now
+    network.run(SECOND)
+    imports(alice, universe, "with what bob made anew")
+    assert vector(carol, universe, alice)[bob.me] == updated > made
+    ctx = Context(network.now, alice.random_source())
+    leaf = alice.group(universe, alice).members()[bob.me]
+    own_group.commit(ctx, held, path=True, removes=[leaf], adds=[package])
+    alice.finish(ctx.step(alice.wake, None))
+    network.run(20)
+    for node in (alice, carol):
+        assert vector(node, universe, alice)[bob.me] == made
 
 
 def test_path_commits_alone_heal_nobody_else() -> None:

@@ -17,6 +17,7 @@ from starling.protocol.distributed import labels
 from starling.protocol.distributed.commit_content import read_commit_content
 from starling.protocol.distributed.dependency import parse_dependencies
 from starling.protocol.distributed.epoch_end import parse_epoch_end
+from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.head_statement import HeadStatement, HeadStatementTBS
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.key_packages import check_key_package, parse_key_packages
@@ -175,6 +176,7 @@ USES: dict[str, Use] = {
     "RosterEntry": _entry,
     "PeerAddress": _address,
     "HeadStatement": _statement,
+    "Evidence": lambda rng, held: [held.faults, lambda: Evidence.parse(held.text())],
     "Commit": _commit,
     "DMLSMessage": lambda rng, held: [lambda: read_dmls_message(held.encode())],
     "AppDataDictionary": lambda rng, held: [held.check, lambda: held.with_component(5, None)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starling.protocol.distributed.policy import BOOT_WAIT
-from starling.protocol.engine import exchanging, imports, membership, own_group
+from starling.protocol.engine import exchanging, imports, membership, own_group, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Boot, Universe
 
@@ -42,6 +42,7 @@ def ask_members(ctx: Context, universe: Universe) -> None:
 def boot_commit(ctx: Context, universe: Universe) -> None:
     """A path commit with all known removals, then the imports of all newest peer epochs."""
     removes = membership.removed_leaves(universe)
+    resending.hold_back_for_removed(ctx, universe, removes)
     own_group.commit(ctx, universe, path=True, removes=removes, replace_leaves=True, boot=True)
     universe.boot.done = True
     imports.import_now(ctx, universe)

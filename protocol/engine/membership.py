@@ -162,6 +162,7 @@ def align(ctx: Context, universe: Universe) -> None:
         add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
         universe.timers.align = None
     removes = removed_leaves(universe)
+    resending.hold_back_for_removed(ctx, universe, removes)
     for group_id in list(universe.stuck.reports):
         state = universe.groups.get(group_id)
         if state is not None:

@@ -15,7 +15,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.universe_component import read_universe
-from starling.protocol.engine import own_group, sponsoring
+from starling.protocol.engine import own_group, resending, sponsoring
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk
 from starling.protocol.engine.exchanging import profiles_of
@@ -71,6 +71,7 @@ def _give_up_own_group(ctx: Context, universe: Universe) -> None:
     """Wipe the own send group, alarms about it included. What others imported from it stays until they have this
     node anew: their commits cannot be followed without."""
     own = universe.own
+    resending.hold_back_all(ctx, universe)
     universe.waiting.forget_group(own.group_id)
     universe.behind.pop(own.group_id, None)
     forget_imports(ctx, universe, own.group_id)

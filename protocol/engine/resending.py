@@ -17,6 +17,7 @@ from starling.protocol.distributed.application import (
     RESERVED_TYPES,
     ApplicationData,
 )
+from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.sent_again import MAX_MESSAGES, SentAgain, build_lost, parse_lost
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
@@ -113,15 +114,35 @@ def _message(ctx: Context, content_type: str, body: bytes) -> ApplicationData:
     return ApplicationData(content_type, ctx.random(MESSAGE_ID_SIZE), (), body)
 
 
-def hold_back(ctx: Context, universe: Universe) -> None:
-    """The own group is given up for a new one: what its members have not acknowledged each gets again when it is added
-    to that."""
-    owed = {info.identity: owed_to(universe, info.identity) for info in universe.others()}
-    for member, orders in owed.items():
-        for repeat in [repeat for repeat in universe.outbox.repeats.values() if repeat.member == member]:
-            universe.outbox.drop_repeat(ctx, repeat)
-        if orders:
-            universe.outbox.add_repeat(ctx, member, orders, None)
+def hold_back(ctx: Context, universe: Universe, member: bytes, orders: Collection[int]) -> None:
+    """A member is, for now, in no group of ours: it gets these messages again when it is added to one."""
+    for repeat in [repeat for repeat in universe.outbox.repeats.values() if repeat.member == member]:
+        universe.outbox.drop_repeat(ctx, repeat)
+    if orders:
+        universe.outbox.add_repeat(ctx, member, orders, None)
+
+
+def hold_back_all(ctx: Context, universe: Universe) -> None:
+    """The own group is given up for a new one: what its members have not acknowledged each gets again in that."""
+    for info in universe.others():
+        hold_back(ctx, universe, info.identity, owed_to(universe, info.identity))
+
+
+def hold_back_for_removed(ctx: Context, universe: Universe, removes: Collection[int]) -> None:
+    """Leaves are removed from the own group. Of whom starts anew, and is added again, what it has acknowledged does not
+    count: perhaps it was put back to an old state. What it has got, it knows by the ids."""
+    graph = universe.own.graph
+    for index in removes:
+        leaf = universe.own.head.tree.leaf(index)
+        member = leaf_identity(leaf) if leaf is not None else b""
+        if member not in universe.roster.members:
+            continue
+        owed = set(held_back_for(universe, member))
+        for order, sent in universe.outbox.kept():
+            info = graph.get(sent.sent_as.dmls_epoch) if sent.sent_as is not None else None
+            if info is not None and member in info.members:
+                owed.add(order)
+        hold_back(ctx, universe, member, sorted(owed))
 
 
 def held_back_for(universe: Universe, member: bytes) -> list[int]:

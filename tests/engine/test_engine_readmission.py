@@ -219,3 +219,55 @@ def test_it_is_added_again_where_it_lacks_its_own_lost_secrets() -> None:
     network.restart(dave)
     network.run(MINUTE)
     assert_all_talk(network, universe, nodes, "on")
+
+
+def test_what_nobody_had_yet_is_sent_again_in_the_new_group() -> None:
+    """It was encrypted in the old group, and reached only some (B10): each gets it once, in order."""
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    network.stop(carol)
+    bob.say(universe, "for alice at first")
+    network.run(2 * SECOND)
+    network.cut(bob, alice)
+    bob.say(universe, "for nobody at first")
+    network.run(2 * SECOND)
+    bob.do(Recover(universe))
+    bob.say(universe, "queued")
+    network.heal()
+    network.run(2 * SECOND)
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    network.restart(carol)
+    network.run(20 * SECOND)
+    for node in (alice, carol):
+        assert node.texts() == ["for alice at first", "for nobody at first", "queued"]
+    assert_all_talk(network, universe, nodes, "on")
+
+
+def test_what_it_has_lost_is_sent_to_it_again_by_who_still_holds_it() -> None:
+    """It had acknowledged it before it was put back; another member has not yet."""
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    network.stop(carol)
+
+    def meanwhile() -> None:
+        bob.do(UpdateKeys(universe))
+        network.run(HOUR + HOUR // 4)
+        assert alice.commits()[-1]["imports"]  # what follows it cannot read once it has forgotten that secret
+        for number in range(3):
+            alice.say(universe, f"message {number}")
+            network.run(MINUTE)
+        assert len(bob.texts()) == 3
+
+    put_back(network, bob, meanwhile)
+    network.restart(bob, dial=False)
+    bob.do(Recover(universe))
+    network.dial_all()
+    network.run(5 * SECOND)
+    confirm(alice, universe, bob)
+    network.run(MINUTE)
+    assert len(bob.texts()) == 3
+    alice.say(universe, "and on")
+    network.restart(carol)
+    network.run(MINUTE)
+    assert bob.texts() == carol.texts() and bob.texts()[3:] == ["and on"]

@@ -18,10 +18,11 @@ from tests.attack.traffic import TappedNetwork
 from starling.protocol.crypto.secret import Secret
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, PUNCTURED
-from starling.protocol.distributed.application import ApplicationData
+from starling.protocol.distributed.application import AGAIN, ApplicationData
 from starling.protocol.distributed.commit_content import read_commit_content
 from starling.protocol.distributed.export_psk import export_psk
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
+from starling.protocol.distributed.sent_again import SentAgain
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.frame import CommitFrame
@@ -137,7 +138,7 @@ class Attacker:
         psks = self._imported(content)
         if psks is None:
             return
-        for view in self._views(parent, content):
+        for view in self._views(parent):
             try:
                 staged = view.stage(
                     content,
@@ -163,10 +164,8 @@ class Attacker:
             psks[dependency.psk_id] = psk
         return psks
 
-    def _views(self, parent: Group, content: AuthenticatedContent) -> Iterator[Group]:
-        """The parent as each of its members would see it; without a path one is as good as all."""
-        commit = content.content.commit
-        assert commit is not None
+    def _views(self, parent: Group) -> Iterator[Group]:
+        """An epoch as each of its members would see it, with the leaf key where it is known."""
         for leaf_index, leaf in parent.tree.leaves():
             if leaf_index != OWNER_LEAF:
                 key = self._keys.get(leaf.encryption_key, _NO_KEY)
@@ -185,8 +184,21 @@ class Attacker:
             for message in self._messages[name]:
                 for state in states:
                     data = _open_message(state._epoch, message.message.body)
-                    if data is not None and not data.is_control:
+                    if data is not None and data.content_type == AGAIN:
+                        yield from self._open_again(state, data.body)
+                    elif data is not None and not data.is_control:
                         yield data.body.decode()
+
+    def _open_again(self, state: Group, body: bytes) -> Iterator[str]:
+        """What was sealed once more, to the leaf of one member."""
+        place = state.group_id + state.secrets.extra[DMLS_EPOCH]
+        for view in self._views(state):
+            try:
+                messages = SentAgain.decode(body).open(view, place)
+            except _FAILURES:
+                continue
+            for message in messages:
+                yield ApplicationData.decode(message).body.decode()
 
 
 def _open_message(epoch: Epoch, message: object) -> ApplicationData | None:

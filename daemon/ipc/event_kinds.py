@@ -77,8 +77,24 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "import.done": ("the own group has imported others' secrets", ("count",)),
     "fork.detected": (
         "an owner committed twice on one epoch; `evidence` is a text that anybody can check with `starling evidence "
-        "verify`, empty where it proves nothing to others",
-        ("owner", "parent", "epoch", "evidence"),
+        "verify`, empty where it proves nothing to others; `heads` are the newest epochs of all branches that are "
+        "followed, first the one that counts here",
+        ("owner", "parent", "epoch", "heads", "evidence"),
+    ),
+    "fork.resolved": (
+        "an owner says which branch it goes on with: its epoch `head` follows no `closed` one; who lacks something of "
+        "those still gets it",
+        ("owner", "head", "closed"),
+    ),
+    "clone.detected": (
+        "two nodes act as this owner: nothing is imported from it until the roster says something new of it; "
+        "`evidence` as with fork.detected",
+        ("owner", "evidence"),
+    ),
+    "epoch.settled": (
+        "nobody needs these epochs of an owner any more, and their secrets are gone; `closed` where they are of a "
+        "branch that the owner gave up",
+        ("owner", "epochs", "closed"),
     ),
     "rollback.suspected": (
         "a peer knows an epoch of the own group that this node does not: was it put back to an old state?",

@@ -1,4 +1,4 @@
-"""The epochs of one send group as one node knows them, and who is past which (PROTOCOL K-14).
+"""The epochs of one send group as one node knows them, with all their branches (PROTOCOL K-14, B11).
 
 Pure bookkeeping, keyed by `dmls_epoch`: no key material. An epoch is *past* for a node when it holds a
 child commit and every application message of the epoch, or has given up the missing ones.
@@ -6,30 +6,44 @@ child commit and every application message of the epoch, or has given up the mis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 MAX_AHEAD = 8
 """A node processes no commit more than this many epochs beyond its oldest incomplete one."""
 
-MAX_SUPERSEDED = 8
-"""Superseded epochs retained of which the node itself is past."""
+MAX_CHILDREN = 4
+"""How many children of one epoch are followed (B11)."""
 
-RETENTION = 7 * 24 * 3600 * 1000
-"""T_fork: no superseded epoch's secrets are kept longer, in milliseconds."""
+MAX_HEADS = 8
+"""How many branches of one send group are followed at a time."""
 
-GIVE_UP = 24 * 3600 * 1000
-"""How long a missing message is asked for, in milliseconds."""
+MAX_CLOSED = 64
+"""How many closed heads are remembered, those included of which nothing is kept any more."""
 
 
-@dataclass(slots=True)
+class Line:
+    """Epochs in a row, by number: each the first child of the one before that was known. It begins at a root, or as a
+    further child of epoch `fork` of another line."""
+
+    __slots__ = ("epochs", "first", "fork", "parent")
+
+    def __init__(self, first: int, parent: Line | None, fork: int) -> None:
+        self.epochs: dict[int, EpochInfo] = {}
+        self.first = first
+        self.parent = parent
+        self.fork = fork
+
+
+@dataclass(slots=True, eq=False)
 class EpochInfo:
     """One epoch: `number` is the MLS epoch, `members` the identities of its leaves.
 
-    `application_count` is how many application generations were sent in it, stated by its child
-    (`epoch_end`; with several children the highest counts). `next_generation` and `missing` say which of them
-    this node holds; `user_count` is one more than the highest generation of a user message seen. `ended_by` is
-    the signed statement of the commit that led on from here: a second one for another commit proves a fork.
+    `started_by` is the signed statement of the commit that led here, and `parent_count` how many application
+    generations the parent has according to that commit (`epoch_end`). `application_count` is the highest that any
+    known child says of this epoch. `next_generation` and `missing` say which of them this node holds; `user_count` is
+    one more than the highest generation of a user message seen. `superseded_at` is when the first child was
+    entered, or the head closed.
     """
 
     dmls_epoch: bytes
@@ -38,14 +52,16 @@ class EpochInfo:
     entered_at: int
     members: frozenset[bytes]
     with_path: bool
-    children: tuple[bytes, ...] = ()
-    application_count: int | None = None
+    started_by: bytes = b""
+    parent_count: int = 0
     superseded_at: int | None = None
     given_up: bool = False
     next_generation: int = 0
     missing: set[int] = field(default_factory=set)
     user_count: int = 0
-    ended_by: bytes = b""
+    children: tuple[bytes, ...] = ()
+    application_count: int | None = None
+    line: Line = field(default_factory=lambda: Line(0, None, 0), repr=False)
 
     @property
     def contiguous(self) -> int:
@@ -74,22 +90,32 @@ class EpochInfo:
     def is_past(self) -> bool:
         return bool(self.children) and (self.given_up or self.is_whole)
 
+    def is_whole_for(self, child: EpochInfo) -> bool:
+        """Whether what this child says its parent has is held, or given up."""
+        return self.given_up or self.contiguous >= child.parent_count
+
 
 class EpochGraph:
-    """The known epochs of one send group, oldest first along every branch.
+    """The known epochs of one send group.
 
-    The branch to the head is indexed by number, and what this node is past on it is remembered: behind a silent
-    member it grows for weeks, and it is asked about for every message.
+    `head` is the epoch that counts: of the own group that of the own branch, of another's the newest of the branch
+    that was entered first, until its owner resolves the fork. `closed` maps heads that the owner has closed, whether
+    they are known here or not, to the epoch that says so.
+
+    Behind a silent member a branch grows for weeks, and the graph is asked about for every message: so epochs are
+    found by their numbers, and those with something missing are kept apart.
     """
 
     def __init__(self) -> None:
         self.epochs: dict[bytes, EpochInfo] = {}
         self.head: bytes = b""
-        self._trunk: dict[int, EpochInfo] = {}
-        self._first = 0
-        """The number of the oldest known epoch of the branch to the head."""
-        self._open = 0
-        """No epoch of that branch with a lower number is incomplete."""
+        self.tips: dict[bytes, EpochInfo] = {}
+        """The epochs without a child, oldest branch first."""
+        self.roots: dict[bytes, EpochInfo] = {}
+        """The epochs whose parent is not known."""
+        self.closed: dict[bytes, bytes] = {}
+        self._open: dict[bytes, EpochInfo] = {}
+        """The epochs with a child that may not be past."""
 
     def __contains__(self, dmls_epoch: bytes) -> bool:
         return dmls_epoch in self.epochs
@@ -100,148 +126,217 @@ class EpochGraph:
     def get(self, dmls_epoch: bytes) -> EpochInfo | None:
         return self.epochs.get(dmls_epoch)
 
+    def parent_of(self, info: EpochInfo) -> EpochInfo | None:
+        return self.epochs.get(info.parent) if info.parent else None
+
+    # heads
+
     @property
     def head_info(self) -> EpochInfo:
         return self.epochs[self.head]
 
     @property
+    def heads(self) -> tuple[bytes, ...]:
+        """The newest epoch of every branch, first the one that counts."""
+        return (self.head, *(tip for tip in self.tips if tip != self.head))
+
+    @property
+    def open_heads(self) -> tuple[bytes, ...]:
+        """The heads that the owner has not closed."""
+        return tuple(head for head in self.heads if head not in self.closed)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether there are several branches and the owner has not said which counts."""
+        return len(self.tips) > 1 and len(self.open_heads) > 1
+
+    @property
     def oldest_number(self) -> int:
         """The MLS epoch from which on the branch to the head is known."""
-        return self._first
+        line = self.head_info.line
+        while line.parent is not None:
+            line = line.parent
+        return line.first
+
+    # growing
 
     def enter(self, info: EpochInfo) -> None:
         """Add an epoch; it becomes the head where it is the newest child of the head or the first."""
         self.epochs[info.dmls_epoch] = info
-        parent = self.epochs.get(info.parent) if info.parent else None
-        if parent is not None:
-            if info.members == parent.members:
-                info.members = parent.members  # one set for thousands of epochs
-            if info.dmls_epoch not in parent.children:
-                parent.children = (*parent.children, info.dmls_epoch)
-            if len(parent.children) > 1:
-                self._open = self._first  # another child may tell of more messages
-        if not self.head:
-            self._first = self._open = info.number
+        self._link(info)
         if not self.head or info.parent == self.head:
             self.head = info.dmls_epoch
-            self._trunk[info.number] = info
+
+    def _link(self, info: EpochInfo) -> None:
+        parent = self.parent_of(info)
+        self.tips[info.dmls_epoch] = info
+        if parent is None:
+            info.line = Line(info.number, None, 0)
+            self.roots[info.dmls_epoch] = info
+        else:
+            if info.members == parent.members:
+                info.members = parent.members  # one set for thousands of epochs
+            parent.children = (*parent.children, info.dmls_epoch)
+            parent.application_count = max(parent.application_count or 0, info.parent_count)
+            is_first = self.tips.pop(parent.dmls_epoch, None) is not None
+            info.line = parent.line if is_first else Line(info.number, parent.line, parent.number)
+            self._open[parent.dmls_epoch] = parent
+        info.line.epochs[info.number] = info
 
     def finish_loading(self, head: bytes) -> None:
         """After the stored epochs were put into `epochs`, in any order."""
         shared: dict[frozenset[bytes], frozenset[bytes]] = {}
-        self.epochs = dict(sorted(self.epochs.items(), key=lambda item: item[1].number))
+        self.epochs = dict(sorted(self.epochs.items(), key=lambda item: (item[1].number, item[1].entered_at)))
         for info in self.epochs.values():
             info.members = shared.setdefault(info.members, info.members)
+            self._link(info)
         self.head = head
-        self._trunk = {info.number: info for info in self.lineage(head)}
-        self._first = self._open = min(self._trunk)
+
+    def close(self, head: bytes, resolving: bytes, now: int) -> None:
+        """The owner says by the epoch `resolving` that this head is dead. Known or not, that is remembered."""
+        self.closed.pop(head, None)
+        self.closed[head] = resolving
+        info = self.epochs.get(head)
+        if info is not None:
+            info.superseded_at = info.superseded_at or now
+        for old in list(self.closed)[: max(0, len(self.closed) - MAX_CLOSED)]:
+            del self.closed[old]
+
+    def follow(self, dmls_epoch: bytes) -> None:
+        """Let the branch of this epoch be the one that counts: its newest head."""
+        if not self.is_at_or_after(self.head, dmls_epoch):
+            self.head = next(tip for tip in self.tips if self.is_at_or_after(tip, dmls_epoch))
+
+    # kinship
 
     def lineage(self, dmls_epoch: bytes) -> Iterator[EpochInfo]:
         """The epoch and its known ancestors, newest first."""
         info = self.epochs.get(dmls_epoch)
         while info is not None:
             yield info
-            info = self.epochs.get(info.parent) if info.parent else None
+            info = self.parent_of(info)
 
     def branch(self) -> list[EpochInfo]:
         """From the oldest known epoch to the head."""
-        if not self.head:
-            return []
-        return [self._trunk[number] for number in range(self._first, self.head_info.number + 1)]
+        return list(self.lineage(self.head))[::-1]
 
     def is_at_or_after(self, dmls_epoch: bytes, ancestor: bytes) -> bool:
         """Whether the first is the second or one of its descendants, as far as known."""
         info, target = self.epochs.get(dmls_epoch), self.epochs.get(ancestor)
-        while info is not None and target is not None and info.number >= target.number:
-            if info is target:
-                return True
-            if self._is_on_trunk(info):
-                return self._is_on_trunk(target)
-            info = self.epochs.get(info.parent) if info.parent else None
-        return False
+        return info is not None and target is not None and _follows(info, target)
 
-    def _is_on_trunk(self, info: EpochInfo) -> bool:
-        return self._trunk.get(info.number) is info
+    def are_related(self, one: bytes, other: bytes) -> bool:
+        """Whether one of the two follows the other."""
+        return self.is_at_or_after(one, other) or self.is_at_or_after(other, one)
 
-    def past(self) -> bytes:
-        """The newest epoch up to which this node is past all, empty where it is past none."""
-        first_open = self._skip_past()
-        return self._trunk[first_open - 1].dmls_epoch if first_open > self._first else b""
+    def descendants(self, dmls_epoch: bytes) -> list[EpochInfo]:
+        """The epoch and all that follow it, parents first."""
+        found = [self.epochs[dmls_epoch]] if dmls_epoch in self.epochs else []
+        for info in found:
+            found.extend(map(self.epochs.__getitem__, info.children))
+        return found
+
+    def alone(self, head: bytes) -> list[EpochInfo]:
+        """The epochs that lead to this head and to no other, newest first."""
+        found: list[EpochInfo] = []
+        for info in self.lineage(head):
+            if len(info.children) > 1:
+                break
+            found.append(info)
+        return found
+
+    # what is missing
 
     def incomplete(self) -> list[EpochInfo]:
-        """The epochs of the branch to the head that this node is not past, oldest first (head included)."""
-        if not self.head:
-            return []
-        numbers = range(self._skip_past(), self.head_info.number + 1)
-        return [self._trunk[number] for number in numbers if not self._trunk[number].is_past]
+        """The epochs that this node is not past, oldest first; the heads of all branches are among them."""
+        return sorted((*self._holes(), *self.tips.values()), key=lambda info: info.number)
 
-    def _skip_past(self) -> int:
-        """The number of the oldest epoch that this node is not past: the head's at the latest."""
-        last = self.head_info.number
-        while self._open < last and self._trunk[self._open].is_past:
-            self._open += 1
-        return self._open
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing of the epochs that have ended, on any branch."""
+        return not self._holes()
+
+    def hole(self, dmls_epoch: bytes) -> EpochInfo | None:
+        """The oldest ancestor of an epoch that lacks something on the way to it. What other branches say that an
+        ancestor has does not count: a dead one would else hold up the living."""
+        info = self.epochs[dmls_epoch]
+        for older in sorted(self._holes(), key=lambda hole: hole.number):
+            if older is not info and _follows(info, older):
+                child = _ancestor(info, older.number + 1)
+                if child is not None and not older.is_whole_for(child):
+                    return older
+        return None
 
     def is_too_far_ahead(self, parent: bytes) -> bool:
         """K-14: whether a commit on `parent` must wait until an older epoch is whole or given up."""
-        holes = self.incomplete()
-        info = self.epochs.get(parent)
-        return bool(holes) and info is not None and info.number + 1 > holes[0].number + MAX_AHEAD
+        hole = self.hole(parent) if parent in self.epochs else None
+        return hole is not None and self.epochs[parent].number + 1 > hole.number + MAX_AHEAD
+
+    def past(self, head: bytes = b"") -> bytes:
+        """The newest epoch on the way to a head up to which this node is past all, empty where it is past none."""
+        info = self.epochs[head or self.head]
+        numbers = [hole.number for hole in self._holes() if _follows(info, hole)]
+        found = _ancestor(info, min(numbers, default=info.number) - 1)
+        return found.dmls_epoch if found is not None else b""
+
+    def _holes(self) -> list[EpochInfo]:
+        for dmls_epoch in [key for key, info in self._open.items() if info.is_past]:
+            del self._open[dmls_epoch]
+        return list(self._open.values())
+
+    # forgetting
+
+    def to_evict(self, parent: EpochInfo, needed: Container[bytes]) -> EpochInfo | None:
+        """The child that gives way to a fifth one (B11): a closed one, else one without descendants or messages;
+        never one on the way to the head, or with one of the epochs that are `needed`. None: all stay."""
+        spare = [self.epochs[child] for child in parent.children]
+        spare = [
+            child
+            for child in spare
+            if not self.is_at_or_after(self.head, child.dmls_epoch)
+            and not any(info.dmls_epoch in needed for info in self.descendants(child.dmls_epoch))
+        ]
+        for child in spare:
+            tips = [info for info in self.descendants(child.dmls_epoch) if not info.children]
+            if all(tip.dmls_epoch in self.closed for tip in tips):
+                return child
+        return next((child for child in spare if not child.children and not child.next_generation), None)
 
     def drop(self, dmls_epoch: bytes) -> None:
-        """Forget an epoch that nobody needs, not the head; its children become roots."""
+        """Forget an epoch that nobody needs, not the head: a root, whose children become roots, or the end of a
+        branch, which its parent then does not know any more."""
         info = self.epochs.pop(dmls_epoch, None)
-        if info is None or not self._is_on_trunk(info):
+        if info is None:
             return
-        for number in range(self._first, info.number + 1):
-            del self._trunk[number]
-        self._first = info.number + 1
-        self._open = max(self._open, self._first)
+        for child in map(self.epochs.__getitem__, info.children):
+            self.roots[child.dmls_epoch] = child
+            if child.line is not info.line:
+                child.line.parent = None
+        parent = self.parent_of(info)
+        if parent is not None:
+            parent.children = tuple(child for child in parent.children if child != dmls_epoch)
+            parent.application_count = max(
+                (self.epochs[child].parent_count for child in parent.children), default=None
+            )
+        else:
+            info.line.first = info.number + 1
+        del info.line.epochs[info.number]
+        for kept in (self.roots, self.tips, self._open):
+            kept.pop(dmls_epoch, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """What a member last reported of one group: its head, what it is past, generations held in the head."""
-
-    head: bytes
-    past: bytes
-    count: int
-
-
-def has_past(graph: EpochGraph, report: Reported | None, dmls_epoch: bytes) -> bool:
-    """Whether a member reported to be past this epoch, on a branch that descends from it."""
-    return report is not None and bool(report.past) and graph.is_at_or_after(report.past, dmls_epoch)
+def _follows(info: EpochInfo, target: EpochInfo) -> bool:
+    line, number = info.line, info.number
+    while line is not target.line:
+        if line.parent is None:
+            return False
+        line, number = line.parent, line.fork
+    return target.number <= number
 
 
-def has_reached(graph: EpochGraph, report: Reported | None, dmls_epoch: bytes) -> bool:
-    """Whether a member's reported head is this epoch or descends from it."""
-    return report is not None and graph.is_at_or_after(report.head, dmls_epoch)
-
-
-def settled_epochs(
-    graph: EpochGraph, retained: Iterable[bytes], reports: Mapping[bytes, Reported | None], now: int
-) -> list[bytes]:
-    """The superseded epochs whose secrets are to go now (K-14), of those `retained`: that still have some.
-
-    `reports` has an entry for every current member of the group but the owner and this node, None where
-    nothing was reported yet. Nothing goes while a reported head is unknown here, but by the limits.
-    """
-    known = all(report is None or report.head in graph for report in reports.values())
-    settled: list[bytes] = []
-    kept: list[EpochInfo] = []
-    for info in map(graph.__getitem__, retained):
-        if not info.children or info.dmls_epoch == graph.head:
-            continue
-        expired = info.superseded_at is not None and now - info.superseded_at > RETENTION
-        everybody = (
-            known
-            and info.is_past
-            and all(has_past(graph, report, info.dmls_epoch) for report in reports.values())
-        )
-        if expired or everybody:
-            settled.append(info.dmls_epoch)
-        elif info.is_past:
-            kept.append(info)
-    kept.sort(key=lambda info: info.number)
-    settled.extend(info.dmls_epoch for info in kept[: max(0, len(kept) - MAX_SUPERSEDED)])
-    return settled
+def _ancestor(info: EpochInfo, number: int) -> EpochInfo | None:
+    """The epoch with this number on the way to `info`."""
+    line, newest = info.line, info.number
+    while line.parent is not None and number < line.first:
+        line, newest = line.parent, line.fork
+    return line.epochs.get(number) if number <= newest else None

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.dependency import Dependency, parse_dependencies
+from starling.protocol.distributed.dmls_resolve import ClosedHead, parse_resolve
 from starling.protocol.distributed.epoch_end import parse_epoch_end
 from starling.protocol.distributed.export_psk import parse_psk_id
 from starling.protocol.distributed.key_packages import parse_key_packages
@@ -18,7 +19,14 @@ from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.proposal import Add, AppDataUpdate, AppEphemeral, PreSharedKey, Proposal, Remove
 from starling.protocol.mls.psk import PSKType
 
-_EPHEMERALS = frozenset({component_ids.DMLS_DEPS, component_ids.EPOCH_END, component_ids.KEY_PACKAGES})
+_EPHEMERALS = frozenset(
+    {
+        component_ids.DMLS_DEPS,
+        component_ids.DMLS_RESOLVE,
+        component_ids.EPOCH_END,
+        component_ids.KEY_PACKAGES,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,7 @@ class CommitContent:
     `psk_ids` are those that it imports, in their order, and `dependencies` the epochs that it names for them;
     where not `names_dependencies`, it names none. `roster_digest` is the new one, empty where it stays.
     `application_count` is what the ended epoch's owner sent in it; `key_packages` are the owner's fresh ones,
-    there exactly where the commit has a path.
+    there exactly where the commit has a path. `closed_heads` are those of branches that the owner gives up (5.6).
     """
 
     adds: tuple[KeyPackage, ...]
@@ -40,6 +48,7 @@ class CommitContent:
     roster_digest: bytes
     application_count: int
     key_packages: tuple[KeyPackage, ...]
+    closed_heads: tuple[ClosedHead, ...]
     has_path: bool
 
 
@@ -89,6 +98,9 @@ def read_commit_content(proposals: Sequence[Proposal], *, has_path: bool) -> Com
         packages = parse_key_packages(ephemerals[component_ids.KEY_PACKAGES])
     if bool(packages) != has_path:
         raise Invalid(Rule.KEY_PACKAGES_WITH_PATH)
+    closed_heads: tuple[ClosedHead, ...] = ()
+    if component_ids.DMLS_RESOLVE in ephemerals:
+        closed_heads = parse_resolve(ephemerals[component_ids.DMLS_RESOLVE])
     return CommitContent(
         tuple(adds),
         tuple(removes),
@@ -99,5 +111,6 @@ def read_commit_content(proposals: Sequence[Proposal], *, has_path: bool) -> Com
         roster_digest,
         parse_epoch_end(ephemerals[component_ids.EPOCH_END]),
         packages,
+        closed_heads,
         has_path,
     )

@@ -6,6 +6,8 @@ DMLS_UNIVERSE = 0x8D01
 """GroupContext: which universe a send group belongs to, and whose it is (X-2)."""
 DMLS_DEPS = 0x8D02
 """AppEphemeral: the epochs whose PSKs a commit imports (X-8)."""
+DMLS_RESOLVE = 0x8D03
+"""AppEphemeral: the heads of its group that the owner closes (5.6)."""
 DMLS_MEMBER = 0x8D04
 """LeafNode: who a leaf is (X-1)."""
 EPOCH_END = 0x8D05

@@ -10,6 +10,8 @@ from starling.protocol.errors import DecodeError
 from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
 MAX_GROUPS = 1024
+MAX_BRANCHES = 16
+"""Rows of one group: the branches that are followed, and closed heads that are still asked for."""
 _DIGEST = Blob.of(32)
 _EPOCH = Blob(64)
 _SHAPE = (_DIGEST, Many((Blob(64, 1), _EPOCH, _EPOCH, Uint(2**32 - 1)), MAX_GROUPS))
@@ -31,18 +33,29 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class HeadsReport:
-    """One member's report: `roster_digest` (32 bytes) and the heads by group id."""
+    """One member's report: `roster_digest` (32 bytes) and by group id the heads of all branches that are not
+    settled, first the one that counts for the member."""
 
     roster_digest: bytes
-    heads: Mapping[bytes, Head]
+    heads: Mapping[bytes, tuple[Head, ...]]
 
     def encode(self) -> bytes:
-        rows = [[group_id, head.head, head.past, head.count] for group_id, head in sorted(self.heads.items())]
+        rows = [
+            [group_id, head.head, head.past, head.count]
+            for group_id, heads in sorted(self.heads.items())
+            for head in heads
+        ]
         return pack([self.roster_digest, rows])
 
     @classmethod
     def decode(cls, data: bytes) -> HeadsReport:
         roster_digest, rows = shape(unpack(data, max_bytes=MAX_GROUPS * 256), _SHAPE)
-        if any(first[0] >= second[0] for first, second in pairwise(rows)):
+        if any(first[0] > second[0] for first, second in pairwise(rows)):
             raise DecodeError("the groups of a report do not ascend")
-        return cls(roster_digest, {row[0]: Head(row[1], row[2], row[3]) for row in rows})
+        heads: dict[bytes, tuple[Head, ...]] = {}
+        for group_id, *row in rows:
+            heads[group_id] = (*heads.get(group_id, ()), Head(*row))
+        for branches in heads.values():
+            if len(branches) > MAX_BRANCHES or len({row.head for row in branches}) < len(branches):
+                raise DecodeError("a report lists a head twice, or too many")
+        return cls(roster_digest, heads)

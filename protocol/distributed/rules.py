@@ -76,6 +76,7 @@ class Rule(enum.Enum):
     COMMIT_COMPONENTS = ("C-6", "a commit states its epoch's end, and each known component at most once")
     ADD_WITH_IMPORT = ("X-13", "a commit adds or imports, never both")
     ADD_WITHOUT_PATH = ("X-6", "a commit that adds, removes or replaces has a path")
+    RESOLVE_HEADS = ("5.6", "a resolve closes 1 to 8 heads, each once")
     KEY_PACKAGES_WITH_PATH = ("X-10", "exactly the commits with a path carry key packages")
     MEMBER_INCARNATION = ("X-13", "a key package has the incarnation that its member has shown last")
 

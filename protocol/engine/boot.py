@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starling.protocol.distributed.policy import BOOT_WAIT
-from starling.protocol.engine import exchanging, imports, membership, own_group, resending
+from starling.protocol.engine import exchanging, imports, membership, own_group, resending, resolving
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Boot, Universe
 
@@ -15,7 +15,8 @@ def is_due(universe: Universe, now: int) -> bool:
         return False
     boot = universe.boot
     peers = {info.peer_id for info in universe.others()}
-    answered = boot.answered and not boot.waits_for_proof and not boot.waits_for_roster
+    waits = boot.waits_for_proof or boot.waits_for_roster or (universe.timers.resolve or 0) > now
+    answered = boot.answered and not waits
     return answered or now >= boot.deadline or peers <= boot.failed
 
 
@@ -30,6 +31,8 @@ def new_run(ctx: Context, universe: Universe) -> None:
         universe.joining.next_try = min(universe.joining.next_try, ctx.now)
     elif not universe.removed:
         universe.boot = Boot(deadline=ctx.now + BOOT_WAIT, asks=True)
+        universe.began_at = universe.own.graph.head_info.number
+        universe.resolves = 0
 
 
 def ask_members(ctx: Context, universe: Universe) -> None:
@@ -40,10 +43,14 @@ def ask_members(ctx: Context, universe: Universe) -> None:
 
 
 def boot_commit(ctx: Context, universe: Universe) -> None:
-    """A path commit with all known removals, then the imports of all newest peer epochs."""
+    """A path commit with all known removals, which closes the branches that members name where this node was put
+    back; then the imports of all newest peer epochs."""
     removes = membership.removed_leaves(universe)
     resending.hold_back_for_removed(ctx, universe, removes)
-    own_group.commit(ctx, universe, path=True, removes=removes, replace_leaves=True, boot=True)
+    closes = resolving.closing(universe)
+    universe.resolves += bool(closes)
+    universe.timers.resolve = None
+    own_group.commit(ctx, universe, path=True, removes=removes, closes=closes, replace_leaves=True, boot=True)
     universe.boot.done = True
     imports.import_now(ctx, universe)
     membership.align(ctx, universe)

@@ -8,10 +8,8 @@ from starling.protocol.decentralized.epoch_graph import EpochInfo
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.export_psk import export_psk
-from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import MemberId, leaf_identity, member_id
-from starling.protocol.distributed.psk_ledger import ExportedPsk, LastImport
-from starling.protocol.distributed.send_group_rules import OWNER_LEAF
+from starling.protocol.distributed.psk_ledger import MAX_OTHER_IMPORTS, ExportedPsk, LastImport
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState, psk_scope
@@ -20,7 +18,7 @@ from starling.protocol.mls.group import Group
 from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
 _PSK = (Blob.of(32), Uint(), Many((Blob.of(32), Uint(2**32 - 1)), 4096), Uint(), Blob(64, 16))
-_IMPORT = (Uint(), Blob(64), Blob(64))
+_IMPORT = Many((Uint(), Blob(64), Blob(64), Blob(64)), 1 + MAX_OTHER_IMPORTS)
 
 
 def enter_epoch(
@@ -34,10 +32,10 @@ def enter_epoch(
     application_count: int = 0,
     head_statement: bytes = b"",
 ) -> EpochInfo:
-    """Store a new epoch of a group and supersede its parent.
+    """Store a new epoch of a group and supersede its parent, which may have children already.
 
-    `head_statement` is the commit's. An epoch that a path commit started is exported at
-    once (X-6), before its exporter secret can go.
+    `application_count` is what the commit says of the parent, `head_statement` travelled with it. An epoch that a
+    path commit started is exported at once (X-6), before its exporter secret can go.
     """
     info = EpochInfo(
         dmls_epoch=group.secrets.extra[DMLS_EPOCH],
@@ -46,6 +44,8 @@ def enter_epoch(
         entered_at=ctx.now,
         members=frozenset(leaf_identity(leaf) for _, leaf in group.tree.leaves()),
         with_path=has_path,
+        started_by=head_statement,
+        parent_count=application_count,
     )
     if has_path:
         _export(ctx, universe, group, info)
@@ -53,9 +53,7 @@ def enter_epoch(
     group.secrets.take("exporter_secret")
     state.enter(ctx, info, group)
     if parent is not None:
-        parent.application_count = max(parent.application_count or 0, application_count)
         parent.superseded_at = parent.superseded_at or ctx.now
-        parent.ended_by = parent.ended_by or head_statement
         state.save_info(ctx, parent)
         _supersede(ctx, state, parent, group)
     note_change(ctx, universe)
@@ -100,28 +98,6 @@ def note_change(ctx: Context, universe: Universe) -> None:
     universe.timers.plan_report(ctx.now)
 
 
-def note_fork(
-    ctx: Context, universe: Universe, state: GroupState, first: HeadStatement, second: HeadStatement
-) -> None:
-    """R4: an owner contradicts itself. The two statements are kept, and told in a form which anybody can check."""
-    if state.forked:
-        return
-    state.evidence = (first.encode(), second.encode())
-    state.save(ctx)
-    owner_leaf = state.head.tree.leaf(OWNER_LEAF)
-    assert owner_leaf is not None, "the owner is leaf 0"
-    ctx.event(
-        "fork.detected",
-        universe.universe_id,
-        {
-            "owner": state.owner,
-            "parent": second.parent_dmls_epoch,
-            "epoch": second.epoch,
-            "evidence": universe.evidence.add(ctx, state.group_id, owner_leaf, (first, second)),
-        },
-    )
-
-
 def note_imports(
     ctx: Context,
     universe: Universe,
@@ -130,18 +106,20 @@ def note_imports(
     dependencies: Iterable[Dependency],
 ) -> None:
     """Remember what a member has imported last (X-7, X-18)."""
+    graphs = universe.graphs()
     for dependency in dependencies:
-        last = LastImport(dependency.epoch, state.group_id, parent.dmls_epoch)
-        universe.ledger.last_imports[state.owner, dependency.group_id] = last
+        last = LastImport(dependency.epoch, dependency.dmls_epoch, state.group_id, parent.dmls_epoch)
+        imports = universe.ledger.note_import(state.owner, dependency.group_id, last, graphs)
         key = universe.universe_id + state.owner + dependency.group_id
-        ctx.put("import", key, pack([last.epoch, last.importer_group_id, last.parent]))
+        rows = [[item.epoch, item.dmls_epoch, item.importer_group_id, item.parent] for item in imports]
+        ctx.put("import", key, pack(rows))
 
 
 def forget_imports(ctx: Context, universe: Universe, group_id: bytes) -> None:
     """What a group of a former member imported, and what was imported from it."""
     for (importer, source), last in list(universe.ledger.last_imports.items()):
         if group_id in (source, last.importer_group_id):
-            del universe.ledger.last_imports[importer, source]
+            universe.ledger.forget_imports(importer, source)
             ctx.delete("import", universe.universe_id + importer + source)
 
 
@@ -164,5 +142,5 @@ def load_psk(universe: Universe, group_id: bytes, dmls_epoch: bytes, row: bytes)
 
 
 def load_import(universe: Universe, key: bytes, row: bytes) -> None:
-    last = LastImport(*shape(unpack(row, max_bytes=4096), _IMPORT))
-    universe.ledger.last_imports[key[32:64], key[64:]] = last
+    imports = tuple(LastImport(*item) for item in shape(unpack(row, max_bytes=4096), _IMPORT))
+    universe.ledger.load_imports(key[32:64], key[64:], imports)

@@ -7,31 +7,33 @@ and a count, names all frames before it.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 
 from starling.protocol.distributed import policy
+from starling.protocol.engine import resolving
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Behind, Lack, Link, Universe
 from starling.protocol.exchange.answer import take_in_turn
 from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.messages import (
+    MAX_WANTED_EPOCHS,
     Frames,
     Hello,
+    Position,
     Profiles,
     Pulse,
     RosterEntries,
     Summary,
     Want,
+    WantedEpoch,
     WantRoster,
 )
 from starling.protocol.exchange.waiting import Need
 from starling.protocol.packed import pack
 
-Position = tuple[bytes, bytes, int, int, bool]
-
 MAX_BEHIND = 1024
-MAX_WANTED_EPOCHS = 16
 MAX_RETRY = 30_000
 MAX_HELLO_BYTES = 16 * 1024
 """Of roster entries in a `Hello`: who was away for more than these asks for the rest."""
@@ -88,14 +90,21 @@ def positions(universe: Universe, peer_id: bytes) -> tuple[Position, ...]:
     for group_id, state in sorted(universe.groups.items()):
         if not universe.shares(state, member.identity):
             continue
-        head = state.graph.head_info
-        whole = not state.graph.incomplete()[1:]
-        places.append((group_id, head.dmls_epoch, head.number, head.contiguous, whole))
+        graph = state.graph
+        floor = min(
+            (graph[dmls_epoch].number for dmls_epoch in state.retained()), default=graph.head_info.number
+        )
+        for tip in sorted(graph.tips.values(), key=lambda tip: tip.dmls_epoch):
+            if member.identity in tip.members:
+                whole = graph.hole(tip.dmls_epoch) is None
+                places.append((group_id, tip.dmls_epoch, tip.number, tip.contiguous, whole, floor))
     return tuple(places)
 
 
 def positions_digest(universe: Universe, peer_id: bytes) -> bytes:
-    return hashlib.sha256(pack([list(place) for place in positions(universe, peer_id)])).digest()
+    """Of the places alone: each node has a floor of its own."""
+    places = [list(place[:-1]) for place in positions(universe, peer_id)]
+    return hashlib.sha256(pack(places)).digest()
 
 
 def pulse(ctx: Context, universe: Universe, peer_id: bytes, link: Link) -> None:
@@ -115,39 +124,54 @@ def take_pulse(ctx: Context, universe: Universe, peer_id: bytes, message: Pulse)
 
 def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summary) -> None:
     """Note where the peer holds more than this node."""
-    for group_id, head, number, count, whole in message.positions:
+    lacking: dict[bytes, tuple[bytes, int]] = {}
+    for group_id, head, number, count, whole, floor in message.positions:
         state = universe.groups.get(group_id)
         if state is not None and state.is_own:
-            _check_own(ctx, universe, state, head, number, peer_id)
+            _check_own(ctx, universe, state, head, number, floor, peer_id)
         elif state is None:
             if universe.owner_of(group_id) is not None:
-                note_behind(ctx, universe, peer_id, group_id, head, 0)
-        elif head not in state.graph:
-            if number > state.graph.head_info.number:
-                note_behind(ctx, universe, peer_id, group_id, head, count)
-        elif whole and state.graph.incomplete()[1:]:
-            note_behind(ctx, universe, peer_id, group_id, state.graph.head, count)
-        elif not _has_reached(state, head, count):
-            note_behind(ctx, universe, peer_id, group_id, head, count)
+                lacking[group_id] = (head, 0)
+        elif _is_unknown(state, head):
+            if number >= state.graph.oldest_number:
+                lacking[group_id] = (head, count)
+        elif head in state.graph and _lacks(state, head, count, whole):
+            lacking.setdefault(group_id, (head, count))
+    for group_id, (head, count) in lacking.items():
+        note_behind(ctx, universe, peer_id, group_id, head, count)
     universe.boot.answered = True
     if message.answer:
         send_summary(ctx, universe, peer_id, answer=False)
 
 
+def _is_unknown(state: GroupState, head: bytes) -> bool:
+    """Whether a head that a peer names is news: one that was closed and is not asked for any more is none."""
+    return head not in state.graph and (head not in state.graph.closed or head in state.awaited)
+
+
+def _lacks(state: GroupState, head: bytes, count: int, whole: bool) -> bool:
+    return (whole and state.graph.hole(head) is not None) or not _has_reached(state, head, count)
+
+
 def _check_own(
-    ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, peer_id: bytes
+    ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, floor: int, peer_id: bytes
 ) -> None:
     """Somebody knows an epoch of our own group that we do not: perhaps we were restored (5.3, B3)."""
-    if head in state.graph or peer_id in universe.suspected or number < state.graph.head_info.number:
+    member = universe.member_of_peer(peer_id)
+    if member is None:
         return
+    resolving.note_floor(universe, member.identity, floor)
+    if head in state.graph or head in state.graph.closed or number < state.graph.oldest_number:
+        return
+    if resolving.note_own_heads(ctx, universe, (head,)) or not universe.rollbacks:
+        universe.boot.waits_for_proof = not universe.boot.done and not universe.rollbacks
+        note_behind(ctx, universe, peer_id, state.group_id, head, 0, grace=0)
     # A bare claim: it is told once for each peer that makes it, and only the universe's members can.
-    if universe.member_of_peer(peer_id) is not None:
+    if peer_id not in universe.suspected:
         universe.suspected.add(peer_id)
         ctx.event(
             "rollback.suspected", universe.universe_id, {"peer_id": peer_id, "epoch": number, "head": head}
         )
-        universe.boot.waits_for_proof = not universe.boot.done
-        note_behind(ctx, universe, peer_id, state.group_id, head, 0, grace=0)
 
 
 def _has_reached(state: GroupState, head: bytes, count: int) -> bool:
@@ -168,8 +192,11 @@ def note_behind(
     """A peer holds more of a group; gossip may still bring it, else it is asked for after `grace`."""
     _note_lacking(ctx, universe, group_id)
     held = universe.behind.get(group_id)
+    state = universe.groups.get(group_id)
     if held is not None and held.peer_id == peer_id:
-        held.head, held.count = head, count
+        # A head that is not known is asked for by more than one that is: it stays until it came.
+        if state is None or head not in state.graph or not _is_unknown(state, held.head):
+            held.head, held.count = head, count
         return
     if held is not None and held.peer_id in universe.links and held.attempts < 1:
         return
@@ -231,7 +258,7 @@ def note_lack(ctx: Context, universe: Universe, peer_id: bytes, need: Need) -> N
 
 def ask(ctx: Context, universe: Universe) -> None:
     """Ask for what is due: one message to each peer."""
-    wanted: dict[bytes, list[tuple[bytes, tuple[tuple[bytes, int, bool], ...]]]] = {}
+    wanted: dict[bytes, list[tuple[bytes, tuple[WantedEpoch, ...]]]] = {}
     for group_id, behind in list(universe.behind.items()):
         satisfied = _is_satisfied(universe, group_id, behind)
         if satisfied:
@@ -244,7 +271,7 @@ def ask(ctx: Context, universe: Universe) -> None:
         blocked = universe.waiting.blocked(group_id)
         if blocked is not None and blocked.group_id not in universe.behind:
             note_behind(ctx, universe, behind.peer_id, blocked.group_id, blocked.dmls_epoch, 0, grace=0)
-        want = _want(universe, group_id)
+        want = _want(universe, group_id, behind.head)
         behind.attempts = behind.attempts + 1 if want == behind.asked else 0
         behind.asked = want
         behind.due = ctx.now + ctx.jittered(min(policy.ASK_AGAIN << min(behind.attempts, 6), MAX_RETRY))
@@ -256,22 +283,34 @@ def ask(ctx: Context, universe: Universe) -> None:
         ctx.send(peer_id, Want(universe.universe_id, tuple(groups)))
 
 
-def _want(universe: Universe, group_id: bytes) -> tuple[bytes, tuple[tuple[bytes, int, bool], ...]]:
+def _want(universe: Universe, group_id: bytes, head: bytes) -> tuple[bytes, tuple[WantedEpoch, ...]]:
+    """What is lacking of a group on all branches: of each epoch that is not whole the rest. Where `head` is not known
+    it may be on a branch of any epoch that can still be entered again: then those are listed too."""
     state = universe.groups.get(group_id)
     if state is None or group_id in universe.stuck:
         return (group_id, ())
-    epochs = [
-        (info.dmls_epoch, info.contiguous, bool(info.children))
-        for info in state.graph.incomplete()[:MAX_WANTED_EPOCHS]
-    ]
-    return (group_id, tuple(epochs))
+    graph = state.graph
+    listed = {info.dmls_epoch: info for info in graph.incomplete()}
+    if _is_unknown(state, head):
+        older = graph.lineage(graph.head) if state.is_own else map(graph.__getitem__, state.retained())
+        for info in itertools.islice(older, MAX_WANTED_EPOCHS):
+            listed.setdefault(info.dmls_epoch, info)
+    return (
+        group_id,
+        tuple(
+            (info.dmls_epoch, info.contiguous, info.children)
+            for info in itertools.islice(listed.values(), MAX_WANTED_EPOCHS)
+        ),
+    )
 
 
 def _is_satisfied(universe: Universe, group_id: bytes, behind: Behind) -> bool:
     state = universe.groups.get(group_id)
     if state is None:
         return universe.owner_of(group_id) is None
-    return _has_reached(state, behind.head, behind.count) and not state.graph.incomplete()[1:]
+    if behind.head in state.graph.closed and behind.head not in state.graph:
+        return behind.head not in state.awaited
+    return _has_reached(state, behind.head, behind.count) and state.graph.is_whole
 
 
 # answering
@@ -296,16 +335,21 @@ def answer_want(ctx: Context, universe: Universe, peer_id: bytes, message: Want)
         queues.append(_following(state, epochs))
         if state.owner == member.identity:
             # It asks only where it was put back; what lies between may be gone, but this proves it (B3).
-            queues.append(iter(state.log.leading_to(state.graph.head)))
+            queues.append(_leading_to_heads(state))
     frame_ids = take_in_turn(queues)
     if frame_ids:
         ctx.send(peer_id, Frames(universe.universe_id), frame_ids)
 
 
-def _following(state: GroupState, epochs: tuple[tuple[bytes, int, bool], ...]) -> Iterator[LoggedFrame]:
+def _leading_to_heads(state: GroupState) -> Iterator[LoggedFrame]:
+    for tip in state.graph.tips.values():
+        yield from state.log.leading_to(tip.dmls_epoch, tip.parent)
+
+
+def _following(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> Iterator[LoggedFrame]:
     listed = {epoch[0]: epoch for epoch in epochs}
-    for dmls_epoch, contiguous, has_child in listed.values():
-        for frame in state.log.after(dmls_epoch, contiguous, has_child):
+    for dmls_epoch, contiguous, children in listed.values():
+        for frame in state.log.after(dmls_epoch, contiguous, children):
             if frame.dmls_epoch == dmls_epoch or frame.dmls_epoch not in listed:
                 yield frame
 

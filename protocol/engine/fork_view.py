@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from starling.protocol.decentralized.epoch_graph import RETENTION, EpochInfo, Reported, has_past
+from starling.protocol.decentralized.epoch_graph import EpochInfo
+from starling.protocol.decentralized.settling import RETENTION, Reported, Reports, has_past
 from starling.protocol.engine.group_state import GroupState
-from starling.protocol.engine.retention import Reports, reports_of
-from starling.protocol.engine.security_view import current_groups, open_heads
+from starling.protocol.engine.retention import reports_of
+from starling.protocol.engine.security_view import current_groups
 from starling.protocol.engine.universe import Universe
 
 View = dict[str, Any]
@@ -53,7 +54,7 @@ def _group_view(universe: Universe, state: GroupState, most: int | None) -> View
         "forked": state.forked,
         "evidence": state.group_id in universe.evidence.kept,
         "members": len(places),
-        "heads": [_head_view(state, head, places) for head in open_heads(state)],
+        "heads": [_head_view(state, head, places) for head in state.graph.open_heads],
         "parents": [_parent_view(info) for info in graph.epochs.values() if len(info.children) > 1],
         "elsewhere": [_elsewhere_view(universe, state, identity, places) for identity in elsewhere[:most]],
         "elsewhere_count": len(elsewhere),
@@ -111,7 +112,9 @@ def _kept_view(
     """
     ahead = [identity for identity, report in reports.items() if _is_ahead(state, report)]
     behind = [
-        identity for identity, report in reports.items() if not has_past(state.graph, report, info.dmls_epoch)
+        identity
+        for identity, report in reports.items()
+        if not has_past(state.graph, identity, report, info.dmls_epoch)
     ]
     waits_for: list[bytes] = []
     if not info.is_past:
@@ -134,7 +137,10 @@ def _kept_view(
 
 
 def _is_ahead(state: GroupState, report: Reported | None) -> bool:
-    return report is not None and report.head not in state.graph
+    known = (state.graph.epochs, state.graph.closed)
+    return report is not None and any(
+        not any(row.head in epochs for epochs in known) for row in report.branches
+    )
 
 
 def _named(universe: Universe, identities: Iterable[bytes]) -> list[View]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
+from starling.protocol.decentralized.epoch_graph import MAX_CLOSED, EpochGraph, EpochInfo
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine.context import Context
@@ -15,24 +15,21 @@ from starling.protocol.exchange.frame_log import FrameLog, KeptFrames, LoggedFra
 from starling.protocol.mls.group import Group
 from starling.protocol.packed import Blob, Either, Many, Uint, pack, shape, unpack
 
+MAX_FORKS = 16
+"""Parents of one group for which it is remembered that the owner committed twice on them."""
+
 _ID = Blob(64)
 _INFO = (
-    Uint(), _ID, Uint(), Many(Blob.of(32), 4096), bool, Many(_ID, 8), Either(None, Uint(2**32 - 1)),
-    Either(None, Uint()), bool, Uint(2**32 - 1), Many(Uint(2**32 - 1), 2**16), Blob(MAX_STATEMENT),
+    Uint(), _ID, Uint(), Many(Blob.of(32), 4096), bool, Blob(MAX_STATEMENT), Uint(2**32 - 1),
+    Either(None, Uint()), bool, Uint(2**32 - 1), Many(Uint(2**32 - 1), 2**16),
 )  # fmt: skip
 _LOGGED = (
     Blob(64, 1), _ID, Either(None, Uint(2**32 - 1)), Uint(2**32), bool, Many(Blob.of(32), 4096), _ID, Uint(),
 )  # fmt: skip
 _GROUP = (
-    Blob.of(32),
-    Blob.of(32),
-    _ID,
-    Uint(),
-    Blob(MAX_STATEMENT),
-    Many(Blob(MAX_STATEMENT), 2),
-    bool,
-    Uint(),
-)
+    Blob.of(32), Blob.of(32), _ID, Uint(), Blob(MAX_STATEMENT), Many((_ID, bool), MAX_FORKS),
+    Many((_ID, _ID), MAX_CLOSED), Many((_ID, Uint()), MAX_CLOSED), Blob(32), bool, Uint(),
+)  # fmt: skip
 _MAX_ROW = 64 * 1024 * 1024
 
 GroupLoader = Callable[[bytes, bytes], Group]
@@ -77,8 +74,14 @@ class GroupState:
         self.pinned_epoch = 0
         self.pinned_by = b""
         """The head statement of the frame by which this node entered (X-14), empty in the own group."""
-        self.evidence: tuple[bytes, ...] = ()
-        """Two statements of the owner that contradict each other (R4), empty where it has kept to its word."""
+        self.forks: dict[bytes, bool] = {}
+        """The parents on which the owner committed twice, as far as told (R4); whether the second commit could not be
+        followed here, and the owner has not resolved it yet."""
+        self.awaited: dict[bytes, int] = {}
+        """Heads that the owner has closed and that never came here, with the time since which they are asked for."""
+        self.frozen_by = b""
+        """The owner's roster entry under which its clone was found, empty where none was: nothing is imported from
+        this group until the entry changes (B6)."""
         self.last_update = 0
         """When the newest path commit was processed, in milliseconds."""
         self.updated = False
@@ -88,8 +91,8 @@ class GroupState:
 
     @property
     def forked(self) -> bool:
-        """Whether the owner has contradicted itself: imports from it pause (R4)."""
-        return bool(self.evidence)
+        """Whether the owner has contradicted itself and not resolved it: imports from it pause (R4)."""
+        return self.graph.is_forked or any(self.forks.values())
 
     @property
     def entered_after(self) -> bytes:
@@ -126,7 +129,9 @@ class GroupState:
     def save(self, ctx: Context) -> None:
         row = [
             self.universe_id, self.owner, self.graph.head, self.pinned_epoch, self.pinned_by,
-            list(self.evidence), self.updated, self.last_update,
+            [list(item) for item in self.forks.items()],
+            [list(item) for item in self.graph.closed.items()], [list(item) for item in self.awaited.items()],
+            self.frozen_by, self.updated, self.last_update,
         ]  # fmt: skip
         ctx.put("group", self.group_id, pack(row))
 
@@ -146,8 +151,8 @@ class GroupState:
     def save_info(self, ctx: Context, info: EpochInfo) -> None:
         row = [
             info.number, info.parent or b"", info.entered_at, sorted(info.members), info.with_path,
-            list(info.children), info.application_count, info.superseded_at, info.given_up,
-            info.next_generation, sorted(info.missing), info.ended_by,
+            info.started_by, info.parent_count, info.superseded_at, info.given_up, info.next_generation,
+            sorted(info.missing),
         ]  # fmt: skip
         ctx.put("epoch_info", self.group_id + info.dmls_epoch, pack(row))
 
@@ -180,6 +185,17 @@ class GroupState:
         self.graph.drop(dmls_epoch)
         ctx.delete("epoch_info", self.group_id + dmls_epoch)
 
+    def drop_branch(self, ctx: Context, epochs: Iterable[EpochInfo]) -> None:
+        """Forget epochs of a branch with all that is kept of them, newest first."""
+        for info in epochs:
+            self.drop_state(ctx, info.dmls_epoch)
+            held = self.log.epochs.get(info.dmls_epoch)
+            for logged in (*held.messages.values(), *held.commits) if held is not None else ():
+                self.drop_frame(ctx, logged)
+            for logged in self.log.leading_to(info.dmls_epoch, info.parent):
+                self.drop_frame(ctx, logged)
+            self.drop_info(ctx, info.dmls_epoch)
+
     def log_frame(self, ctx: Context, logged: LoggedFrame, frame: bytes) -> None:
         """Keep a verified frame, to be served until all have acknowledged it."""
         self.log.add(logged)
@@ -209,21 +225,23 @@ class GroupState:
 
     def load_row(self, row: bytes) -> bytes:
         """Take the fields of a `group` row but the first two; the head's `dmls_epoch` is given back."""
-        _, _, head, self.pinned_epoch, self.pinned_by, evidence, self.updated, self.last_update = shape(
-            unpack(row, max_bytes=_MAX_ROW), _GROUP
-        )
-        self.evidence = tuple(evidence)
+        (
+            _, _, head, self.pinned_epoch, self.pinned_by, forks, closed, awaited, self.frozen_by, self.updated,
+            self.last_update,
+        ) = shape(unpack(row, max_bytes=_MAX_ROW), _GROUP)  # fmt: skip
+        self.forks = dict(forks)
+        self.graph.closed = dict(closed)
+        self.awaited = dict(awaited)
         return bytes(head)
 
     def load_info(self, dmls_epoch: bytes, row: bytes) -> None:
         (
-            number, parent, entered_at, members, with_path, children, count, superseded_at, given_up,
-            next_generation, missing, ended_by,
+            number, parent, entered_at, members, with_path, started_by, parent_count, superseded_at, given_up,
+            next_generation, missing,
         ) = shape(unpack(row, max_bytes=_MAX_ROW), _INFO)  # fmt: skip
         self.graph.epochs[dmls_epoch] = EpochInfo(
-            dmls_epoch, number, parent or None, entered_at, frozenset(members), with_path,
-            tuple(children), count, superseded_at, given_up, next_generation, set(missing),
-            ended_by=ended_by,
+            dmls_epoch, number, parent or None, entered_at, frozenset(members), with_path, started_by,
+            parent_count, superseded_at, given_up, next_generation, set(missing),
         )  # fmt: skip
 
     def load_state(self, dmls_epoch: bytes, record: bytes, ratchets: bytes) -> None:

@@ -51,6 +51,8 @@ def load_universes(
         universe.delivered.finish_loading()
         universe.boot = Boot(deadline=now + BOOT_WAIT)
         universe.timers.readd = now if universe.stuck.groups else None
+        if universe.group_id in universe.groups:
+            universe.began_at = universe.own.graph.head_info.number
         # Whatever was due when the last run ended is looked at once the boot commit is made.
         universe.timers.full_sweep = now + BOOT_WAIT
     for key, row in tables["joining"]:

@@ -11,6 +11,7 @@ from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.distributed.dependency import Dependency, build_dependencies
+from starling.protocol.distributed.dmls_resolve import ClosedHead, build_resolve
 from starling.protocol.distributed.epoch_end import build_epoch_end
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.key_packages import build_key_packages
@@ -37,6 +38,7 @@ from starling.protocol.distributed.universe_component import (
 from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_imports
+from starling.protocol.engine.forks import take_resolve
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import ProtocolError, Unsupported
@@ -117,6 +119,7 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
     universe.groups[universe.group_id] = state
     info = enter_epoch(ctx, universe, state, group, None, has_path=False)
     healing.note_founding(ctx, universe, info)
+    universe.forget_foreign_heads()
     universe.boot.done = True
 
 
@@ -148,13 +151,14 @@ def commit(
     adds: Sequence[KeyPackage] = (),
     removes: Sequence[int] = (),
     imports: Sequence[ExportedPsk] = (),
+    closes: Sequence[ClosedHead] = (),
     replace_leaves: bool = False,
     boot: bool = False,
 ) -> None:
     """Commit in the own send group, store the frame and distribute it.
 
     Pathless where nothing needs a path (X-11); a boot commit draws its handshake generation (K-23). `adds` and
-    `imports` are never given together (X-13).
+    `imports` are never given together (X-13). `closes` are heads of other branches (B5).
     """
     state = universe.own
     parent = state.graph.head_info
@@ -180,6 +184,8 @@ def commit(
         )
     if dependencies:
         proposals.append(AppEphemeral(component_ids.DMLS_DEPS, build_dependencies(dependencies)))
+    if closes:
+        proposals.append(AppEphemeral(component_ids.DMLS_RESOLVE, build_resolve(closes)))
     proposals.append(AppEphemeral(component_ids.EPOCH_END, build_epoch_end(count)))
     serial = None
     if path:
@@ -216,6 +222,7 @@ def commit(
         application_count=count,
         head_statement=statement.encode(),
     )
+    take_resolve(ctx, universe, state, info, closes)
     note_imports(ctx, universe, state, parent, dependencies)
     healing.note_commit(
         ctx,
@@ -325,14 +332,15 @@ def importable(universe: Universe, now: int) -> list[ExportedPsk]:
     """What the own group may import now (X-7, X-13)."""
     group = universe.own.head
     members = (member_id(leaf) for _, leaf in group.tree.leaves())
-    groups = [
-        info.send_group_id
+    groups = {
+        state.group_id: state.graph
         for info in universe.others()
         if (state := universe.groups.get(info.send_group_id)) is not None
         and not state.forked
+        and not universe.is_frozen(state)
         and not universe.stuck.pauses(state, now)
-    ]
-    return universe.ledger.importable(universe.own_member_id, members, groups)
+    }
+    return universe.ledger.importable(universe.own_member_id, members, universe.own.graph, groups)
 
 
 def protect(ctx: Context, universe: Universe, data: ApplicationData) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
+from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
 from starling.protocol.distributed.commit_content import CommitContent
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.export_psk import parse_psk_id
@@ -35,8 +37,9 @@ def stage_with_imports(
     Raises `Wait` for one that may still come, `PskLost` for one that cannot, `Invalid` for an import that is not
     allowed, and what staging raises.
     """
-    for psk_id in content.psk_ids:
-        _check(universe, state, group, content, *parse_psk_id(psk_id))
+    named: Iterable[Dependency | None] = content.dependencies or itertools.repeat(None)
+    for psk_id, dependency in zip(content.psk_ids, named, strict=False):
+        _check(universe, state, group, content, psk_id, dependency)
     choices = (
         [_named(universe, state, content)] if content.names_dependencies else _candidates(universe, content)
     )
@@ -69,9 +72,15 @@ def _stage(
 
 
 def _check(
-    universe: Universe, state: GroupState, group: Group, content: CommitContent, epoch: int, group_id: bytes
+    universe: Universe,
+    state: GroupState,
+    group: Group,
+    content: CommitContent,
+    psk_id: bytes,
+    dependency: Dependency | None,
 ) -> None:
     """Whether a group may be imported from, and whether the epoch is newer than what was (X-4, X-7)."""
+    epoch, group_id = parse_psk_id(psk_id)
     if group_id == state.group_id:
         raise Invalid(Rule.IMPORT_OWN_GROUP)
     if group_id not in universe.roster.send_groups:
@@ -79,8 +88,10 @@ def _check(
         if applied == universe.roster.digest:
             raise Invalid(Rule.PSK_ID)
         raise Wait(Need("roster", group_id, b""))
-    last = universe.ledger.last_imports.get((state.owner, group_id))
-    if last is not None and last.importer_group_id == state.group_id and epoch <= last.epoch:
+    parent = group.secrets.extra[DMLS_EPOCH]
+    imported = (group_id, epoch, dependency.dmls_epoch if dependency is not None else b"")
+    importing = (state.group_id, parent)
+    if universe.ledger.is_behind(state.owner, imported, importing, universe.graphs()):
         raise Invalid(Rule.IMPORT_ORDER)
 
 

@@ -14,8 +14,16 @@ from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.report import PSK
 from starling.protocol.engine import healing, readding, resending, welcoming
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import enter_epoch, note_change, note_fork, note_imports
+from starling.protocol.engine.epochs import enter_epoch, note_change, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
+from starling.protocol.engine.forks import (
+    has_room,
+    known_commits,
+    make_room,
+    note_fork,
+    take_resolve,
+    watch_for_clone,
+)
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.imports import note_update
 from starling.protocol.engine.received_imports import stage_with_imports
@@ -128,6 +136,8 @@ def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Nee
             return []
         info = _find_epoch(state, message)
         if info is None:
+            if isinstance(frame, CommitFrame):
+                _keep_evidence(ctx, universe, state, frame, message)
             return []
         if isinstance(frame, CommitFrame):
             return _receive_commit(ctx, universe, state, info, arrival, frame, message)
@@ -192,16 +202,20 @@ def _receive_commit(
     frame: CommitFrame,
     message: DMLSMessage,
 ) -> list[Need]:
-    group = state.state(info.dmls_epoch)
     statement = HeadStatement.decode(frame.head_statement)
-    if info.children:
-        _receive_sibling(ctx, universe, state, info, statement, frame, message)
+    siblings = known_commits(state, info.dmls_epoch)
+    if any(known.commit_hash == statement.commit_hash for known in siblings):
         return []
+    group = state.state(info.dmls_epoch)
     if group is None:
+        _keep_evidence(ctx, universe, state, frame, message)
         return []
     if state.graph.is_too_far_ahead(info.dmls_epoch):
         raise Wait(Need("whole", state.group_id, b""))
-    _check_statement(universe, state, info, group, statement, frame, message)
+    _check_statement(universe, state, info.number, group, statement, frame, message)
+    if not has_room(universe, state, info):
+        note_fork(ctx, universe, state, siblings[0], statement, is_lost=True)
+        return []
     authenticated = group.open_handshake(message.message)
     content = _content_of(authenticated)
     try:
@@ -215,13 +229,18 @@ def _receive_commit(
     if staged.next is None:
         # By a newer incarnation this node is let in anew, in this commit or the next one.
         anew = readding.own_incarnation_in(state) < universe.incarnation
-        if not anew and universe.me not in (leaf_identity(package.leaf_node) for package in content.adds):
+        adds_again = universe.me in (leaf_identity(package.leaf_node) for package in content.adds)
+        on_another_branch = info.dmls_epoch != state.graph.head or state.graph.is_forked
+        if on_another_branch and not (adds_again and state.group_id in universe.stuck):
+            return []  # it is still in the group on the branch that counts
+        if not anew and not adds_again:
             ctx.event(
                 "member.excluded", universe.universe_id, {"owner": state.owner, "epoch": info.number + 1}
             )
         _leave_group(ctx, universe, state)
         # It may add this node again, at this later epoch (X-14).
         return welcoming.receive_welcome(ctx, universe, arrival.frame_id, arrival.data, frame, message)
+    make_room(ctx, universe, state, info)
     removed = tuple(_identity_at(group, index) for index in content.removes)
     child = enter_epoch(
         ctx,
@@ -233,6 +252,11 @@ def _receive_commit(
         application_count=content.application_count,
         head_statement=frame.head_statement,
     )
+    if siblings:
+        note_fork(ctx, universe, state, siblings[0], statement)
+    state.awaited.pop(child.dmls_epoch, None)
+    take_resolve(ctx, universe, state, child, content.closed_heads)
+    watch_for_clone(ctx, universe, state, child)
     note_imports(ctx, universe, state, info, dependencies)
     healing.note_commit(
         ctx,
@@ -289,41 +313,29 @@ def _content_of(authenticated: AuthenticatedContent) -> CommitContent:
 def _check_statement(
     universe: Universe,
     state: GroupState,
-    info: EpochInfo,
+    number: int,
     group: Group,
     statement: HeadStatement,
     frame: CommitFrame,
     message: DMLSMessage,
 ) -> None:
     """R4: the owner's own word for this commit and its Welcome, before anything costly is done."""
-    expected = (universe.universe_id, state.group_id, info.number, info.dmls_epoch)
+    expected = (universe.universe_id, state.group_id, number, message.dmls_epoch)
     owner_leaf = group.tree.leaf(0)
     if statement.parent != expected or owner_leaf is None:
         raise DecodeError("the head statement is about something else")
     statement.verify(owner_leaf.signature_key, commit=message.message.encode() + frame.welcome)
 
 
-def _receive_sibling(
-    ctx: Context,
-    universe: Universe,
-    state: GroupState,
-    info: EpochInfo,
-    statement: HeadStatement,
-    frame: CommitFrame,
-    message: DMLSMessage,
+def _keep_evidence(
+    ctx: Context, universe: Universe, state: GroupState, frame: CommitFrame, message: DMLSMessage
 ) -> None:
-    """A second commit on one parent is a fork, without penalty; imports from its owner pause (R4).
-
-    The known commit itself may come again after its frame was forgotten: that is none.
-    """
-    known = HeadStatement.decode(info.ended_by)
-    if not is_evidence(known, statement):
-        return
-    group = state.state(info.dmls_epoch) or state.head
-    _check_statement(universe, state, info, group, statement, frame, message)
-    if state.forked:
-        return
-    note_fork(ctx, universe, state, known, statement)
+    """A second commit on an epoch whose state is gone cannot be followed: that it was made is told all the same."""
+    statement = HeadStatement.decode(frame.head_statement)
+    known = next(iter(known_commits(state, message.dmls_epoch)), None)
+    if known is not None and is_evidence(known, statement):
+        _check_statement(universe, state, known.epoch, state.head, statement, frame, message)
+        note_fork(ctx, universe, state, known, statement, is_lost=True)
 
 
 def _leave_group(ctx: Context, universe: Universe, state: GroupState) -> None:
@@ -358,8 +370,7 @@ def _receive_message(
     _, generation = group.peek_generation(message.message)
     if info.holds(generation):
         return []
-    older = state.graph.incomplete()
-    if older and older[0].number < info.number:
+    if state.graph.hole(info.dmls_epoch) is not None:
         raise Wait(Need("whole", state.group_id, b""))
     if generation != info.next_generation and not info.given_up:
         raise Wait(Need("progress", state.group_id, info.dmls_epoch, generation))

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from starling.protocol.decentralized.epoch_graph import has_past
+from starling.protocol.decentralized.settling import has_past
 from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, ApplicationData
-from starling.protocol.distributed.heads import Head, HeadsReport
+from starling.protocol.distributed.heads import MAX_BRANCHES, Head, HeadsReport
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.resolving import note_own_heads
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError
 
 
 def own_report(universe: Universe) -> HeadsReport:
-    """How far this node has come in every send group that it is in."""
+    """How far this node has come in every send group that it is in, on every branch; closed heads that it still asks
+    for are listed as lacking."""
     heads = {}
     for group_id, state in universe.groups.items():
         graph = state.graph
-        heads[group_id] = Head(graph.head, graph.past() or state.entered_after, graph.head_info.contiguous)
+        rows = [
+            Head(head, graph.past(head) or state.entered_after, graph[head].contiguous)
+            for head in graph.heads
+        ]
+        rows += [Head(head, b"", 0) for head in state.awaited]
+        heads[group_id] = tuple(rows[:MAX_BRANCHES])
     return HeadsReport(universe.roster.digest, heads)
 
 
@@ -28,8 +35,8 @@ def send_report(ctx: Context, universe: Universe) -> None:
     if len(universe.own.graph.head_info.members) < 2:
         return
     report = own_report(universe)
-    own = report.heads[universe.group_id]
-    heads = {**report.heads, universe.group_id: replace(own, past=_floor(universe))}
+    own, *_ = report.heads[universe.group_id]
+    heads = {**report.heads, universe.group_id: (replace(own, past=_floor(universe)),)}
     body = replace(report, heads=heads).encode()
     data = ApplicationData(HEADS, ctx.random(MESSAGE_ID_SIZE), (), body)
     own_group.protect(ctx, universe, data)
@@ -41,13 +48,16 @@ def _floor(universe: Universe) -> bytes:
     An owner is past all of its own epochs; what it tells instead is for members that hear only from it (K-14).
     """
     graph = universe.own.graph
-    others = (identity for identity in graph.head_info.members if identity in universe.roster.members)
-    reports = [
-        universe.reported(identity, universe.group_id) for identity in others if identity != universe.me
-    ]
+    reports = {
+        identity: universe.reported(identity, universe.group_id)
+        for identity in graph.head_info.members
+        if identity in universe.roster.members and identity != universe.me
+    }
     floor = b""
     for info in graph.branch():
-        if not info.children or not all(has_past(graph, report, info.dmls_epoch) for report in reports):
+        if not info.children or not all(
+            has_past(graph, identity, report, info.dmls_epoch) for identity, report in reports.items()
+        ):
             break
         floor = info.dmls_epoch
     return floor
@@ -66,9 +76,10 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
     ctx.put("report", universe.universe_id + member, report.encode())
     if held is None or held.roster_digest != report.roster_digest:
         universe.sweep_soon(universe.group_id, ctx.now)
-    for group_id, head in report.heads.items():
-        if group_id in universe.groups and (held is None or held.heads.get(group_id) != head):
+    for group_id, rows in report.heads.items():
+        if group_id in universe.groups and (held is None or held.heads.get(group_id) != rows):
             universe.sweep_soon(group_id, ctx.now)
+    note_own_heads(ctx, universe, [row.head for row in report.heads.get(universe.group_id, ())])
     note_convergence(ctx, universe)
 
 
@@ -79,7 +90,7 @@ def is_converged(universe: Universe) -> bool:
     """
     for info in universe.others():
         state = universe.groups.get(info.send_group_id)
-        if state is None or state.graph.incomplete()[1:]:
+        if state is None or state.graph.is_forked or not state.graph.is_whole:
             return False
     own: HeadsReport | None = None
     for info in universe.others():
@@ -96,18 +107,26 @@ def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
     report = universe.reports.get(identity)
     if report is None or report.roster_digest != own.roster_digest:
         return False
-    for group_id, head in own.heads.items():
-        reported = report.heads.get(group_id)
+    for group_id, rows in own.heads.items():
+        reported = {row.head: row for row in report.heads.get(group_id, ())}
         graph = universe.groups[group_id].graph
-        if reported is None or reported.head != head.head:
+        held = reported.pop(graph.head, None)
+        if held is None or any(head not in graph.closed for head in reported):
             return False
         if universe.groups[group_id].owner == identity:
             continue
-        if reported.past != (graph.head_info.parent or b"") and reported.past != head.past:
+        if any(_differ(row, reported.get(row.head)) for row in rows[1:]):
             return False
-        if reported.count < graph.head_info.user_count:
+        if held.past != (graph.head_info.parent or b"") and held.past != rows[0].past:
+            return False
+        if held.count < graph.head_info.user_count:
             return False
     return True
+
+
+def _differ(row: Head, reported: Head | None) -> bool:
+    """Whether a member that lists a closed branch too holds another part of it: nothing new comes there."""
+    return reported is not None and (row.count, bool(row.past)) != (reported.count, bool(reported.past))
 
 
 def note_convergence(ctx: Context, universe: Universe) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
-from starling.protocol.decentralized.epoch_graph import has_past
+from starling.protocol.decentralized.settling import has_past, held_generations
 from starling.protocol.distributed.application import (
     AGAIN,
     LOST,
@@ -68,9 +68,9 @@ def _lacks_from(universe: Universe, member: bytes, dmls_epoch: bytes) -> int | N
     if info is None or member not in info.members or member not in universe.roster.members:
         return None
     report = universe.reported(member, universe.group_id)
-    if has_past(graph, report, dmls_epoch):
+    if has_past(graph, member, report, dmls_epoch):
         return None
-    return report.count if report is not None and report.head == dmls_epoch else 0
+    return held_generations(graph, report, info)
 
 
 def send_again(ctx: Context, universe: Universe, member: bytes, orders: Collection[int]) -> None:

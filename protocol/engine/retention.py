@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 
-from starling.protocol.decentralized.epoch_graph import (
+from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
+from starling.protocol.decentralized.settling import (
     GIVE_UP,
-    EpochGraph,
-    EpochInfo,
     Reported,
-    has_past,
+    Reports,
     has_reached,
+    held_generations,
     settled_epochs,
+    settled_heads,
 )
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
@@ -20,11 +21,10 @@ from starling.protocol.engine import frame_quota, healing, readmission, resendin
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import note_stalled
+from starling.protocol.engine.forks import drop_branch
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.frame_log import EpochFrames, LoggedFrame
-
-Reports = dict[bytes, Reported | None]
 
 
 def sweep(ctx: Context, universe: Universe) -> None:
@@ -59,12 +59,36 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     reports = reports_of(universe, state)
     _give_up(ctx, universe, state)
     if not state.is_own:
-        for dmls_epoch in settled_epochs(state.graph, tuple(state.retained()), reports, ctx.now):
-            state.drop_state(ctx, dmls_epoch)
+        _settle(ctx, universe, state, reports)
     _drop_frames(ctx, universe, state, reports)
     if state.is_own:
         resending.forget_acknowledged(ctx, universe)
     _drop_infos(ctx, state)
+
+
+def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
+    """Let go of the secrets of epochs, and of closed branches whole, that nobody needs any more (K-14)."""
+    graph = state.graph
+    settled = settled_epochs(graph, tuple(state.retained()), reports, ctx.now)
+    _tell_settled(ctx, universe, state, settled, closed=False)
+    for dmls_epoch in settled:
+        state.drop_state(ctx, dmls_epoch)
+    for head in settled_heads(graph, reports, ctx.now):
+        branch = graph.alone(head)
+        retained = frozenset(state.retained())
+        kept = [info.dmls_epoch for info in branch if info.dmls_epoch in retained]
+        _tell_settled(ctx, universe, state, kept, closed=True)
+        drop_branch(ctx, universe, state, branch)
+        note_change(ctx, universe)
+
+
+def _tell_settled(
+    ctx: Context, universe: Universe, state: GroupState, settled: list[bytes], *, closed: bool
+) -> None:
+    if settled:
+        numbers = sorted(state.graph[dmls_epoch].number for dmls_epoch in settled)
+        body = {"owner": state.owner, "epochs": numbers, "closed": closed}
+        ctx.event("epoch.settled", universe.universe_id, body)
 
 
 def reports_of(universe: Universe, state: GroupState) -> Reports:
@@ -86,9 +110,16 @@ def _reported(universe: Universe, state: GroupState, identity: bytes) -> Reporte
 
 
 def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:
-    """After a day of asking the missing messages of a superseded epoch are unavailable (K-14)."""
+    """After a day of asking the missing messages of a superseded epoch are unavailable (K-14), and so is a closed
+    branch that never came."""
+    for head, since in list(state.awaited.items()):
+        if ctx.now - since >= GIVE_UP:
+            del state.awaited[head]
+            state.save(ctx)
+            note_change(ctx, universe)
     for info in state.graph.incomplete():
-        if info.superseded_at is None or ctx.now - info.superseded_at < GIVE_UP:
+        ended = bool(info.children) and info.superseded_at is not None
+        if not ended or ctx.now - (info.superseded_at or 0) < GIVE_UP:
             continue
         info.given_up = True
         state.save_info(ctx, info)
@@ -103,17 +134,23 @@ def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:
 def _drop_frames(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
     """Frames go when all who may want them have acknowledged them, or after 30 days.
 
-    Oldest epoch first, up to the first one of which something stays: what follows it is younger, and whoever has
-    not acknowledged all of one epoch has none of a later one.
+    Oldest epoch first, on each branch up to the first one of which something stays: what follows it is younger, and
+    whoever has not acknowledged all of one epoch has none of a later one.
     """
     frames, size = 0, 0
+    graph = state.graph
+    stuck: list[bytes] = []
     for dmls_epoch, held in list(state.log.epochs.items()):
+        if any(graph.is_at_or_after(dmls_epoch, older) for older in stuck):
+            continue
         for logged in _unwanted(state, dmls_epoch, held, reports, ctx.now):
             if ctx.now - logged.stored_at > policy.FRAME_RETENTION:
                 frames, size = frames + 1, size + logged.size
             state.drop_frame(ctx, logged)
-        if held.messages or any(logged.child != state.graph.head for logged in held.commits):
-            break
+        if held.messages or any(logged.child not in graph.tips for logged in held.commits):
+            if len(graph.tips) == 1:
+                break
+            stuck.append(dmls_epoch)
     if frames:
         frame_quota.tell(ctx, universe, state, frames, size, "age")
 
@@ -130,7 +167,7 @@ def _unwanted(
         if generation < least or now - logged.stored_at > policy.FRAME_RETENTION
     ]
     for logged in held.commits:
-        if logged.child == state.graph.head and not state.is_own:
+        if logged.child in state.graph.tips and not state.is_own:
             continue  # it can show an owner that was put back that it is so (B3)
         child = state.graph.get(logged.child)
         wanted_by = child.members if child is not None else frozenset()
@@ -146,44 +183,48 @@ def _unwanted(
 
 def _least_held(state: GroupState, info: EpochInfo, reports: Reports) -> int:
     """How many generations of an epoch all of its members hold, as far as they have reported."""
-    least = info.next_generation
-    for identity in info.members:
-        if identity not in reports:
-            continue
-        report = reports[identity]
-        if has_past(state.graph, report, info.dmls_epoch):
-            continue
-        held = report.count if report is not None and report.head == info.dmls_epoch else 0
-        least = min(least, held)
-    return least
+    return min(
+        (
+            held_generations(state.graph, reports[identity], info)
+            for identity in info.members
+            if identity in reports
+        ),
+        default=info.next_generation,
+    )
 
 
 def _drop_infos(ctx: Context, state: GroupState) -> None:
     """The records of old epochs go when neither secrets nor frames of them are kept any more.
 
-    So all have acknowledged them, or they are beyond the limits. Oldest first, up to the first that stays: a gap would
-    hide an older epoch that is not whole yet.
+    So all have acknowledged them, or they are beyond the limits. On each branch oldest first, up to the first that
+    stays: a gap would hide an older epoch that is not whole yet. A head and its parent stay, and of the own group all
+    since the parent of the newest path commit: who could open that tells which KeyPackages are out of use.
     """
-    head = state.graph.head_info
-    # Who could open the newest path commit of ours tells which KeyPackages are out of use.
-    path = next((info for info in state.graph.lineage(state.graph.head) if info.with_path), head)
-    kept_from = (path if state.is_own else head).number - 1
+    graph = state.graph
+    kept_from = None
+    if state.is_own:
+        path = next((info for info in graph.lineage(graph.head) if info.with_path), graph.head_info)
+        kept_from = path.number - 1
     states = set(state.retained())
-    for info in state.graph.branch():
+    pending = list(graph.roots)
+    while pending:
+        info = graph[pending.pop()]
         if (
-            info.number >= kept_from
+            not info.is_past
             or info.dmls_epoch in states
             or info.dmls_epoch in state.log.epochs
-            or not info.is_past
+            or (kept_from is not None and info.number >= kept_from)
+            or any(child in graph.tips for child in info.children)
         ):
-            break
+            continue
+        pending += info.children
         state.drop_info(ctx, info.dmls_epoch)
 
 
 def _drop_psks(ctx: Context, universe: Universe) -> None:
     owners = {group_id: state.owner for group_id, state in universe.groups.items()}
     retained = {group_id: list(state.retained()) for group_id, state in universe.groups.items()}
-    unneeded = universe.ledger.unneeded(ctx.now, owners, universe.roster.members, retained)
+    unneeded = universe.ledger.unneeded(ctx.now, owners, universe.roster.members, retained, universe.graphs())
     for exported in unneeded:
         forget_psk(ctx, universe, exported)
 
@@ -215,12 +256,12 @@ def _acknowledged_own_epoch(universe: Universe) -> int:
 
 def _tells_news(universe: Universe, report: HeadsReport) -> bool:
     """Whether a report names a head that is not known here, in a group that this node is to follow."""
-    for group_id, reported in report.heads.items():
+    for group_id, rows in report.heads.items():
         state = universe.groups.get(group_id)
         if state is None:
             if universe.owner_of(group_id) is not None:
                 return True
-        elif reported.head not in state.graph:
+        elif any(row.head not in state.graph and row.head not in state.graph.closed for row in rows):
             return True
     return False
 
@@ -271,6 +312,8 @@ def _has_passed(universe: Universe, group_id: bytes, former: MemberInfo) -> bool
     if group is None or universe.has_leaf(group, former):
         return False
     graph = group.graph
+    if any(former.identity in tip.members for tip in graph.tips.values() if tip is not graph.head_info):
+        return False
     lineage = graph.lineage(graph.head)
     # Where it has come back, the newest epochs have it again, by another leaf.
     before = itertools.dropwhile(lambda info: former.identity in info.members, lineage)

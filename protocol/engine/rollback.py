@@ -10,6 +10,8 @@ from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import ask_for_roster
+from starling.protocol.engine.forks import MOST_RESOLVES, known_commits, tell_clone
+from starling.protocol.engine.resolving import resolve_soon
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid
 from starling.protocol.exchange.frame import CommitFrame
@@ -31,10 +33,11 @@ def take_own_commit(
     if statement.parent != (universe.universe_id, own.group_id, message.epoch, message.dmls_epoch):
         raise Invalid(Rule.HEAD_COMMIT)
     info = own.graph.get(message.dmls_epoch)
-    known = HeadStatement.decode(info.ended_by) if info is not None and info.ended_by else None
-    if known is not None and known.commit_hash == statement.commit_hash:
+    known = known_commits(own, message.dmls_epoch)
+    if any(held.commit_hash == statement.commit_hash for held in known):
         return
-    if info is None and message.epoch < own.graph.head_info.number:
+    forgotten = info is None and message.dmls_epoch not in own.graph.closed and not known
+    if forgotten and message.epoch < own.graph.oldest_number:
         return
     if statement.commit_hash in universe.rollbacks or len(universe.rollbacks) >= MAX_TOLD:
         return
@@ -43,12 +46,18 @@ def take_own_commit(
     statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)
     universe.behind.pop(own.group_id, None)
     universe.rollbacks.add(statement.commit_hash)
-    evidence = [found.encode() for found in (known, statement) if found is not None]
+    if info is not None or known:
+        held_at = universe.branched_at
+        universe.branched_at = message.epoch if held_at is None else min(message.epoch, held_at)
+    evidence = [found.encode() for found in (*known, statement)]
     ctx.event(
         "rollback.detected",
         universe.universe_id,
         {"parent": message.dmls_epoch, "epoch": message.epoch, "evidence": evidence},
     )
+    if message.dmls_epoch in own.graph.closed and len(set(own.graph.closed.values())) >= MOST_RESOLVES:
+        tell_clone(ctx, universe, own, (*known, statement))
+    resolve_soon(ctx, universe)
     if not universe.boot.done and peer_id in universe.links:
         universe.boot.waits_for_roster = True
         ask_for_roster(ctx, universe, peer_id)

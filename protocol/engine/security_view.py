@@ -54,11 +54,6 @@ def current_groups(universe: Universe) -> Iterator[tuple[MemberInfo, GroupState 
         yield info, universe.groups.get(info.send_group_id)
 
 
-def open_heads(state: GroupState) -> tuple[bytes, ...]:
-    """The newest epochs of the branches that are not closed."""
-    return (state.graph.head,)
-
-
 def healed(universe: Universe, identity: bytes) -> Healed:
     """How far a member is healed. A group in which it has no leaf has nothing to heal."""
     groups: dict[bytes, int] = {}
@@ -67,8 +62,8 @@ def healed(universe: Universe, identity: bytes) -> Healed:
         if state is None:
             unknown.append(info.identity)
             continue
-        vectors = [universe.healing.vector(state.group_id, head) for head in open_heads(state)]
-        if any(identity in state.graph[head].members for head in open_heads(state)):
+        vectors = [universe.healing.vector(state.group_id, head) for head in state.graph.open_heads]
+        if any(identity in state.graph[head].members for head in state.graph.open_heads):
             groups[info.identity] = min(vector.get(identity, 0) for vector in vectors)
     return Healed(groups, tuple(unknown))
 
@@ -76,7 +71,7 @@ def healed(universe: Universe, identity: bytes) -> Healed:
 def last_update(universe: Universe, info: MemberInfo) -> int:
     """When a member last made fresh keys, as far as this node knows; 0 where it knows nothing."""
     state = universe.groups.get(info.send_group_id)
-    heads = open_heads(state) if state is not None else ()
+    heads = state.graph.open_heads if state is not None else ()
     vectors = [universe.healing.vector(info.send_group_id, head) for head in heads]
     own = max((vector.get(info.identity, 0) for vector in vectors), default=0)
     return own or healed(universe, info.identity).newest
@@ -91,7 +86,7 @@ def is_stale(universe: Universe, info: MemberInfo, now: int) -> bool:
 def digest(universe: Universe) -> bytes:
     """32 bytes over roster and open heads: equal at two nodes exactly where they have converged on both."""
     heads = [
-        [info.send_group_id, sorted(open_heads(state)) if state is not None else []]
+        [info.send_group_id, sorted(state.graph.open_heads) if state is not None else []]
         for info, state in current_groups(universe)
     ]
     content = [SECURITY_DIGEST, universe.universe_id, universe.roster.digest, sorted(heads)]

@@ -13,6 +13,7 @@ from starling.protocol.engine import (
     readding,
     readmission,
     reporting,
+    resolving,
     retention,
     sending,
     watching,
@@ -60,6 +61,8 @@ def _own_group(ctx: Context, universe: Universe) -> None:
         imports.import_now(ctx, universe, with_path=True)
     if imports.update_is_due(universe, ctx.now):
         imports.import_now(ctx, universe, with_path=True)
+    if _due(timers.resolve, ctx.now):
+        resolving.resolve(ctx, universe)
     if _due(timers.imports, ctx.now):
         imports.import_now(ctx, universe)
     sending.flush(ctx, universe)
@@ -86,12 +89,19 @@ def next_wake(universe: Universe) -> int | None:
     timers = universe.timers
     times = [timers.retention, timers.full_sweep, timers.look]
     if universe.boot.done:
-        times += [timers.align, timers.readd, timers.first_path, timers.imports, timers.report]
+        times += [
+            timers.align,
+            timers.readd,
+            timers.first_path,
+            timers.resolve,
+            timers.imports,
+            timers.report,
+        ]
         times.append(imports.next_update(universe))
     elif universe.silenced:
         times.append(readmission.next_wake(universe))
     else:
-        times.append(universe.boot.deadline)
+        times += [universe.boot.deadline, timers.resolve]
     times += [link.pulse_at for link in universe.links.values()]
     times += [behind.due for behind in universe.behind.values()]
     return min((time for time in times if time is not None), default=None)

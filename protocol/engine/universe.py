@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
-from starling.protocol.decentralized.epoch_graph import Reported
+from starling.protocol.decentralized.epoch_graph import EpochGraph
+from starling.protocol.decentralized.settling import Reported
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
@@ -127,6 +128,7 @@ class Timers:
     messages_since_update: int = 0
     align: int | None = None
     readd: int | None = None
+    resolve: int | None = None
     profile_asks: int = 0
     """How often in a row KeyPackages were asked for that nobody gave."""
     look: int | None = None
@@ -218,6 +220,16 @@ class Universe:
         """The peers that named an epoch of our own group that we do not know."""
         self.rollbacks: set[bytes] = set()
         """The commits that we signed and do not know, by hash, as far as told in this run."""
+        self.foreign_heads: set[bytes] = set()
+        """Heads of our own group that members name and that we do not know."""
+        self.branched_at: int | None = None
+        """The number of the oldest epoch of ours that a commit follows which we do not know."""
+        self.began_at = 0
+        """The number of the head of our own group when this run began."""
+        self.resolves = 0
+        """How often we have closed heads of our own group in this run."""
+        self.floors: dict[bytes, int] = {}
+        """By member: the oldest epoch of our own group of which it could enter another child, by number."""
         self.joining: Joining | None = None
         self.silenced = False
         """The roster does not name our send group: it was superseded, or is not admitted yet. Nothing is sent in it."""
@@ -335,14 +347,34 @@ class Universe:
         return group_id in self.groups or group_id == self.group_id or self.owner_of(group_id) is not None
 
     def shares(self, state: GroupState, identity: bytes) -> bool:
-        """Whether a member is in a send group, as far as this node knows: then it may have its frames."""
-        return identity == state.owner or identity in state.graph.head_info.members
+        """Whether a member is in a send group, on any branch, as far as this node knows: then it may have its
+        frames."""
+        return identity == state.owner or any(identity in tip.members for tip in state.graph.tips.values())
+
+    def graphs(self) -> dict[bytes, EpochGraph]:
+        """The epochs of every send group."""
+        return {group_id: state.graph for group_id, state in self.groups.items()}
+
+    def is_frozen(self, state: GroupState) -> bool:
+        """Whether nothing is imported from a group because its owner runs twice, until the roster says otherwise of
+        the owner (B6)."""
+        member = self.roster.members.get(state.owner)
+        return bool(state.frozen_by) and member is not None and member.entry_id == state.frozen_by
+
+    def forget_foreign_heads(self) -> None:
+        """The own group is a new one: what members say of the one before does not matter for it."""
+        self.foreign_heads.clear()
+        self.floors.clear()
+        self.branched_at = None
+        self.began_at = 0
+        self.resolves = 0
 
     def reported(self, identity: bytes, group_id: bytes) -> Reported | None:
         """What a member last reported of one group."""
         report = self.reports.get(identity)
-        head = report.heads.get(group_id) if report is not None else None
-        return Reported(head.head, head.past, head.count) if head is not None else None
+        rows = report.heads.get(group_id, ()) if report is not None else ()
+        found = [Reported(row.head, row.past, row.count) for row in rows]
+        return replace(found[0], others=tuple(found[1:])) if found else None
 
     def sweep_soon(self, group_id: bytes, now: int) -> None:
         """Something changed in a group: it is to be looked at for what may go."""

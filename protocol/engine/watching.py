@@ -132,13 +132,15 @@ def _is_behind(universe: Universe) -> bool:
     """Whether this node lacks something that it knows of."""
     for info in universe.others():
         state = universe.groups.get(info.send_group_id)
-        if state is None or state.graph.incomplete()[1:]:
+        if state is None or not state.graph.is_whole:
             return True
     for identity, report in universe.reports.items():
         if identity not in universe.roster.members:
             continue
-        for group_id, head in report.heads.items():
+        for group_id, rows in report.heads.items():
             state = universe.groups.get(group_id)
-            if state is not None and universe.is_current(group_id) and head.head not in state.graph:
+            if state is None or not universe.is_current(group_id):
+                continue
+            if any(row.head not in state.graph and row.head not in state.graph.closed for row in rows):
                 return True
     return False

@@ -13,7 +13,8 @@ from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroup
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import enter_epoch, note_fork
+from starling.protocol.engine.epochs import enter_epoch
+from starling.protocol.engine.forks import note_fork
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state
 from starling.protocol.engine.readding import note_stuck, own_incarnation_in
@@ -80,7 +81,7 @@ def receive_welcome(
     state.pinned_epoch = group.epoch
     state.pinned_by = frame.head_statement
     universe.groups[group_id] = state
-    info = enter_epoch(ctx, universe, state, group, None, has_path=True)
+    info = enter_epoch(ctx, universe, state, group, None, has_path=True, head_statement=frame.head_statement)
     healing.note_welcome(ctx, universe, state, info, group)
     logged = LoggedFrame(
         frame_id=frame_id,
@@ -147,7 +148,7 @@ def is_second_welcome(
         if leaf is None or statement.parent != expected:
             raise Invalid(Rule.WELCOME_FRAME)
         statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)
-        note_fork(ctx, universe, state, pinned, statement)
+        note_fork(ctx, universe, state, pinned, statement, is_lost=True)
     return True
 
 

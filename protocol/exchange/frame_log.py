@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -110,24 +110,24 @@ class FrameLog:
         found = [frame for frame in self.commits() if identity in frame.adds]
         return found[-1] if found else None
 
-    def leading_to(self, dmls_epoch: bytes) -> list[LoggedFrame]:
-        """The held commit that starts this epoch, if any."""
-        return [frame for frame in self.commits() if frame.child == dmls_epoch]
+    def leading_to(self, dmls_epoch: bytes, parent: bytes | None = None) -> list[LoggedFrame]:
+        """The held commit that starts this epoch, if any; sooner found where its parent is known."""
+        commits = iter(self.epochs.get(parent, EpochFrames()).commits) if parent else self.commits()
+        return [frame for frame in commits if frame.child == dmls_epoch]
 
-    def after(self, dmls_epoch: bytes, contiguous: int, child: bool) -> Iterator[LoggedFrame]:
-        """What somebody lacks who holds this much of an epoch: its messages in order, its commits, and
-        all that follows them."""
-        pending = [(dmls_epoch, contiguous, child)]
+    def after(self, dmls_epoch: bytes, contiguous: int, known: Container[bytes]) -> Iterator[LoggedFrame]:
+        """What somebody lacks who holds this much of an epoch: its messages in order, its commits but those to the
+        `known` children, and all that follows them."""
+        pending: list[tuple[bytes, int, Container[bytes]]] = [(dmls_epoch, contiguous, known)]
         while pending:
-            current, first, has_child = pending.pop(0)
+            current, first, children = pending.pop(0)
             epoch = self.epochs.get(current)
             if epoch is None:
                 continue
             for generation in sorted(epoch.messages):
                 if generation >= first:
                     yield epoch.messages[generation]
-            if has_child:
-                continue
             for commit in epoch.commits:
-                yield commit
-                pending.append((commit.child, 0, False))
+                if commit.child not in children:
+                    yield commit
+                    pending.append((commit.child, 0, ()))

@@ -27,7 +27,15 @@ _ENTRY = Blob(MAX_ENTRY, 1)
 _KEY_PACKAGE = Blob(8192, 1)
 _MAX_ENTRIES = 8192
 _MAX_GROUPS = 1024
+_MAX_POSITIONS = 2 * _MAX_GROUPS
+MAX_WANTED_EPOCHS = 32
+"""Of one group in one `Want`."""
+
 _PROFILE = (Many(_KEY_PACKAGE, 8), Blob(2048))
+
+
+Position = tuple[bytes, bytes, int, int, bool, int]
+WantedEpoch = tuple[bytes, int, tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +83,21 @@ class Summary(Message):
     """How far the sender is in each send group that the receiver is in too.
 
     `positions` holds, per group and branch, `(group_id, head, number of the head's epoch, contiguous
-    generations held in it, whether all earlier epochs are whole)`. A place in one writer's log names the frames
-    up to it, so no list of ids is needed. `answer` asks for a summary in return.
+    generations held in it, whether all earlier epochs are whole, floor)`. A place in one writer's log names the frames
+    up to it, so no list of ids is needed. The floor is the number of the oldest epoch that the sender could still
+    enter another child of. `answer` asks for a summary in return.
     """
 
     kind = 3
     patterns = (
         _UNIVERSE_ID,
         _DIGEST,
-        Many((_GROUP_ID, _EPOCH, Uint(), _COUNT, bool), _MAX_GROUPS),
+        Many((_GROUP_ID, _EPOCH, Uint(), _COUNT, bool, Uint()), _MAX_POSITIONS),
         bool,
     )
     universe_id: bytes
     roster_digest: bytes
-    positions: tuple[tuple[bytes, bytes, int, int, bool], ...]
+    positions: tuple[Position, ...]
     answer: bool
 
 
@@ -96,19 +105,18 @@ class Summary(Message):
 class Want(Message):
     """Asks for what follows in some groups.
 
-    Per group: `(group_id, epochs)`, where each epoch that is not whole is `(dmls_epoch, contiguous
-    generations held, whether its child is known)`; no epoch at all asks for the
-    frame that adds the asker.
+    Per group: `(group_id, epochs)`, where each epoch of which something may be lacking is `(dmls_epoch, contiguous
+    generations held, its known children)`; no epoch at all asks for the frame that adds the asker.
     """
 
     kind = 4
     max_bytes = 256 * 1024  # of small numbers, which cost the most to check
     patterns = (
         _UNIVERSE_ID,
-        Many((_GROUP_ID, Many((_EPOCH, _COUNT, bool), 16)), _MAX_GROUPS),
+        Many((_GROUP_ID, Many((_EPOCH, _COUNT, Many(_EPOCH, 4)), MAX_WANTED_EPOCHS)), _MAX_GROUPS),
     )
     universe_id: bytes
-    groups: tuple[tuple[bytes, tuple[tuple[bytes, int, bool], ...]], ...]
+    groups: tuple[tuple[bytes, tuple[WantedEpoch, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from starling.protocol.decentralized.epoch_graph import (
-    MAX_AHEAD,
+from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CLOSED, EpochGraph, EpochInfo
+from starling.protocol.decentralized.settling import (
     MAX_SUPERSEDED,
     RETENTION,
-    EpochGraph,
-    EpochInfo,
     Reported,
     has_past,
     has_reached,
+    held_generations,
     settled_epochs,
+    settled_heads,
 )
 
 
@@ -32,11 +32,11 @@ def graph_of(length: int, *, first: int = 0) -> EpochGraph:
 def enter(
     graph: EpochGraph, number: int, parent: bytes | None, branch: str = "", count: int = 0
 ) -> EpochInfo:
-    info = EpochInfo(name(number, branch), number, parent, number, frozenset({b"a", b"b"}), True)
+    members = frozenset({b"a", b"b", b"c"})
+    info = EpochInfo(name(number, branch), number, parent, number, members, True, parent_count=count)
     graph.enter(info)
     held = graph.get(parent) if parent is not None else None
     if held is not None:
-        held.application_count = max(held.application_count or 0, count)
         held.superseded_at = held.superseded_at if held.superseded_at is not None else number
     return info
 
@@ -100,10 +100,14 @@ def test_past_stops_at_the_first_hole() -> None:
     assert graph.past() == name(3)
     enter(graph, 3, name(2), "x", count=1)
     assert graph.past() == name(1), "another child told of a message"
-    assert [info.number for info in graph.incomplete()] == [2, 4]
+    assert graph.incomplete() == [graph[name(2)], graph[name(3, "x")], graph[name(4)]]
     enter(graph, 1, name(0), "x", count=1)
-    assert graph.past() == b""
-    assert [info.number for info in graph.incomplete()] == [0, 2, 4]
+    assert graph.past() == b"" and not graph.is_whole
+    assert [info.number for info in graph.incomplete()] == [0, 1, 2, 3, 4]
+    graph[name(0)].hold(0)
+    assert graph.past() == name(1)
+    graph[name(2)].given_up = True
+    assert graph.past() == name(3) and graph.past(name(3, "x")) == name(2) and graph.is_whole
 
 
 # the head and its branches
@@ -158,15 +162,117 @@ def test_what_is_past_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_commit_waits_that_is_too_far_beyond_a_hole() -> None:
-    graph = graph_of(MAX_AHEAD + 1)
-    assert not graph.is_too_far_ahead(graph.head)
-    enter(graph, 2, name(1), "x", count=1)
-    assert not graph.is_too_far_ahead(name(MAX_AHEAD))
-    enter(graph, 1, name(0), "x", count=1)
+    graph = graph_of(1)
+    enter(graph, 1, name(0), count=1)
+    for number in range(2, MAX_AHEAD + 1):
+        enter(graph, number, name(number - 1))
+    assert not graph.is_too_far_ahead(name(MAX_AHEAD - 1))
     assert graph.is_too_far_ahead(name(MAX_AHEAD))
     graph[name(0)].given_up = True
     assert not graph.is_too_far_ahead(name(MAX_AHEAD))
     assert not graph.is_too_far_ahead(b"unknown")
+
+
+def test_a_hole_of_another_branch_holds_up_nothing() -> None:
+    graph = graph_of(MAX_AHEAD + 1)
+    enter(graph, 1, name(0), "x", count=1)
+    enter(graph, 2, name(1, "x"), "x")
+    assert graph.hole(graph.head) is None and not graph.is_too_far_ahead(graph.head)
+    assert graph.hole(name(2, "x")) is graph[name(0)]
+    assert graph.hole(name(0)) is None
+    graph[name(0)].hold(0)
+    assert graph.hole(name(2, "x")) is None
+
+
+# branches
+
+
+def test_every_branch_has_a_head_and_one_of_them_counts() -> None:
+    graph = graph_of(3)
+    enter(graph, 2, name(1), "x")
+    enter(graph, 3, name(2, "x"), "x")
+    assert graph.heads == graph.open_heads == (name(2), name(3, "x"))
+    assert graph.is_forked
+    graph.close(name(3, "x"), name(2), 7)
+    assert graph.open_heads == (name(2),) and not graph.is_forked
+    assert graph[name(3, "x")].superseded_at == 7
+    enter(graph, 4, name(3, "x"), "x")
+    assert graph.is_forked, "what was closed goes on"
+
+
+def test_a_resolve_makes_another_branch_the_one_that_counts() -> None:
+    graph = graph_of(3)
+    enter(graph, 2, name(1), "x")
+    enter(graph, 3, name(2, "x"), "x")
+    graph.follow(name(2))
+    assert graph.head == name(2)
+    graph.follow(name(2, "x"))
+    assert graph.head == name(3, "x"), "its newest epoch"
+    assert graph.oldest_number == 0 and [info.number for info in graph.branch()] == [0, 1, 2, 3]
+    enter(graph, 4, name(3, "x"), "x")
+    assert graph.head == name(4, "x")
+
+
+def test_a_fifth_child_takes_the_place_of_a_closed_one_or_of_one_without_anything() -> None:
+    graph = graph_of(2)
+    parent = graph[name(0)]
+    for branch in ("x", "y", "z"):
+        enter(graph, 1, name(0), branch)
+        enter(graph, 2, name(1, branch), branch)
+    assert graph.to_evict(parent, ()) is None, "all have descendants, and the first leads to the head"
+    enter(graph, 1, name(0), "w")
+    assert graph.to_evict(parent, ()) is graph[name(1, "w")]
+    assert graph.to_evict(parent, {name(1, "w")}) is None, "a member has imported it"
+    graph[name(1, "w")].hold(0)
+    assert graph.to_evict(parent, ()) is None, "it has a message"
+    graph.close(name(2, "y"), name(1), 0)
+    assert graph.to_evict(parent, ()) is graph[name(1, "y")]
+    assert graph.to_evict(parent, {name(2, "y")}) is None
+
+
+def test_a_branch_that_is_dropped_leaves_nothing() -> None:
+    graph = graph_of(2)
+    enter(graph, 1, name(0), "x", count=3)
+    enter(graph, 2, name(1, "x"), "x")
+    assert graph[name(0)].application_count == 3 and not graph.is_whole
+    alone = graph.alone(name(2, "x"))
+    assert [info.dmls_epoch for info in alone] == [name(2, "x"), name(1, "x")]
+    for info in alone:
+        graph.drop(info.dmls_epoch)
+    assert list(graph.epochs) == [name(0), name(1)] and graph.heads == (name(1),)
+    assert graph[name(0)].application_count == 0 and graph.past() == name(0) and graph.is_whole
+
+
+def test_it_is_the_same_after_loading() -> None:
+    graph = graph_of(4)
+    enter(graph, 2, name(1), "x", count=2)
+    enter(graph, 3, name(2, "x"), "x")
+    loaded = EpochGraph()
+    fields = (
+        "dmls_epoch",
+        "number",
+        "parent",
+        "entered_at",
+        "members",
+        "with_path",
+        "started_by",
+        "parent_count",
+    )
+    for info in reversed(graph.epochs.values()):
+        loaded.epochs[info.dmls_epoch] = EpochInfo(*(getattr(info, field) for field in fields))
+    loaded.finish_loading(graph.head)
+    assert set(loaded.heads) == set(graph.heads) and loaded.head == graph.head
+    assert set(loaded[name(1)].children) == set(graph[name(1)].children)
+    assert loaded.past() == graph.past() == name(0)
+    assert loaded.is_at_or_after(name(3, "x"), name(1)) and not loaded.is_at_or_after(name(3, "x"), name(2))
+    assert loaded.incomplete()[0] is loaded[name(1)] and list(loaded.roots) == [name(0)]
+
+
+def test_closed_heads_are_remembered_within_a_bound() -> None:
+    graph = graph_of(1)
+    for number in range(MAX_CLOSED + 3):
+        graph.close(b"dead %d" % number, name(0), 0)
+    assert len(graph.closed) == MAX_CLOSED and b"dead 0" not in graph.closed
 
 
 # what settles
@@ -174,9 +280,9 @@ def test_a_commit_waits_that_is_too_far_beyond_a_hole() -> None:
 
 def test_reports_tell_what_a_member_has_reached_and_is_past() -> None:
     graph = graph_of(4)
-    assert has_past(graph, report(3, 2), name(2)) and has_past(graph, report(3, 2), name(0))
-    assert not has_past(graph, report(3, 1), name(2))
-    assert not has_past(graph, report(3, None), name(0)) and not has_past(graph, None, name(0))
+    assert has_past(graph, b"b", report(3, 2), name(2)) and has_past(graph, b"b", report(3, 2), name(0))
+    assert not has_past(graph, b"b", report(3, 1), name(2))
+    assert not has_past(graph, b"b", report(3, None), name(0)) and not has_past(graph, b"b", None, name(0))
     assert has_reached(graph, report(2, 0), name(2)) and not has_reached(graph, report(2, 0), name(3))
     assert not has_reached(graph, None, name(0))
 
@@ -227,3 +333,73 @@ def test_at_most_eight_superseded_epochs_are_kept_that_this_node_is_past() -> No
     assert settled_epochs(graph, graph.epochs, reports, 20) == [name(0), name(2)], (
         "what is incomplete does not count"
     )
+
+
+# branches that settle
+
+
+def forked() -> EpochGraph:
+    """0 - 1 - 2 - 3, and 2x - 3x on 1, which says that 1 has two messages; 3 closes 3x."""
+    graph = graph_of(4)
+    enter(graph, 2, name(1), "x", count=2)
+    enter(graph, 3, name(2, "x"), "x")
+    graph[name(1)].hold(0)
+    graph[name(1)].hold(1)
+    graph[name(3, "x")].hold(0)
+    graph.close(name(3, "x"), name(3), 5)
+    return graph
+
+
+def dead(count: int, past: bytes = b"2x") -> Reported:
+    return Reported(name(3, "x"), past, count)
+
+
+def both(living: Reported, dead: Reported) -> Reported:
+    return Reported(living.head, living.past, living.count, (dead,))
+
+
+def test_an_epoch_with_two_children_is_past_when_it_is_so_by_each() -> None:
+    graph = forked()
+    assert not has_past(graph, b"b", report(3, 2), name(1)), "it may lack what the other branch tells of"
+    assert has_past(graph, b"b", both(report(3, 2), dead(1)), name(1))
+    assert has_past(graph, b"d", report(3, 2), name(1)), "who is not on that branch need not follow it"
+    assert has_past(graph, b"b", report(3, 2), name(0))
+    assert held_generations(graph, report(3, 2), graph[name(1)]) == 0
+    assert held_generations(graph, both(report(3, 2), dead(1)), graph[name(1)]) == 2
+    assert held_generations(graph, Reported(name(1), b"", 1), graph[name(1)]) == 1
+
+
+def test_a_closed_head_settles_when_all_hold_the_same_of_it_or_do_not_list_it() -> None:
+    graph = forked()
+    whole = {b"b": both(report(3, 2), dead(1)), b"c": report(3, 2)}
+    assert settled_heads(graph, whole, 10) == [name(3, "x")]
+    for lagging in (
+        None,
+        report(2, 1),
+        both(report(3, 2), dead(0)),
+        both(report(3, 2), dead(1, past=b"")),
+        both(report(3, 2), Reported(name(2, "x"), name(1), 0)),
+        both(report(3, 2), Reported(b"unknown", b"", 0)),
+    ):
+        assert settled_heads(graph, {**whole, b"c": lagging}, 10) == []
+    assert settled_heads(graph, {**whole, b"c": None}, 5 + RETENTION + 1) == [name(3, "x")]
+
+
+def test_an_open_head_never_settles() -> None:
+    graph = forked()
+    graph.closed.clear()
+    assert settled_heads(graph, {}, 10 * RETENTION) == []
+
+
+def test_a_closed_head_that_lacks_messages_waits_for_them() -> None:
+    graph = forked()
+    graph[name(1)].missing.add(1)
+    assert settled_heads(graph, {b"b": both(report(3, 2), dead(1))}, 10) == []
+
+
+def test_reports_of_closed_heads_that_never_came_hold_up_nothing() -> None:
+    graph = graph_of(4)
+    unknown = both(report(3, 2), Reported(b"lost", b"", 0))
+    assert settled_epochs(graph, graph.epochs, {b"b": unknown}, 10) == []
+    graph.close(b"lost", name(3), 0)
+    assert settled_epochs(graph, graph.epochs, {b"b": unknown}, 10) == [name(0), name(1), name(2)]

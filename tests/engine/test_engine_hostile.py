@@ -252,6 +252,7 @@ def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> N
     )
     mallory.do(UpdateKeys(universe))
     network.run(SECOND)
+    network.cut(mallory, alice, bob)
     parent = alice.group(universe, mallory).graph.head_info.parent
     alice.do(FrameReceived(bob.id, sibling))
     alice.do(FrameReceived(bob.id, sibling))
@@ -271,6 +272,7 @@ def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> N
     alice.say(universe, "this imports what may be imported")
     last = alice.universe(universe).ledger.last_imports.get((alice.me, newest.group_id))
     assert last is None or last.epoch < newest.epoch, "imports from an owner that has forked pause"
+    network.heal()
     mallory.say(universe, "on the first branch")
     network.run(2 * SECOND)
     assert alice.texts() == ["on the first branch"] and bob.texts()[-1] == "on the first branch"
@@ -281,14 +283,15 @@ def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> N
 
 def nonsense(universe: bytes, group_id: bytes, known: bytes) -> list[Message]:
     most, far = 2**32 - 1, 2**64 - 1
-    many = tuple((bytes([number % 256]) * 32, known, far, most, True) for number in range(1024))
+    places = ((group_id, b"", 0, 0, True, 0), (group_id, b"z" * 64, far, most, False, far))
+    many = tuple((bytes([number % 256]) * 32, known, far, most, True, far) for number in range(1024))
     return [
         Summary(universe, b"r" * 32, many, True),
-        Summary(universe, b"r" * 32, ((group_id, b"", 0, 0, True), (group_id, b"z" * 64, far, most, False)), True),
-        Summary(universe, b"r" * 32, ((group_id, known, 0, most, True),) * 1024, False),
+        Summary(universe, b"r" * 32, places, True),
+        Summary(universe, b"r" * 32, ((group_id, known, 0, most, True, 0),) * 1024, False),
         Pulse(universe, b"r" * 32, b"p" * 32),
-        Want(universe, tuple((group_id, ((known, most, False),) * 16) for _ in range(5))),
-        Want(universe, ((group_id, ((known, 0, False),) * 16),) * 1024),
+        Want(universe, tuple((group_id, ((known, most, ()),) * 16) for _ in range(5))),
+        Want(universe, ((group_id, ((known, 0, (known,) * 4),) * 16),) * 1024),
         Want(universe, ((b"g", ()),) * 1024),
         Frames(universe),
         RosterEntries(universe, (b"x" * 4096,) * 100),
@@ -321,7 +324,7 @@ def test_a_frame_is_answered_once_however_often_it_is_asked_for() -> None:
     for number in range(5):
         alice.say(universe, f"{number}")
     state = alice.group(universe, alice)
-    want = Want(universe, ((state.group_id, ((state.graph.head, 0, False),) * 16),) * 300)
+    want = Want(universe, ((state.group_id, ((state.graph.head, 0, ()),) * 16),) * 300)
     before = len(network.sent)
     alice.hear(mallory, want)
     (answer,) = [send for node, send in network.sent[before:] if node is alice and hasattr(send, "frame_ids")]

@@ -118,7 +118,7 @@ def test_a_claim_is_not_proof() -> None:
     group_id = alice.universe(universe).group_id
     number = alice.group(universe, alice).graph.head_info.number
     digest = alice.universe(universe).roster.digest
-    alice.hear(bob, Summary(universe, digest, ((group_id, b"?" * 32, number + 1, 0, True),), False))
+    alice.hear(bob, Summary(universe, digest, ((group_id, b"?" * 32, number + 1, 0, True, 0),), False))
     forged = forged_commit(bob, universe, alice, [end(alice, universe)], path=False)
     alice.do(FrameReceived(bob.id, forged))
     network.run(60 * SECOND)

@@ -113,7 +113,7 @@ def test_too_many_frames_and_empty_ones_are_refused() -> None:
 
 
 def test_a_want_of_many_numbers_is_refused_before_they_are_looked_at() -> None:
-    epochs = ((b"e" * 32, 0, False),) * 16
+    epochs = ((b"e" * 32, 0, ()),) * 16
     fits = Want(b"u" * 32, ((b"g" * 32, epochs),) * 256)
     assert decode_message(attach(fits.encode(), []))[0] == fits
     with pytest.raises(DecodeError, match="at most"):

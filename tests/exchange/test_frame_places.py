@@ -195,16 +195,17 @@ def names(frames: Iterator[LoggedFrame]) -> list[str]:
 
 
 def test_after_a_place_come_its_messages_its_commits_and_every_branch(log: FrameLog) -> None:
-    whole = names(log.after(b"A", 0, False))
+    whole = names(log.after(b"A", 0, ()))
     assert whole == ["a0", "a1", "A-B", "b0", "b2", "B-C", "B-X", "c0", "x0"]
-    assert names(log.after(b"B", 1, False)) == ["b2", "B-C", "B-X", "c0", "x0"]
-    assert names(log.after(b"X", 0, False)) == ["x0"]
+    assert names(log.after(b"B", 1, ())) == ["b2", "B-C", "B-X", "c0", "x0"]
+    assert names(log.after(b"X", 0, ())) == ["x0"]
 
 
 def test_who_has_the_child_gets_only_what_is_missing_in_the_epoch(log: FrameLog) -> None:
-    assert names(log.after(b"B", 0, True)) == ["b0", "b2"]
-    assert names(log.after(b"B", 3, True)) == []
-    assert names(log.after(b"unknown", 0, False)) == []
+    assert names(log.after(b"B", 0, (b"C", b"X"))) == ["b0", "b2"]
+    assert names(log.after(b"B", 3, (b"C", b"X"))) == []
+    assert names(log.after(b"B", 3, (b"C",))) == ["B-X", "x0"]
+    assert names(log.after(b"unknown", 0, ())) == []
 
 
 def test_the_newest_frame_that_adds_somebody_is_found(log: FrameLog) -> None:

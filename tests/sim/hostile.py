@@ -116,6 +116,7 @@ class HostilePeer:
                 self._rng.randrange(2**40),
                 self._rng.randrange(2**32),
                 True,
+                self._rng.randrange(2**40),
             )
             for _ in range(200)
         )
@@ -125,7 +126,7 @@ class HostilePeer:
         return self._say(messages.Pulse(self.universe_id, self._rng.randbytes(32), self._rng.randbytes(32)))
 
     def want(self) -> Input:
-        epochs = tuple((self._rng.randbytes(32), 0, False) for _ in range(16))
+        epochs = tuple((self._rng.randbytes(32), 0, ()) for _ in range(16))
         groups = tuple((self._group_id(), epochs if self._rng.random() < 0.7 else ()) for _ in range(20))
         return self._say(messages.Want(self.universe_id, groups))
 

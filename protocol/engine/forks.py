@@ -1,0 +1,203 @@
+"""Owners that committed twice on one epoch: what is told, followed, closed, and when they are not believed any more
+(PROTOCOL R4, B5, B6, B11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from starling.protocol.decentralized.epoch_graph import MAX_CHILDREN, MAX_CLOSED, MAX_HEADS, EpochInfo
+from starling.protocol.distributed import policy
+from starling.protocol.distributed.dmls_resolve import ClosedHead
+from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import forget_psk, note_change
+from starling.protocol.engine.group_state import MAX_FORKS, GroupState
+from starling.protocol.engine.universe import Universe
+
+MOST_RESOLVES = 2
+"""A branch that goes on after it was closed this often is somebody else's: the owner runs twice (B6)."""
+
+
+def known_commits(state: GroupState, parent: bytes) -> list[HeadStatement]:
+    """The owner's statements for the commits on an epoch that are known here, also where its record is gone."""
+    info = state.graph.get(parent)
+    children = map(state.graph.__getitem__, info.children) if info is not None else state.graph.roots.values()
+    known = [HeadStatement.decode(child.started_by) for child in children if child.started_by]
+    return [statement for statement in known if statement.parent_dmls_epoch == parent]
+
+
+def note_fork(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    first: HeadStatement,
+    second: HeadStatement,
+    *,
+    is_lost: bool = False,
+) -> None:
+    """R4: an owner contradicts itself. The two statements are kept, and told in a form which anybody can check.
+
+    `is_lost`: the second commit cannot be followed here.
+    """
+    parent = second.parent_dmls_epoch
+    if parent in state.forks:
+        return
+    state.forks[parent] = is_lost
+    for old in list(state.forks)[: max(0, len(state.forks) - MAX_FORKS)]:
+        del state.forks[old]
+    state.save(ctx)
+    ctx.event(
+        "fork.detected",
+        universe.universe_id,
+        {
+            "owner": state.owner,
+            "parent": parent,
+            "epoch": second.epoch,
+            "heads": list(state.graph.heads),
+            "evidence": _evidence(ctx, universe, state, (first, second)),
+        },
+    )
+
+
+def _evidence(
+    ctx: Context, universe: Universe, state: GroupState, statements: Iterable[HeadStatement]
+) -> str:
+    owner_leaf = state.head.tree.leaf(OWNER_LEAF)
+    assert owner_leaf is not None, "the owner is leaf 0"
+    return universe.evidence.add(ctx, state.group_id, owner_leaf, statements)
+
+
+# room
+
+
+def has_room(universe: Universe, state: GroupState, parent: EpochInfo) -> bool:
+    """B11: whether one more child of an epoch may be followed."""
+    return _is_roomy(state, parent) or _to_evict(universe, state, parent) is not None
+
+
+def make_room(ctx: Context, universe: Universe, state: GroupState, parent: EpochInfo) -> None:
+    """Let another child of an epoch give way to a new one, where one must."""
+    evicted = None if _is_roomy(state, parent) else _to_evict(universe, state, parent)
+    if evicted is not None:
+        drop_branch(ctx, universe, state, state.graph.descendants(evicted.dmls_epoch)[::-1])
+
+
+def _is_roomy(state: GroupState, parent: EpochInfo) -> bool:
+    siblings = len(parent.children)
+    return not siblings or (siblings < MAX_CHILDREN and len(state.graph.tips) < MAX_HEADS)
+
+
+def _to_evict(universe: Universe, state: GroupState, parent: EpochInfo) -> EpochInfo | None:
+    ledger = universe.ledger
+    imported = {
+        last.dmls_epoch
+        for importer, group_id in ledger.last_imports
+        if group_id == state.group_id
+        for last in ledger.imports(importer, group_id)
+    }
+    return state.graph.to_evict(parent, imported)
+
+
+def drop_branch(ctx: Context, universe: Universe, state: GroupState, epochs: Sequence[EpochInfo]) -> None:
+    """Forget epochs of a branch, newest first: states, frames, PSKs, records."""
+    for info in epochs:
+        exported = universe.ledger.find(state.group_id, info.dmls_epoch)
+        if exported is not None:
+            forget_psk(ctx, universe, exported)
+    state.drop_branch(ctx, epochs)
+
+
+# what the owner closes
+
+
+def take_resolve(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    child: EpochInfo,
+    closed_heads: Sequence[ClosedHead],
+) -> None:
+    """B5: the owner closes other branches by the commit that started `child`, whose branch counts from now on."""
+    graph = state.graph
+    # It cannot close what it goes on from.
+    closed = [head for head in closed_heads if not graph.is_at_or_after(child.dmls_epoch, head.dmls_epoch)]
+    if not closed:
+        return
+    for head in closed:
+        graph.close(head.dmls_epoch, child.dmls_epoch, ctx.now)
+        info = graph.get(head.dmls_epoch)
+        if info is not None:
+            state.save_info(ctx, info)
+        elif not state.is_own and head.forked_at >= state.pinned_epoch and len(state.awaited) < MAX_CLOSED:
+            state.awaited[head.dmls_epoch] = ctx.now
+    state.forks = dict.fromkeys(state.forks, False)
+    if not state.is_own:
+        graph.follow(child.dmls_epoch)
+    state.save(ctx)
+    ctx.event(
+        "fork.resolved",
+        universe.universe_id,
+        {"owner": state.owner, "head": child.dmls_epoch, "closed": [head.dmls_epoch for head in closed]},
+    )
+    if not state.is_own and not state.forked:
+        due = ctx.now + ctx.between(policy.IMPORT_TIMER_LEAST, policy.IMPORT_TIMER_MOST)
+        held = universe.timers.imports
+        universe.timers.imports = due if held is None else min(held, due)
+    note_change(ctx, universe)
+    universe.sweep_soon(state.group_id, ctx.now)
+
+
+# owners that run twice
+
+
+def watch_for_clone(ctx: Context, universe: Universe, state: GroupState, child: EpochInfo) -> None:
+    """B6: after a commit was entered, look whether its owner runs twice: two resolves close each other's branch, or
+    a branch goes on that was closed twice."""
+    graph = state.graph
+    if not graph.closed or not (_closes_its_closer(state, child) or _goes_on(state, child)):
+        return
+    statements = [
+        HeadStatement.decode(info.started_by)
+        for parent in state.forks
+        if (known := graph.get(parent)) is not None
+        for info in map(graph.__getitem__, known.children)
+        if info.started_by
+    ]
+    tell_clone(ctx, universe, state, statements)
+
+
+def tell_clone(
+    ctx: Context, universe: Universe, state: GroupState, statements: Iterable[HeadStatement]
+) -> None:
+    """Nothing is imported from this owner any more until the roster says something new of it; told once."""
+    member = universe.roster.members.get(state.owner)
+    if member is None or universe.is_frozen(state):
+        return
+    state.frozen_by = member.entry_id
+    state.save(ctx)
+    body = {"owner": state.owner, "evidence": _evidence(ctx, universe, state, statements)}
+    ctx.event("clone.detected", universe.universe_id, body)
+
+
+def _closes_its_closer(state: GroupState, child: EpochInfo) -> bool:
+    graph = state.graph
+    ours = [head for head, resolving in graph.closed.items() if resolving == child.dmls_epoch]
+    return any(
+        graph.are_related(head, resolving) and graph.are_related(other, child.dmls_epoch)
+        for head in ours
+        for other, resolving in graph.closed.items()
+        if not graph.are_related(resolving, child.dmls_epoch)
+    )
+
+
+def _goes_on(state: GroupState, child: EpochInfo) -> bool:
+    graph = state.graph
+    closed_by = {
+        resolving
+        for head, resolving in graph.closed.items()
+        if head != child.dmls_epoch
+        and graph.is_at_or_after(child.dmls_epoch, head)
+        and not graph.is_at_or_after(child.dmls_epoch, resolving)
+    }
+    return len(closed_by) >= MOST_RESOLVES

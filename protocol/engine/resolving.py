@@ -1,0 +1,84 @@
+"""Closing the branches of the own group that this node does not know, after it was put back (PROTOCOL 5.6 B3 to B5).
+
+Which heads they have only the others can tell, and anybody could claim anything: nothing is closed before a commit is
+shown that this node signed and does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS, ClosedHead
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.universe import Universe
+
+MAX_RESOLVES = 4
+"""How often heads are closed in one run: members can name what they like."""
+
+MAX_FOREIGN_HEADS = 64
+
+GRACE = 1000
+"""How long other members may name heads too before those that are known are closed, in milliseconds."""
+
+
+def note_own_heads(ctx: Context, universe: Universe, heads: Iterable[bytes]) -> bool:
+    """Members name heads of the own group; whether one is new that is not known here."""
+    graph = universe.own.graph
+    new = False
+    for head in heads:
+        if head in graph or head in graph.closed or head in universe.foreign_heads:
+            continue
+        if head and len(universe.foreign_heads) < MAX_FOREIGN_HEADS:
+            universe.foreign_heads.add(head)
+            new = True
+    if new:
+        resolve_soon(ctx, universe)
+    return new
+
+
+def note_floor(universe: Universe, identity: bytes, floor: int) -> None:
+    """A member tells of which epoch of the own group, by number, it could enter another child at the earliest."""
+    universe.floors[identity] = floor
+
+
+def branched_at(universe: Universe) -> int:
+    """The number of the last epoch of the own group that is on all branches, as far as it is known."""
+    found = universe.branched_at
+    return found if found is not None else universe.began_at
+
+
+def cut_off(universe: Universe) -> list[bytes]:
+    """The members that cannot follow the own branch any more: it began before their floor."""
+    if not universe.rollbacks:
+        return []
+    number = branched_at(universe)
+    return sorted(identity for identity, floor in universe.floors.items() if floor > number)
+
+
+def closing(universe: Universe) -> tuple[ClosedHead, ...]:
+    """What the next commit is to close; nothing before there is proof."""
+    if not universe.rollbacks or universe.resolves >= MAX_RESOLVES:
+        return ()
+    graph = universe.own.graph
+    heads = [
+        head for head in sorted(universe.foreign_heads) if head not in graph and head not in graph.closed
+    ]
+    number = branched_at(universe)
+    return tuple(ClosedHead(head, number) for head in heads[:MAX_CLOSED_HEADS])
+
+
+def resolve_soon(ctx: Context, universe: Universe) -> None:
+    """Where there is something to close it is closed in a moment; the boot commit does it where that is to come."""
+    if closing(universe):
+        due = ctx.now + GRACE
+        universe.timers.resolve = min(universe.timers.resolve or due, due)
+
+
+def resolve(ctx: Context, universe: Universe) -> None:
+    """Close what is known by now, in a commit of its own."""
+    universe.timers.resolve = None
+    heads = closing(universe)
+    if heads:
+        universe.resolves += 1
+        own_group.commit(ctx, universe, path=False, closes=heads)

@@ -35,13 +35,15 @@ class ExportedPsk:
 class LastImport:
     """The newest import from a group by a member, as processed here: of which epoch, by number and name.
 
-    `parent` is the importing commit's parent, in the importer's group `importer_group_id`.
+    `parent` is the importing commit's parent, in the importer's group `importer_group_id`, and `child` the epoch that
+    the commit started: where the parent has several, it tells the branch.
     """
 
     epoch: int
     dmls_epoch: bytes
     importer_group_id: bytes
     parent: bytes
+    child: bytes
 
 
 class PskLedger:
@@ -97,7 +99,7 @@ class PskLedger:
             if old.importer_group_id == new.importer_group_id
             and not (
                 _is_before(graphs.get(group_id), old.dmls_epoch, old.epoch, new.dmls_epoch, new.epoch)
-                and _is_on_way(graphs.get(new.importer_group_id), old.parent, new.parent)
+                and _is_on_way(graphs.get(new.importer_group_id), old.child, new.parent)
             )
         ][:MAX_OTHER_IMPORTS]
         self.last_imports[importer, group_id] = new
@@ -115,6 +117,16 @@ class PskLedger:
     def forget_imports(self, importer: bytes, group_id: bytes) -> None:
         self.last_imports.pop((importer, group_id), None)
         self.other_imports.pop((importer, group_id), None)
+
+    def forget_branch(
+        self, importer: bytes, group_id: bytes, epochs: frozenset[bytes]
+    ) -> tuple[LastImport, ...]:
+        """Forget the imports by the commits that started these epochs of the importer's; what is left is given back."""
+        kept = tuple(last for last in self.imports(importer, group_id) if last.child not in epochs)
+        self.forget_imports(importer, group_id)
+        if kept:
+            self.load_imports(importer, group_id, kept)
+        return kept
 
     def is_behind(
         self,
@@ -138,7 +150,7 @@ class PskLedger:
         return any(
             last.importer_group_id == importer_group_id
             and _is_before(graph, dmls_epoch, epoch, last.dmls_epoch, last.epoch)
-            and _is_on_way(graphs.get(importer_group_id), last.parent, parent)
+            and _is_on_way(graphs.get(importer_group_id), last.child, parent)
             for last in self.imports(importer, group_id)
         )
 
@@ -173,7 +185,7 @@ class PskLedger:
         graph = graphs.get(exported.group_id)
         return any(
             _is_before(graph, exported.dmls_epoch, exported.epoch, last.dmls_epoch, last.epoch)
-            and (importing is None or _is_on_way(importing, last.parent, importing.head))
+            and (importing is None or _is_on_way(importing, last.child, importing.head))
             for last in self.imports(identity, exported.group_id)
         )
 

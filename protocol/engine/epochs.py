@@ -18,7 +18,7 @@ from starling.protocol.mls.group import Group
 from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
 _PSK = (Blob.of(32), Uint(), Many((Blob.of(32), Uint(2**32 - 1)), 4096), Uint(), Blob(64, 16))
-_IMPORT = Many((Uint(), Blob(64), Blob(64), Blob(64)), 1 + MAX_OTHER_IMPORTS)
+_IMPORT = Many((Uint(), Blob(64), Blob(64), Blob(64), Blob(64)), 1 + MAX_OTHER_IMPORTS)
 
 
 def enter_epoch(
@@ -103,16 +103,42 @@ def note_imports(
     universe: Universe,
     state: GroupState,
     parent: EpochInfo,
+    child: EpochInfo,
     dependencies: Iterable[Dependency],
 ) -> None:
     """Remember what a member has imported last (X-7, X-18)."""
     graphs = universe.graphs()
     for dependency in dependencies:
-        last = LastImport(dependency.epoch, dependency.dmls_epoch, state.group_id, parent.dmls_epoch)
+        last = LastImport(
+            dependency.epoch, dependency.dmls_epoch, state.group_id, parent.dmls_epoch, child.dmls_epoch
+        )
         imports = universe.ledger.note_import(state.owner, dependency.group_id, last, graphs)
-        key = universe.universe_id + state.owner + dependency.group_id
-        rows = [[item.epoch, item.dmls_epoch, item.importer_group_id, item.parent] for item in imports]
-        ctx.put("import", key, pack(rows))
+        _save_imports(ctx, universe, state.owner, dependency.group_id, imports)
+
+
+def _save_imports(
+    ctx: Context, universe: Universe, importer: bytes, source: bytes, imports: tuple[LastImport, ...]
+) -> None:
+    rows = [
+        [item.epoch, item.dmls_epoch, item.importer_group_id, item.parent, item.child] for item in imports
+    ]
+    ctx.put("import", universe.universe_id + importer + source, pack(rows))
+
+
+def forget_branch_imports(
+    ctx: Context, universe: Universe, state: GroupState, epochs: Iterable[EpochInfo]
+) -> None:
+    """What was imported on a branch that goes: once its epochs are not known, nothing tells it from another."""
+    gone = frozenset(info.dmls_epoch for info in epochs)
+    for importer, source in list(universe.ledger.last_imports):
+        held = tuple(universe.ledger.imports(importer, source))
+        if importer != state.owner or not any(last.child in gone for last in held):
+            continue
+        kept = universe.ledger.forget_branch(importer, source, gone)
+        if kept:
+            _save_imports(ctx, universe, importer, source, kept)
+        else:
+            ctx.delete("import", universe.universe_id + importer + source)
 
 
 def forget_imports(ctx: Context, universe: Universe, group_id: bytes) -> None:

@@ -11,7 +11,7 @@ from starling.protocol.distributed.dmls_resolve import ClosedHead
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import forget_psk, note_change
+from starling.protocol.engine.epochs import forget_branch_imports, forget_psk, note_change
 from starling.protocol.engine.group_state import MAX_FORKS, GroupState
 from starling.protocol.engine.universe import Universe
 
@@ -105,6 +105,7 @@ def drop_branch(ctx: Context, universe: Universe, state: GroupState, epochs: Seq
         exported = universe.ledger.find(state.group_id, info.dmls_epoch)
         if exported is not None:
             forget_psk(ctx, universe, exported)
+    forget_branch_imports(ctx, universe, state, epochs)
     state.drop_branch(ctx, epochs)
 
 

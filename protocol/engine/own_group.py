@@ -223,7 +223,7 @@ def commit(
         head_statement=statement.encode(),
     )
     take_resolve(ctx, universe, state, info, closes)
-    note_imports(ctx, universe, state, parent, dependencies)
+    note_imports(ctx, universe, state, parent, info, dependencies)
     healing.note_commit(
         ctx,
         universe,

@@ -257,7 +257,7 @@ def _receive_commit(
     state.awaited.pop(child.dmls_epoch, None)
     take_resolve(ctx, universe, state, child, content.closed_heads)
     watch_for_clone(ctx, universe, state, child)
-    note_imports(ctx, universe, state, info, dependencies)
+    note_imports(ctx, universe, state, info, child, dependencies)
     healing.note_commit(
         ctx,
         universe,

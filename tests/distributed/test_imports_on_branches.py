@@ -1,0 +1,46 @@
+"""What an owner imported on a dead branch of its group is no reason to refuse it on the living one (X-7)."""
+
+from __future__ import annotations
+
+from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
+from starling.protocol.distributed.psk_ledger import LastImport, PskLedger
+
+OWNER = b"o" * 32
+SOURCE, IMPORTER = b"source", b"importer"
+
+
+def graph_of(*epochs: tuple[bytes, bytes]) -> EpochGraph:
+    graph = EpochGraph()
+    for number, (name, parent) in enumerate(epochs):
+        graph.enter(EpochInfo(name, number, parent or None, 0, frozenset({OWNER}), True))
+    return graph
+
+
+def test_the_import_is_itself_the_sibling() -> None:
+    graphs = {
+        SOURCE: graph_of((b"s0", b""), (b"s1", b"s0")),
+        IMPORTER: graph_of((b"p", b""), (b"dead", b"p"), (b"alive", b"p")),
+    }
+    ledger = PskLedger()
+    ledger.note_import(OWNER, SOURCE, LastImport(1, b"s1", IMPORTER, b"p", b"dead"), graphs)
+
+    def is_behind(parent: bytes) -> bool:
+        return ledger.is_behind(OWNER, (SOURCE, 1, b"s1"), (IMPORTER, parent), graphs)
+
+    assert is_behind(b"dead") and not is_behind(b"alive")
+    kept = ledger.note_import(OWNER, SOURCE, LastImport(1, b"s1", IMPORTER, b"alive", b"later"), graphs)
+    assert [last.child for last in kept] == [b"later", b"dead"]
+
+
+def test_a_branch_that_is_forgotten_takes_its_imports_along() -> None:
+    graphs = {
+        SOURCE: graph_of((b"s0", b"")),
+        IMPORTER: graph_of((b"p", b""), (b"dead", b"p"), (b"alive", b"p")),
+    }
+    ledger = PskLedger()
+    for number, child in ((0, b"dead"), (1, b"alive")):
+        ledger.note_import(OWNER, SOURCE, LastImport(number, b"s%d" % number, IMPORTER, b"p", child), graphs)
+    kept = ledger.forget_branch(OWNER, SOURCE, frozenset({b"alive"}))
+    assert [last.child for last in kept] == [b"dead"]
+    assert not ledger.forget_branch(OWNER, SOURCE, frozenset({b"dead"}))
+    assert not ledger.last_imports and not ledger.other_imports

@@ -62,8 +62,8 @@ class App:
         self.heard: Counter[str] = Counter()
         """How often each kind of event came."""
         self.events: list[Event] = []
-        self.asking: dict[bytes, None] = {}
-        """Members that ask for a re-admission."""
+        self.asking: dict[bytes, str] = {}
+        """Members that ask to start anew, with the digits to compare."""
         self._pending: dict[int, _Request] = {}
         self._requests = 0
         self._read = len(node.store.events)
@@ -144,6 +144,13 @@ class App:
             if not (request.may_be_refused or self.removed):
                 raise Violation("refused", f"{type(request.command).__name__}: {error}") from error
 
+    def imports_of(self, other: App) -> int:
+        """How many commits this node has made that import something of another's."""
+        owner = other.identity
+        return sum(
+            owner in event.body.get("imported", ()) for event in self.events if event.kind == "epoch.started"
+        )
+
     # copies of the data directory
 
     def copy(self) -> Copy:
@@ -205,6 +212,8 @@ class App:
             case "universe.joined":
                 self.universe_id = event.universe_id
                 self.joined = True
+            case "member.asks_again":
+                self.asking[body["identity"]] = body["verification"]
             case kind if kind in self.alarms:
                 raise Violation("alarm", f"{self.node.name} raised {kind}: {dict(body)}")
             case "join.failed":

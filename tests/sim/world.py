@@ -20,7 +20,7 @@ from tests.sim.store import Store
 from tests.sim.violation import Violation
 
 from starling.protocol.distributed.identity import Identity
-from starling.protocol.engine.inputs import CreateInvite, RemoveMember, UpdateKeys
+from starling.protocol.engine.inputs import CreateInvite, ReadmitMember, Recover, RemoveMember, UpdateKeys
 
 MOST_NODES = 7
 PATIENCE = 10 * 60_000
@@ -66,6 +66,9 @@ class World:
         self.queue = EventQueue(BEGINNING if saved is None else saved.now)
         self.network = Network(self.queue, random.Random(f"{seed} network"), level, self.counts)
         self.apps: list[App] = []
+        self.copies: dict[bytes, Copy] = {}
+        self.confirmed: Counter[bytes] = Counter()
+        """How often the founder has admitted each member anew."""
         self.ledger = SealLedger(frozenset() if saved is None else saved.used)
         self._factory = factory
         self._converged = converged
@@ -164,10 +167,11 @@ class World:
         joined is held by nobody else, if not all had it, and without re-adding nobody can follow what imports it.
         """
         founder = self.founder
-        present = {other.key for other in self.present}
+        present = {other.key for other in self.present if other.identity not in self.oracle.cloned}
         if app is founder or app.removed or founder.universe_id is None or present != self.oracle.certain:
             return
-        app.removed = True
+        for other in self.apps:
+            other.removed |= other.identity == app.identity
         self.oracle.remove(app.identity)
 
         def done(result: Any) -> None:
@@ -187,15 +191,33 @@ class World:
 
     # copies of data directories
 
-    def put_back(self, app: App, copy: Copy) -> None:
-        """The node ends, its disk holds the copy again, and it starts with fresh randomness."""
+    def copy(self, app: App) -> Copy | None:
+        """Copy a member's data directory, and keep that in place of an earlier copy."""
+        if not app.joined or app.removed or app.node.retired:
+            return None
+        copy = self.copies[app.key] = app.copy()
+        return copy
+
+    def put_back(self, app: App, copy: Copy | None = None) -> None:
+        """The node ends, its disk holds the copy again (the newest one), and it starts with fresh randomness."""
+        copy = copy or self.copies.get(app.key)
+        if copy is None or app.node.retired or app.removed:
+            return
         self.counts[faults.PUT_BACK] += 1
+        self._expect_alarms()
         app.put_back(copy)
         app.node.start()
 
-    def clone(self, app: App, copy: Copy) -> App:
-        """A second node runs on a copy, with the same identity and peer id, elsewhere in the network."""
+    def clone(self, app: App, copy: Copy | None = None) -> App | None:
+        """A second node runs on the (newest) copy, with the same identity and peer id, elsewhere in the network.
+
+        No member has more than two nodes, and nobody clones the founder, who confirms.
+        """
+        copy = copy or self.copies.get(app.key)
+        if copy is None or app.removed or app is self.founder or app.identity in self.oracle.cloned:
+            return None
         self.counts[faults.CLONED] += 1
+        self._expect_alarms()
         node = self._node(app.node.identity, copy.store.copy())
         node.store.journal = []
         twin = app.clone(node, copy, bytes([len(self.apps)]))
@@ -203,15 +225,45 @@ class World:
         node.start()
         return twin
 
+    def _expect_alarms(self) -> None:
+        for app in self.apps:
+            app.alarms = frozenset()
+
+    def end_clones(self) -> None:
+        """The person with two nodes ends the second one for good, and starts anew with the first."""
+        for app in self.present:
+            if len(app.key) > len(app.identity):
+                self.retire(app)
+                self.recover(next(other for other in self.apps if other.key == app.identity))
+
     def retire(self, app: App) -> None:
         """A node ends for good."""
         app.node.retire()
         self.oracle.retire(app.key)
 
+    def recover(self, app: App) -> None:
+        """The person at a node asks to start anew."""
+        assert app.universe_id is not None
+        app.ask(Recover(app.universe_id), may_be_refused=True)
+
+    def confirm(self) -> None:
+        """The founder compares the numbers with those who ask to start anew, and admits them."""
+        founder = self.founder
+        assert founder.universe_id is not None
+        asking, founder.asking = founder.asking, {}
+        for identity, verification in asking.items():
+            command = ReadmitMember(founder.universe_id, identity, verification)
+
+            def done(result: Any, identity: bytes = identity) -> None:
+                self.confirmed[identity] += 1
+
+            founder.ask(command, done, may_be_refused=True)
+
     # the end
 
     def settle(self, patience: int = PATIENCE) -> None:
-        """Heal everything and wait until all is delivered and all members say that they are equal."""
+        """Heal everything and wait until all is delivered and all members say that they are equal; who asks to
+        start anew meanwhile is confirmed."""
         self.network.heal()
         self.network.level = CALM
         for node in self.nodes:
@@ -219,6 +271,7 @@ class World:
             node.restart()
         deadline = self.queue.now + patience
         while (problem := self._unsettled()) is not None:
+            self.confirm()
             if self.queue.now >= deadline:
                 raise Violation(*problem)
             self.run(_LOOK_EVERY)

@@ -1,0 +1,47 @@
+"""A data directory is copied and both copies run; and an owner tells different members different things (5.6 B6)."""
+
+from __future__ import annotations
+
+from tests.sim.app import App
+from tests.sim.restoring import quiet_world, talk, update
+from tests.sim.world import World
+
+
+def cloned(world: World) -> tuple[App, App]:
+    """Bob and his twin, who both speak until every other member knows."""
+    alice, bob, carol, dave = world.apps
+    twin = world.clone(bob, bob.copy())
+    assert twin is not None
+    for _ in range(20):
+        talk(world, bob, twin)
+        if all(app.heard["clone.detected"] for app in (alice, carol, dave)):
+            break
+    return bob, twin
+
+
+def test_the_clone_is_removed() -> None:
+    with quiet_world("removed clone") as world:
+        bob, _ = cloned(world)
+        world.remove(bob)
+        world.finish()
+
+
+def test_an_owner_that_contradicts_itself() -> None:
+    """Two states of one owner commit on one parent, each to half of the members, and then say nothing more."""
+    with quiet_world("contradiction") as world:
+        alice, bob, carol, dave = world.apps
+        twin = world.clone(bob, bob.copy())
+        assert twin is not None
+        world.partition([0, 0, 1, 1, 1])
+        update(world, bob, twin)
+        talk(world, alice, carol, bob, twin)
+        bob.node.retire()
+        twin.node.retire()
+        world.network.heal()
+        talk(world, alice, carol, dave)
+        world.run(60_000)
+        for app in (alice, carol, dave):
+            assert app.heard["fork.detected"] == 1
+        assert world.oracle.missing() is None
+        world.remove(bob)
+        world.finish()

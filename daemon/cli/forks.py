@@ -40,6 +40,7 @@ def _show_group(group: dict[str, Any]) -> None:
         output.line(f"{output.name(group)} ({', '.join([*marks, 'this node is not in this group yet'])})")
         return
     marks += ["forked"] if group["forked"] else []
+    marks += ["runs twice: nothing is imported"] if group["frozen"] else []
     output.line(f"{output.name(group)} ({', '.join(marks)})")
     for head in group["heads"]:
         output.line(_head(head, group))
@@ -51,6 +52,10 @@ def _show_group(group: dict[str, Any]) -> None:
     elsewhere = [_where(member) for member in group["elsewhere"]]
     if elsewhere:
         output.paragraph(f"elsewhere: {_listed(elsewhere, group['elsewhere_count'])}", "  ")
+    if group["stuck"]:
+        output.paragraph(
+            f"cannot follow and ask to be added again: {', '.join(map(output.name, group['stuck']))}", "  "
+        )
     for kept in group["kept"]:
         output.paragraph(_kept(kept), "  ")
     if group["evidence"]:
@@ -63,7 +68,7 @@ def _show_group(group: dict[str, Any]) -> None:
 def _head(head: dict[str, Any], group: dict[str, Any]) -> str:
     since = output.when(head["entered_at"])
     here = f"{head['here']} of {group['members']} members are here"
-    which = "head" if head["counts"] else "other head"
+    which = "head" if head["counts"] else "other head" if head["closed_by"] is None else "closed head"
     return f"  {which}: epoch {head['epoch']} ({head['dmls_epoch'][:_DIGITS]}) since {since}\n    {here}"
 
 

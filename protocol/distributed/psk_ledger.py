@@ -167,14 +167,14 @@ class PskLedger:
         fresh = []
         for group_id, graph in groups.items():
             newest = self.newest(group_id, graph)
-            if newest is not None and not self._has_imported(importer.identity, newest, groups, own):
+            if newest is not None and not self.has_imported(importer.identity, newest, groups, own):
                 fresh.append(newest)
         # Read last, and only where there is something new: this is asked before every message.
         others = frozenset(importer_group) - {importer} if fresh else frozenset()
         chosen = [exported for exported in fresh if others <= exported.members]
         return sorted(chosen, key=lambda exported: (exported.epoch, exported.group_id))
 
-    def _has_imported(
+    def has_imported(
         self,
         identity: bytes,
         exported: ExportedPsk,
@@ -235,7 +235,7 @@ class PskLedger:
             if last is None:
                 return False
             importing = graphs.get(last.importer_group_id)
-            if not self._has_imported(identity, exported, graphs, importing):
+            if not self.has_imported(identity, exported, graphs, importing):
                 return False
             for used in self.imports(identity, exported.group_id):
                 if used.parent in retained.get(used.importer_group_id, frozenset()) and _is_before(

@@ -52,12 +52,14 @@ def _group_view(universe: Universe, state: GroupState, most: int | None) -> View
     reports = reports_of(universe, state)
     return {
         "forked": state.forked,
+        "frozen": universe.is_frozen(state),
         "evidence": state.group_id in universe.evidence.kept,
         "members": len(places),
-        "heads": [_head_view(state, head, places) for head in state.graph.open_heads],
+        "heads": [_head_view(state, head, places) for head in graph.heads],
         "parents": [_parent_view(info) for info in graph.epochs.values() if len(info.children) > 1],
         "elsewhere": [_elsewhere_view(universe, state, identity, places) for identity in elsewhere[:most]],
         "elsewhere_count": len(elsewhere),
+        "stuck": _named(universe, sorted(universe.stuck.reports.get(state.group_id, ()))[:most]),
         "kept": [_kept_view(universe, state, info, reports, most) for info in kept],
         "frames": len(state.log),
         "frame_bytes": state.log.size,
@@ -80,6 +82,7 @@ def _head_view(state: GroupState, head: bytes, places: dict[bytes, bytes | None]
         "epoch": info.number,
         "entered_at": info.entered_at,
         "counts": head == state.graph.head,
+        "closed_by": state.graph.closed.get(head),
         "here": sum(place == head for place in places.values()),
     }
 

@@ -151,11 +151,14 @@ def _importers(universe: Universe, info: MemberInfo) -> dict[bytes, bool]:
 
     Where the ledger has none (any more) all have.
     """
-    newest = universe.ledger.newest(info.send_group_id)
-    found = {}
-    for other, state in current_groups(universe):
-        if other.identity == info.identity or state is None:
-            continue
-        last = universe.ledger.last_imports.get((other.identity, info.send_group_id))
-        found[other.identity] = newest is None or (last is not None and last.epoch >= newest.epoch)
-    return found
+    state = universe.groups.get(info.send_group_id)
+    if state is None:
+        return {}
+    newest = universe.ledger.newest(info.send_group_id, state.graph)
+    graphs = universe.graphs()
+    return {
+        other.identity: newest is None
+        or universe.ledger.has_imported(other.identity, newest, graphs, importing.graph)
+        for other, importing in current_groups(universe)
+        if other.identity != info.identity and importing is not None
+    }

@@ -66,7 +66,7 @@ def _note_lagging(ctx: Context, universe: Universe) -> int | None:
     if watch.mark is None or watch.mark.taken_at > ctx.now:
         watch.mark = _mark(universe, ctx.now)
     since = watch.mark.taken_at
-    lagging = _lagging(universe, watch.mark)
+    lagging = lagging_behind(universe, watch.mark)
     if not lagging:
         watch.mark = _mark(universe, ctx.now)
     behind_since = min(watch.behind_since or ctx.now, ctx.now) if _is_behind(universe) else None
@@ -77,7 +77,7 @@ def _note_lagging(ctx: Context, universe: Universe) -> int | None:
     if not lagging:
         watch.agreed = True
         watch.diverged_since = None
-        starts = [ctx.now] if _lagging(universe, watch.mark) else []
+        starts = [ctx.now] if lagging_behind(universe, watch.mark) else []
         starts += [behind_since] if behind_since is not None else []
         return min(starts) + policy.DIVERGED if starts else None
     if not watch.agreed:
@@ -90,7 +90,7 @@ def _note_lagging(ctx: Context, universe: Universe) -> int | None:
     return None
 
 
-def _lagging(universe: Universe, mark: Mark) -> list[bytes]:
+def lagging_behind(universe: Universe, mark: Mark) -> list[bytes]:
     """Who has not reached a mark."""
     return [info.identity for info in universe.others() if not _has_reached(universe, info.identity, mark)]
 
@@ -117,15 +117,18 @@ def _has_reached(universe: Universe, identity: bytes, mark: Mark) -> bool:
 
 def _has_reached_in(universe: Universe, identity: bytes, state: GroupState, head: bytes, count: int) -> bool:
     graph = state.graph
-    if identity not in graph.head_info.members or head not in graph:
-        return True  # nothing for it, or so old that all have acknowledged it
+    if identity not in graph.head_info.members or not graph.is_at_or_after(graph.head, head):
+        return True  # nothing for it, or so old that all have acknowledged it, or on a branch that is dead by now
     reported = universe.reported(identity, state.group_id)
     if reported is None:
         return False
-    if reported.head == head:
-        return reported.count >= count or identity == state.owner
-    # Of a head that is not known here yet this node lacks something, not the member.
-    return reported.head not in graph or graph.is_at_or_after(reported.head, head)
+    for row in reported.branches:
+        if row.head == head:
+            return row.count >= count or identity == state.owner
+        # Of a head that is not known here yet this node lacks something, not the member.
+        if row.head not in graph or graph.is_at_or_after(row.head, head):
+            return True
+    return False
 
 
 def _is_behind(universe: Universe) -> bool:

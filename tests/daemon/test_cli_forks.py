@@ -18,7 +18,7 @@ def member(name: str, number: int, **more: Any) -> dict[str, Any]:
 
 def head(epoch: int, here: int, *, counts: bool = True) -> dict[str, Any]:
     epochs = {"dmls_epoch": f"{epoch:02x}" * 32, "epoch": epoch}
-    return {**epochs, "entered_at": NOON, "counts": counts, "here": here}
+    return {**epochs, "entered_at": NOON, "counts": counts, "here": here, "closed_by": None}
 
 
 def kept(epoch: int, reason: str, count: int = 0, *names: str) -> dict[str, Any]:
@@ -35,12 +35,14 @@ def kept(epoch: int, reason: str, count: int = 0, *names: str) -> dict[str, Any]
 
 QUIET = {
     "owner": "01" * 32, "name": "Alice", "group_id": "a1" * 32, "is_own": True, "joined": True, "forked": False,
+    "frozen": False, "stuck": [],
     "evidence": False, "members": 5, "heads": [head(17, 5)], "parents": [], "elsewhere": [], "elsewhere_count": 0,
     "kept": [], "frames": 3, "frame_bytes": 4096, "psks": 1,
 }  # fmt: skip
 FORKED = QUIET | {
     "owner": "02" * 32, "name": "Bob\x1b[2J", "is_own": False, "forked": True, "evidence": True,
-    "heads": [head(18, 2), head(19, 1, counts=False)],
+    "frozen": True, "stuck": [member("Dave", 6)],
+    "heads": [head(18, 2), head(19, 1, counts=False), head(20, 0, counts=False) | {"closed_by": "aa" * 32}],
     "parents": [{"dmls_epoch": "11" * 32, "epoch": 17, "children": ["12" * 32, "13" * 32]}],
     "elsewhere": [
         member("Carol", 3, dmls_epoch="11" * 32, epoch=17),
@@ -67,10 +69,11 @@ def test_all_groups(tmp_path: Path) -> None:
     assert lines[1].startswith("  head: epoch 17 (111111111111) since ")
     assert lines[2] == "    5 of 5 members are here"
     assert lines[3] == "  kept: 3 frames, 4096 bytes; 1 exported secrets"
-    assert "Bob\\x1b[2J (0202020202020202, forked)" in lines
+    assert "Bob\\x1b[2J (0202020202020202, forked, runs twice: nothing is imported)" in lines
     assert "  epoch 17 (111111111111) led to 121212121212, 131313131313" in lines
     text = " ".join(done.stdout.split())
-    assert "other head: epoch 19" in text
+    assert "other head: epoch 19" in text and "closed head: epoch 20" in text
+    assert "cannot follow and ask to be added again: Dave" in text
     assert f"elsewhere: Carol in epoch 17, {'D' * 64} in an epoch that is not known here" in text
     assert "0505050505050505 has reported nothing and 4 more" in text
     assert "keeps epoch 15: waits for Carol, Dave, Eve and 2 more; until 20" in text

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from tests.engine.small_network import DAY, MINUTE, SECOND, Node, quiet, settled
+from tests.engine.test_engine_branches import put_back_while_one_is_away
 
+from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.engine.inputs import UpdateKeys
 from starling.protocol.errors import UsageError
 
@@ -89,3 +91,32 @@ def test_of_somebody_who_is_no_member_nothing_is_shown() -> None:
     _, universe, (alice, _) = quiet("alice", "bob")
     with pytest.raises(UsageError):
         alice.engine.forks(universe, b"n" * 32)
+
+
+def test_both_branches_are_shown_until_the_dead_one_settles() -> None:
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    lost = bob.group(universe, alice).graph.head
+    network.restart(alice)
+    network.run(5 * SECOND)
+    alice.say(universe, "on the new branch")
+    network.run(5 * SECOND)
+    view = group(bob, universe, alice)
+    head, closed = view["heads"]
+    assert (head["counts"], head["closed_by"], closed["counts"]) == (True, None, False)
+    assert closed["dmls_epoch"] == lost and closed["closed_by"] in bob.group(universe, alice).graph
+    (parent,) = view["parents"]
+    assert len(parent["children"]) == 2 and parent["epoch"] < closed["epoch"]
+    assert view["evidence"] and not view["frozen"]
+    assert [row["identity"] for row in view["elsewhere"]] == [carol.me]
+    (held,) = bob.engine.evidence(universe)
+    assert (held["owner"], held["name"]) == (alice.me, "alice")
+    assert not Evidence.parse(held["evidence"]).faults() and held["epochs"] == [parent["epoch"]]
+    network.restart(carol)
+    network.run(MINUTE)
+    for node in (alice, bob, carol):
+        view = group(node, universe, alice)
+        assert len(view["heads"]) == 1 and view["parents"] == view["elsewhere"] == []
+    assert len({node.engine.security(universe)["digest"] for node in (alice, bob, carol)}) == 1
+    network.stop(bob)
+    network.restart(bob)
+    assert bob.engine.evidence(universe) == [held], "evidence outlives the fork"

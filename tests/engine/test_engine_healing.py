@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, START, Network, Node, quiet
+from tests.engine.test_engine_branches import Saved
 
 from starling.protocol.distributed.healing import Vector
 from starling.protocol.distributed.member import read_member
@@ -107,6 +108,41 @@ def test_path_commits_alone_heal_nobody_else() -> None:
     assert after == before
 
 
+def test_every_branch_is_healed_of_what_was_done_on_it() -> None:
+    """Alice is put back to before she imported what carol made; bob follows both of her branches."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.run(MINUTE)
+    saved = Saved(alice)
+    before = dict(vector(bob, universe, alice))
+    network.cut(carol, alice, bob)
+    alice.do(UpdateKeys(universe))
+    first_path = network.now
+    network.run(SECOND)
+    network.heal()
+    carol.do(UpdateKeys(universe))
+    updated = network.now
+    network.run(SECOND)
+    network.cut(carol, alice, bob)
+    imports(alice, universe, "with what carol made")
+    network.stop(alice)
+    lost = bob.group(universe, alice).graph.head
+    saved.put_back(alice)
+    network.cut(alice, bob, carol)
+    network.restart(alice)
+    network.run(20 * SECOND)
+    new = alice.group(universe, alice).graph.head
+    network.heal()
+    for _ in range(1000):
+        network.run(5)
+        if new in bob.group(universe, alice).graph:
+            break
+    state, held = bob.group(universe, alice), bob.universe(universe).healing
+    on_lost, on_new = held.vector(state.group_id, lost), held.vector(state.group_id, new)
+    assert (on_lost[carol.me], on_lost[alice.me]) == (updated, first_path)
+    assert (on_new[carol.me], on_new[bob.me]) == (before[carol.me], before[bob.me])
+    assert on_new[alice.me] > updated, "the boot commit is hers, and newer than the theft of the backup"
+
+
 def test_vectors_go_with_their_epochs_and_come_back_at_a_restart() -> None:
     network, universe, nodes = quiet("alice", "bob", "carol")
     alice, bob, carol = nodes
@@ -137,8 +173,10 @@ def test_a_joiner_claims_no_more_than_who_was_there() -> None:
     carol = network.add("carol")
     joined = network.now
     carol.do(JoinUniverse(network.invite(alice, universe)))
-    while len(carol.universe(universe).groups) < 3:
+    for _ in range(1000):
         network.run(5)
+        if len(carol.universe(universe).groups) == 3:
+            break
     for owner in (alice, bob):
         seen, true = vector(carol, universe, owner), vector(owner, universe, owner)
         assert seen.keys() == true.keys()

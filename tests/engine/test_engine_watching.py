@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, is_commit, quiet
+from tests.engine.test_engine_branches import put_back_while_one_is_away
 
 from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Publish, Send
+from starling.protocol.engine.watch import Mark
+from starling.protocol.engine.watching import lagging_behind
 from starling.protocol.errors import UsageError
 
 
@@ -169,6 +172,17 @@ def test_who_lacks_something_itself_says_so() -> None:
     (told,) = carol.heard("universe.diverged")
     assert carol.me in told["members"]
     assert bob.heard("universe.diverged")[0]["members"] == [carol.me]
+
+
+def test_what_was_on_a_branch_that_is_closed_is_not_missed() -> None:
+    network, universe, alice, bob, _ = put_back_while_one_is_away()
+    held = bob.universe(universe)
+    state = bob.group(universe, alice)
+    mark = Mark(network.now, held.roster.digest, {state.group_id: (state.graph.head, 1)})
+    network.restart(alice)
+    network.run(5 * SECOND)
+    assert mark.heads[state.group_id][0] in state.graph.closed
+    assert alice.me not in lagging_behind(held, mark)
 
 
 # the digest

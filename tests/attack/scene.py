@@ -13,8 +13,6 @@ from starling.protocol.distributed.psk_ledger import ExportedPsk
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import UpdateKeys
-from starling.protocol.engine.step import Publish, Send, SendToPeer
-from starling.protocol.exchange.frame import MessageFrame, decode_frame
 
 
 class Breach(AssertionError):
@@ -90,27 +88,15 @@ class Scene:
 
     # what goes wrong on the way
 
-    def withhold_messages(self, name: str) -> None:
-        """From now on no message of anybody reaches this node; commits do."""
-
-        def drop(source: Node, target: Node, send: Send) -> bool:
-            if target is not self[name]:
-                return False
-            match send:
-                case Publish():
-                    frames = [send.frame]
-                case SendToPeer():
-                    frames = [
-                        source.rows["frame", key] for key in send.frame_ids if ("frame", key) in source.rows
-                    ]
-                case _:
-                    frames = []
-            return any(isinstance(decode_frame(frame), MessageFrame) for frame in frames)
-
-        self.network.drop = drop
+    def withhold(self, name: str, sender: str, text: str) -> None:
+        """Somebody says this, and it never reaches one of the members."""
+        self.network.withheld_from = self[name]
+        self.say(sender, text)
+        self.network.withheld_from = None
 
     def deliver_again(self) -> None:
-        self.network.drop = lambda source, target, send: False
+        """What was withheld may arrive."""
+        self.network.withheld.clear()
 
     # what the thief does
 

@@ -11,14 +11,14 @@ from tests.attack.scene import Scene
 NAMES = ("v", "x", "y")
 
 
-def claims(scene: Scene, owner: str, stolen_at: int) -> set[bool]:
-    """Whether each member says that the owner's newest epoch is healed of a theft from `v` at that time."""
+def claims(scene: Scene, owner: str, victim: str, stolen_at: int) -> set[bool]:
+    """Whether each member says that the owner's newest epoch is healed of a theft from the victim at that time."""
     group_id = scene[owner].group(scene.universe_id, scene[owner]).group_id
     said = set()
     for node in scene.members.values():
         universe = node.universe(scene.universe_id)
         head = universe.groups[group_id].graph.head
-        said.add(stolen_at < universe.healing.vector(group_id, head)[scene["v"].me])
+        said.add(stolen_at < universe.healing.vector(group_id, head)[scene[victim].me])
     return said
 
 
@@ -48,16 +48,17 @@ def test_a_thief_reads_exactly_where_nobody_says_that_it_is_healed(seed: int) ->
     scene = Scene(*NAMES)
     for _ in range(source.randrange(3)):
         act(scene, source)
-    stolen, stolen_at = scene.steal("v"), scene.network.now
+    victim = source.choice(NAMES)
+    stolen, stolen_at = scene.steal(victim), scene.network.now
     scene.wait()
     said: dict[bool, set[str]] = {True: set(), False: set()}
     for step in range(14):
         for name in NAMES:
-            (healed,) = claims(scene, name, stolen_at)  # all say the same
+            (healed,) = claims(scene, name, victim, stolen_at)  # all say the same
             said[healed].add(f"{name} before step {step}")
             scene.say(name, f"{name} before step {step}")
         if step == 5:
-            scene.commit("v", path=True)
+            scene.commit(victim, path=True)
         else:
             act(scene, source)
     scene.check_reads(said[False], stolen)

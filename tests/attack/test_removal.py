@@ -37,8 +37,7 @@ def test_after_each_owners_removal_the_removed_member_reads_nothing_of_it() -> N
 
 def test_a_removed_member_keeps_nothing_for_a_later_thief() -> None:
     scene = Scene("v", "x", "d")
-    scene.withhold_messages("d")
-    scene.say("v", "never reached d")
+    scene.withhold("d", "v", "never reached d")
     kept = scene.steal("d")
     scene["v"].do(RemoveMember(scene.universe_id, scene["d"].me))
     scene.wait(5 * SECOND)

@@ -91,8 +91,9 @@ class Scene:
     def withhold(self, name: str, sender: str, text: str) -> None:
         """Somebody says this, and it never reaches one of the members."""
         self.network.withheld_from = self[name]
-        self.say(sender, text)
+        self.speak(sender, text)
         self.network.withheld_from = None
+        self.wait()
 
     def deliver_again(self) -> None:
         """What was withheld may arrive."""

@@ -89,7 +89,7 @@ def _kept(kept: dict[str, Any]) -> str:
         "none": "goes in a moment",
     }[kept["reason"]]
     until = f"; until {output.when(kept['until'])} at the latest" if kept["until"] is not None else ""
-    return f"keeps epoch {kept['epoch']}: {why}{until}"
+    return f"keeps epoch {kept['epoch']} ({kept['dmls_epoch'][:_DIGITS]}): {why}{until}"
 
 
 def _listed(names: Sequence[str], count: int) -> str:

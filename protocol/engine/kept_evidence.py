@@ -6,7 +6,7 @@ It outlives the group: people need it to decide about a member, and to show why 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starling.protocol.distributed.evidence import MAX_BYTES, MAX_STATEMENTS, Evidence
 from starling.protocol.distributed.head_statement import HeadStatement
@@ -27,6 +27,15 @@ class KeptEvidence:
     evidence: Evidence
 
 
+def contradicting(evidence: Evidence) -> Evidence:
+    """The same with the statements alone that contradict others, of as many epochs as there is room for."""
+    statements: list[HeadStatement] = []
+    for _, found in sorted(evidence.contradictions.items()):
+        room = MAX_STATEMENTS - len(statements)
+        statements += found[:room] if room > 1 else ()
+    return replace(evidence, statements=tuple(statements))
+
+
 class EvidenceStore:
     """Evidence by group id, in the table `evidence` under universe id and group id."""
 
@@ -45,8 +54,8 @@ class EvidenceStore:
         """
         held = self.kept.get(group_id)
         known = held.evidence.statements if held is not None else ()
-        new = Evidence.of(owner_leaf, [*known, *statements])
-        if len(new.statements) > MAX_STATEMENTS or new.faults():
+        new = contradicting(Evidence.of(owner_leaf, [*known, *statements]))
+        if not new.statements or new.faults():
             return held.evidence.text() if held is not None else ""
         if held is None and len(self.kept) >= MAX_KEPT:
             return new.text()

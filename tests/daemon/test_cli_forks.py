@@ -76,10 +76,12 @@ def test_all_groups(tmp_path: Path) -> None:
     assert "cannot follow and ask to be added again: Dave" in text
     assert f"elsewhere: Carol in epoch 17, {'D' * 64} in an epoch that is not known here" in text
     assert "0505050505050505 has reported nothing and 4 more" in text
-    assert "keeps epoch 15: waits for Carol, Dave, Eve and 2 more; until 20" in text
-    assert "keeps epoch 16: messages of it have not come; until" in text
-    assert "keeps epoch 17: an epoch that is not known here was reported by Dave; until" in text
-    assert "keeps epoch 18: goes in a moment; until" in text
+    assert "keeps epoch 15 (0f0f0f0f0f0f): waits for Carol, Dave, Eve and 2 more; until 20" in text
+    assert "keeps epoch 16 (101010101010): messages of it have not come; until" in text
+    assert (
+        "keeps epoch 17 (111111111111): an epoch that is not known here was reported by Dave; until" in text
+    )
+    assert "keeps epoch 18 (121212121212): goes in a moment; until" in text
     assert "evidence" in text
     assert lines[-1] == "Carol (0303030303030303, this node is not in this group yet)"
 

@@ -168,6 +168,28 @@ def watch_for_clone(ctx: Context, universe: Universe, state: GroupState, child: 
     tell_clone(ctx, universe, state, statements)
 
 
+def watch_lost_branches(ctx: Context, universe: Universe, state: GroupState) -> None:
+    """B6: after a report of an owner of which a second commit came too late to be followed. Whoever made that cannot
+    close the known branch for all to see; but who reports there, without a word of the other, what this node said
+    after it had the other's commit, runs beside its maker. What was put back is dead and hears nothing new."""
+    report = universe.reports.get(state.owner)
+    if report is None or not any(state.forks.values()):
+        return
+    graph = universe.own.graph
+    heard = max(
+        (
+            (info.number, row.count)
+            for row in report.heads.get(universe.group_id, ())
+            if (info := graph.get(row.head)) is not None
+        ),
+        default=(0, 0),
+    )
+    said = (graph.head_info.number, graph.head_info.contiguous)
+    for parent, is_lost in state.forks.items():
+        if is_lost and heard > state.said_at.setdefault(parent, said):
+            tell_clone(ctx, universe, state, ())
+
+
 def tell_clone(
     ctx: Context, universe: Universe, state: GroupState, statements: Iterable[HeadStatement]
 ) -> None:

@@ -74,6 +74,9 @@ class GroupState:
         self.pinned_epoch = 0
         self.pinned_by = b""
         """The head statement of the frame by which this node entered (X-14), empty in the own group."""
+        self.said_at: dict[bytes, tuple[int, int]] = {}
+        """By the parent of a fork: how far this node was in its own group, epoch and messages, when it knew of a lost
+        branch (`watch_lost_branches`)."""
         self.forks: dict[bytes, bool] = {}
         """The parents on which the owner committed twice, as far as told (R4); whether the second commit could not be
         followed here, and the owner has not resolved it yet."""

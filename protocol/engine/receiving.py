@@ -23,6 +23,7 @@ from starling.protocol.engine.forks import (
     note_fork,
     take_resolve,
     watch_for_clone,
+    watch_lost_branches,
 )
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.imports import note_update
@@ -419,6 +420,7 @@ def _take(
     if data.is_control:
         if data.content_type == HEADS:
             take_report(ctx, universe, state.owner, data.body)
+            watch_lost_branches(ctx, universe, state)
         elif data.content_type == REPORT:
             readding.take_report(ctx, universe, state.owner, data.body)
         elif data.content_type == LOST:

@@ -60,8 +60,10 @@ def apart(world: World, app: App) -> None:
     world.partition([int(other is app) for other in world.apps])
 
 
-def check_old_epochs(app: App, copy: Copy) -> None:
-    """B2: in the epochs that it had entered before, a put-back node makes one commit at most, and nothing else."""
+def check_restored(world: World, app: App, copy: Copy) -> None:
+    """B2: in the epochs that it had entered before, a put-back node makes one commit at most, and nothing else. And
+    nobody takes it for two."""
+    assert not any(other.heard["clone.detected"] for other in world.apps)
     own = {
         key
         for (table, key), (row, _) in copy.store.rows.items()

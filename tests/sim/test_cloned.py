@@ -6,6 +6,8 @@ from tests.sim.app import App
 from tests.sim.restoring import quiet_world, talk, update
 from tests.sim.world import World
 
+from starling.protocol.distributed.evidence import Evidence
+
 
 def cloned(world: World) -> tuple[App, App]:
     """Bob and his twin, who both speak until every other member knows."""
@@ -19,11 +21,18 @@ def cloned(world: World) -> tuple[App, App]:
     return bob, twin
 
 
-def test_the_clone_is_removed() -> None:
+def test_everybody_has_evidence_and_the_clone_is_removed() -> None:
     with quiet_world("removed clone") as world:
-        bob, _ = cloned(world)
+        bob, twin = cloned(world)
+        others = [app for app in world.apps if app not in (bob, twin)]
+        for app in others:
+            (told,) = (event.body for event in app.events if event.kind == "clone.detected")
+            assert told["owner"] == bob.identity
+            evidence = Evidence.parse(told["evidence"])
+            assert evidence.identity == bob.identity and evidence.faults() == ()
         world.remove(bob)
         world.finish()
+        assert not any(app.heard["clone.detected"] > 1 for app in others)
 
 
 def test_an_owner_that_contradicts_itself() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from tests.sim.app import App
-from tests.sim.restoring import apart, check_old_epochs, quiet_world, say_only, talk, update
+from tests.sim.restoring import apart, check_restored, quiet_world, say_only, talk, update
 from tests.sim.world import World
 
 MET = pytest.mark.parametrize("met", ["at once", "later"])
@@ -43,7 +43,7 @@ def test_a_sibling_of_messages_alone(met: str) -> None:
         go_on(world, bob, met)
         dave.node.start()
         world.finish()
-        check_old_epochs(bob, copy)
+        check_restored(world, bob, copy)
         assert noticed(bob)
         for app in (alice, carol, dave):
             assert app.heard["fork.detected"] == app.heard["fork.resolved"] == 1
@@ -67,7 +67,7 @@ def test_a_sibling_whose_dead_branch_was_imported(met: str) -> None:
         go_on(world, bob, met)
         dave.node.start()
         world.finish()
-        check_old_epochs(bob, copy)
+        check_restored(world, bob, copy)
         assert noticed(bob)
         assert world.confirmed.total() <= 1
 

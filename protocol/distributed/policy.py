@@ -39,6 +39,9 @@ STALLED = DAY
 LACK_FORGOTTEN = 3 * HOUR
 """After how long without a peer that says so a group is not lacking anything any more."""
 
+WELCOME_WAIT = 10 * MINUTE
+"""After how long in vain a group that peers have with this node in it counts as closed to it (R6)."""
+
 READD_DELAY = 2 * SECOND
 """After what is found to be stuck the incarnation is raised: it may be stuck in more groups at once."""
 
@@ -48,6 +51,9 @@ once a day. So neither a hostile owner nor a hostile member can have everybody d
 
 FRAME_RETENTION = 30 * DAY
 KEY_PACKAGE_RETENTION = 7 * DAY
+KEY_PACKAGE_FRESH = KEY_PACKAGE_RETENTION - DAY
+"""How old a KeyPackage may be that takes the place of a leaf: who was away knows only old ones."""
+
 MAX_MEMBERS = 150
 """How many members a sponsor admits (X-19): each keeps a group of all, and a path commit seals to all others."""
 

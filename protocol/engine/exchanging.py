@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from starling.protocol.distributed import policy
 from starling.protocol.engine import resolving
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.gone import gone_row
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Behind, Lack, Link, Universe
 from starling.protocol.exchange.answer import take_in_turn
@@ -20,6 +21,7 @@ from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.messages import (
     MAX_WANTED_EPOCHS,
     Frames,
+    Gone,
     Hello,
     Position,
     Profiles,
@@ -28,6 +30,7 @@ from starling.protocol.exchange.messages import (
     Summary,
     Want,
     WantedEpoch,
+    WantProfiles,
     WantRoster,
 )
 from starling.protocol.exchange.waiting import Need
@@ -54,8 +57,19 @@ def greet(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     entries = universe.roster.proof(universe.me, MAX_HELLO_BYTES)
     ctx.send(peer_id, Hello(universe.universe_id, entries))
     send_summary(ctx, universe, peer_id, answer=False)
+    introduce(ctx, universe, peer_id)
     if universe.silenced:
         universe.timers.readmit = ctx.now
+
+
+def introduce(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """Where this node is stuck in a member's group, that member may be in its: then neither reads what the other says
+    there, and each has to tell its newest KeyPackages (B7)."""
+    stuck = universe.stuck.groups.keys() & universe.roster.send_groups.keys()
+    owners = sorted({universe.roster.send_groups[group_id].identity for group_id in stuck})
+    if owners:
+        ctx.send(peer_id, profiles_of(universe, [universe.me]))
+        ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(owners)))
 
 
 def send_entries(ctx: Context, universe: Universe, peer_id: bytes, entries: Iterable[bytes]) -> None:
@@ -322,9 +336,12 @@ def answer_want(ctx: Context, universe: Universe, peer_id: bytes, message: Want)
     if member is None:
         return
     queues: list[Iterator[LoggedFrame]] = []
+    gone: list[tuple[bytes, int | None]] = []
     # Each group and each epoch once, however often it is named: an answer costs what it holds.
     for group_id, epochs in dict(message.groups).items():
         state = universe.groups.get(group_id)
+        row = gone_row(universe, group_id, member.identity, epochs)
+        gone += [row] if row is not None else []
         if state is None or not universe.shares(state, member.identity):
             continue
         if not epochs:
@@ -339,6 +356,8 @@ def answer_want(ctx: Context, universe: Universe, peer_id: bytes, message: Want)
     frame_ids = take_in_turn(queues)
     if frame_ids:
         ctx.send(peer_id, Frames(universe.universe_id), frame_ids)
+    if gone:
+        ctx.send(peer_id, Gone(universe.universe_id, tuple(gone)))
 
 
 def _leading_to_heads(state: GroupState) -> Iterator[LoggedFrame]:

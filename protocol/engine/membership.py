@@ -187,7 +187,7 @@ def align(ctx: Context, universe: Universe) -> None:
             if allowed_at is None or allowed_at > ctx.now:
                 put_off += [allowed_at] if allowed_at is not None else []
                 continue
-        package = _usable_key_package(ctx, universe, identity, incarnation)
+        package = _usable_key_package(ctx, universe, identity, incarnation, is_again=index is not None)
         if package is None:
             unknown.append(identity)
         elif taken.take(package.leaf_node, index):
@@ -240,9 +240,11 @@ def _may_add_again_at(ctx: Context, universe: Universe, identity: bytes) -> int 
 
 
 def _usable_key_package(
-    ctx: Context, universe: Universe, identity: bytes, incarnation: int
+    ctx: Context, universe: Universe, identity: bytes, incarnation: int, *, is_again: bool
 ) -> KeyPackage | None:
     package = universe.profiles.key_package(identity, universe.cipher_suite)
+    if is_again:
+        package = universe.profiles.fresh_key_package(identity, universe.cipher_suite, ctx.now)
     if package is None:
         return None
     try:

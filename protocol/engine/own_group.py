@@ -166,7 +166,7 @@ def commit(
     count, _ = group.application_progress(0)
     proposals: list[Proposal] = []
     if replace_leaves:
-        proposals += _newer_leaves(universe, group, removes)
+        proposals += _newer_leaves(ctx, universe, group, removes)
     proposals += [Remove(leaf_index) for leaf_index in removes]
     proposals += [Add(package) for package in adds]
     psks: dict[bytes, bytes] = {}
@@ -281,14 +281,14 @@ def _new_leaf(universe: Universe, group: Group, serial: int) -> ChangeLeaf | Non
     return lambda held: replace(held, extensions=extensions)
 
 
-def _newer_leaves(universe: Universe, group: Group, removes: Sequence[int]) -> list[Proposal]:
+def _newer_leaves(ctx: Context, universe: Universe, group: Group, removes: Sequence[int]) -> list[Proposal]:
     """Replacements of the leaves for which a higher serial is known (X-10)."""
     replaces: list[Proposal] = []
     taken = TakenKeys(group)
     for index, leaf in group.tree.leaves():
         if index == group.own_leaf_index or index in removes or len(replaces) == MAX_REPLACES:
             continue
-        package = universe.profiles.key_package(leaf_identity(leaf), universe.cipher_suite)
+        package = universe.profiles.fresh_key_package(leaf_identity(leaf), universe.cipher_suite, ctx.now)
         if package is None:
             continue
         replace = LeafReplace(index, package.leaf_node)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from starling.protocol.engine import exchanging, joining, membership, sponsoring
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.readding import take_gone
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.messages import (
     Frames,
+    Gone,
     Hello,
     JoinAnswer,
     JoinHello,
@@ -119,6 +121,8 @@ def _as_member(
                 decodable = receive(ctx, universe, peer_id, frame) and decodable
             exchanging.take_answer(ctx, universe, peer_id)
             universe.boot.waits_for_proof = False
+        case Gone():
+            take_gone(ctx, universe, peer_id, message)
         case RosterEntries():
             membership.add_entries(ctx, universe, message.entries, source=peer_id)
             universe.boot.waits_for_roster = False

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from starling.protocol.distributed.key_packages import check_key_package
 from starling.protocol.distributed.peer_address import PeerAddress
+from starling.protocol.distributed.policy import KEY_PACKAGE_FRESH
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.engine.context import Context
 from starling.protocol.errors import Invalid
@@ -50,6 +51,12 @@ class ProfileStore:
         profile = self.profiles.get(identity)
         held = profile.key_packages.get(suite) if profile is not None else None
         return held[1] if held is not None else None
+
+    def fresh_key_package(self, identity: bytes, suite: int, now: int) -> KeyPackage | None:
+        """A KeyPackage that its owner still has the keys of, if it has gone on: it deletes them a week after it has
+        made the next (X-10)."""
+        made_at = self.serial(identity, suite)
+        return self.key_package(identity, suite) if now - made_at < KEY_PACKAGE_FRESH else None
 
     def addresses(self, identity: bytes) -> tuple[str, ...]:
         profile = self.profiles.get(identity)

@@ -11,13 +11,22 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.application import MESSAGE_ID_SIZE, REPORT, ApplicationData
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.member import read_member
-from starling.protocol.distributed.report import COMMIT, PSK, StuckGroup, build_report, parse_report
+from starling.protocol.distributed.report import (
+    COMMIT,
+    GONE,
+    PSK,
+    WELCOME,
+    StuckGroup,
+    build_report,
+    parse_report,
+)
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import own_group, reporting
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.exchanging import introduce
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.stuck import Reported, Stuck
-from starling.protocol.engine.universe import Universe
+from starling.protocol.engine.universe import Behind, GoneFrames, Universe
 from starling.protocol.errors import (
     DecodeError,
     Invalid,
@@ -26,6 +35,7 @@ from starling.protocol.errors import (
     UsageError,
     VerificationFailed,
 )
+from starling.protocol.exchange.messages import Gone
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.rules import Rule
@@ -54,6 +64,15 @@ def note_stuck(ctx: Context, universe: Universe, group_id: bytes, reason: str) -
     note_lost_psks(ctx, universe, group_id, incarnation)
     due = ctx.now + ctx.jittered(policy.READD_DELAY)
     universe.timers.readd = min(universe.timers.readd or due, due)
+
+
+def watch(ctx: Context, universe: Universe) -> None:
+    """On every turn: a group that peers have with this node in it, and that it does not get into."""
+    for group_id, lack in universe.lacks.items():
+        waited = ctx.now - lack.since > policy.WELCOME_WAIT
+        named = ctx.now - lack.named_at < policy.MINUTE
+        if waited and named and group_id not in universe.groups:
+            note_stuck(ctx, universe, group_id, WELCOME)
 
 
 def note_lost_psks(ctx: Context, universe: Universe, group_id: bytes, incarnation: int) -> None:
@@ -97,6 +116,48 @@ def own_incarnation_in(state: GroupState) -> int:
     return read_member(leaf).incarnation
 
 
+def take_gone(ctx: Context, universe: Universe, peer_id: bytes, message: Gone) -> None:
+    """A peer that was asked cannot help. The owner's word ends the waiting; without it all connected peers have to say
+    so, for who claims to have nothing may lie."""
+    for group_id, oldest in message.groups:
+        behind = universe.behind.get(group_id)
+        if behind is None or behind.peer_id != peer_id or not _cannot_help(universe, group_id, oldest):
+            continue
+        state = universe.groups.get(group_id)
+        place = state.graph.head if state is not None else b""
+        told = universe.gone.get(group_id)
+        if told is None or told.place != place:
+            told = universe.gone[group_id] = GoneFrames(place)
+        told.peers.add(peer_id)
+        owner = universe.roster.send_groups[group_id]
+        others = universe.links.keys() - told.peers
+        if peer_id == owner.peer_id or not others:
+            del universe.gone[group_id], universe.behind[group_id]
+            _give_up(ctx, universe, group_id)
+        else:
+            universe.behind[group_id] = Behind(min(others), behind.head, behind.count, ctx.now)
+
+
+def _cannot_help(universe: Universe, group_id: bytes, oldest: int | None) -> bool:
+    """Whether a peer that can lead on from this epoch is of no use to this node."""
+    if group_id == universe.group_id or group_id in universe.stuck:
+        return False
+    if group_id not in universe.roster.send_groups:
+        return False
+    state = universe.groups.get(group_id)
+    return oldest is None or (state is not None and oldest > state.graph.head_info.number)
+
+
+def _give_up(ctx: Context, universe: Universe, group_id: bytes) -> None:
+    """Nobody can tell what follows: of a member's group it is to be had anew, of a former member's group nobody can
+    give it any more, so what imports from that cannot be followed either."""
+    if universe.is_current(group_id):
+        note_stuck(ctx, universe, group_id, GONE)
+        return
+    for importer in universe.waiting.importers_from(group_id):
+        note_stuck(ctx, universe, importer, PSK)
+
+
 # asking
 
 
@@ -126,6 +187,8 @@ def ask(ctx: Context, universe: Universe) -> None:
             stuck.told = True
             _tell(ctx, universe, universe.me, owners[group_id], stuck.reason)
         universe.stuck.note(ctx, group_id, stuck)
+    for peer_id in universe.links:
+        introduce(ctx, universe, peer_id)
     if told and len(universe.own.graph.head_info.members) > 1:
         data = ApplicationData(REPORT, ctx.random(MESSAGE_ID_SIZE), (), build_report(told))
         own_group.protect(ctx, universe, data)

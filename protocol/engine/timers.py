@@ -38,6 +38,7 @@ def tick(ctx: Context, universe: Universe) -> bool:
     for peer_id, link in universe.links.items():
         if link.pulse_at <= ctx.now:
             exchanging.pulse(ctx, universe, peer_id, link)
+    readding.watch(ctx, universe)
     exchanging.ask(ctx, universe)
     universe.waiting.forget_before(ctx.now - policy.WAITING_RETENTION)
     frame_quota.watch(ctx, universe)

@@ -57,6 +57,14 @@ class Lack:
 
 
 @dataclass(slots=True)
+class GoneFrames:
+    """Which peers said that the frames are gone which this node needs of a group, while it was at `place`."""
+
+    place: bytes
+    peers: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Link:
     """The exchange with one connected member."""
 
@@ -208,6 +216,7 @@ class Universe:
         self.behind: dict[bytes, Behind] = {}
         self.lacks: dict[bytes, Lack] = {}
         """By group, of members and of former ones that this node follows."""
+        self.gone: dict[bytes, GoneFrames] = {}
         self.links: dict[bytes, Link] = {}
         self.boot = Boot(deadline=now)
         self.timers = Timers(last_update=now, full_sweep=now + policy.SWEEP_INTERVAL)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from starling.protocol.distributed.roster_entry import MAX_ENTRY
 from starling.protocol.errors import DecodeError
 from starling.protocol.exchange.frame import MAX_FRAME
-from starling.protocol.packed import Blob, Many, Text, Uint, pack, shape, unpack
+from starling.protocol.packed import Blob, Either, Many, Text, Uint, pack, shape, unpack
 
 VERSION = 1
 MAX_MESSAGE = 4 * 1024 * 1024
@@ -169,6 +169,18 @@ class WantProfiles(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Gone(Message):
+    """The answer to `Want` where the frames are not held any more: per group the number of the oldest epoch from which
+    the sender can lead on to the newest, None where it can from none."""
+
+    kind = 10
+    max_bytes = 128 * 1024
+    patterns = (_UNIVERSE_ID, Many((_GROUP_ID, Either(None, Uint())), _MAX_GROUPS, 1))
+    universe_id: bytes
+    groups: tuple[tuple[bytes, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JoinHello(Message):
     """A joiner's first word: which invite, and a nonce for the sponsor to prove itself on."""
 
@@ -242,7 +254,7 @@ class ReadmitRequest(Message):
 _KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
-        Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles,
+        Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles, Gone,
         JoinHello, JoinProof, JoinRequest, JoinAnswer, JoinRefused, ReadmitRequest,
     )
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, quiet
 from tests.engine.test_engine_readding import all_read_all, sealed_badly_for
 
 from starling.protocol.distributed.application import MAX_BODY
@@ -103,3 +103,24 @@ def test_many_and_large_messages_come_again() -> None:
     alice.say(universe, "on")
     network.run(MINUTE)
     assert not held(alice, universe) and not alice.universe(universe).outbox.repeats
+
+
+def test_what_is_gone_is_counted_and_told() -> None:
+    """Beyond the 30 days nobody holds it: bob is told of it once he is back."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(bob)
+    for number in range(3):
+        alice.say(universe, f"long ago {number}")
+        network.run(MINUTE)
+    network.leap(31 * DAY)
+    alice.say(universe, "lately")
+    network.run(MINUTE)
+    assert len(held(alice, universe)) == 1
+    assert alice.universe(universe).outbox.lost[bob.me].count == 3
+    network.restart(bob)
+    network.run(5 * MINUTE)
+    assert bob.texts() == ["lately"]
+    (told,) = bob.heard("messages.unavailable")
+    assert told["owner"] == alice.me and told["count"] == 3
+    assert not alice.universe(universe).outbox.lost and not alice.table("lost")
+    all_read_all(network, universe, [alice, bob, carol])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starling.protocol.errors import DecodeError
 from starling.protocol.exchange import messages
 from starling.protocol.exchange.messages import Message, Want, attach, decode_message
-from starling.protocol.packed import Blob, Many, Text, Uint, pack, unpack
+from starling.protocol.packed import Blob, Either, Many, Text, Uint, pack, unpack
 
 KINDS = sorted(messages._KINDS.values(), key=lambda kind: kind.kind)
 
@@ -30,6 +30,10 @@ def values(pattern: Any) -> st.SearchStrategy[Any]:
             return st.lists(values(item), min_size=least, max_size=min(most, 3)).map(tuple)
         case tuple():
             return st.tuples(*map(values, pattern))
+    if isinstance(pattern, Either):
+        return st.one_of(*map(values, pattern.patterns))
+    if pattern is None:
+        return st.none()
     assert pattern is bool
     return st.booleans()
 
@@ -38,7 +42,7 @@ MESSAGES = st.one_of(*(st.builds(kind, *map(values, kind.patterns)) for kind in 
 
 
 def test_every_message_has_a_pattern_for_each_field() -> None:
-    assert len({kind.kind for kind in KINDS}) == len(KINDS) == 15
+    assert len({kind.kind for kind in KINDS}) == len(KINDS) == 16
     for kind in KINDS:
         assert len(fields(kind)) == len(kind.patterns), kind
 

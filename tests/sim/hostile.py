@@ -38,6 +38,7 @@ class HostilePeer:
             self.roster_entries,
             self.profiles,
             self.want_profiles,
+            self.gone,
             self.want_roster,
             self.join_hello,
             self.join_request,
@@ -153,6 +154,10 @@ class HostilePeer:
     def want_profiles(self) -> Input:
         wanted = tuple(self._rng.randbytes(32) for _ in range(1_000))
         return self._say(messages.WantProfiles(self.universe_id, wanted))
+
+    def gone(self) -> Input:
+        groups = tuple((self._group_id(), self._rng.choice((None, 0, 2**40))) for _ in range(50))
+        return self._say(messages.Gone(self.universe_id, groups))
 
     def want_roster(self) -> Input:
         held = tuple(self._rng.randbytes(32) for _ in range(100))

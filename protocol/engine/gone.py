@@ -1,0 +1,35 @@
+"""Frames that are not held any more: saying so to who asks for them (PROTOCOL section 7, B7)."""
+
+from __future__ import annotations
+
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.universe import Universe
+from starling.protocol.exchange.messages import WantedEpoch
+
+
+def gone_row(
+    universe: Universe, group_id: bytes, member: bytes, epochs: tuple[WantedEpoch, ...]
+) -> tuple[bytes, int | None] | None:
+    """What to say to a member that asks for what follows these epochs of a group, or without any for the frame that
+    adds it: the oldest epoch from which this node can lead on, None where there is none. Nothing where it can help,
+    or where others may know more."""
+    state = universe.groups.get(group_id)
+    if state is None or not universe.shares(state, member):
+        is_former = group_id in universe.roster.send_groups and not universe.is_current(group_id)
+        return (group_id, None) if is_former else None
+    if not epochs:
+        return (group_id, None) if state.log.adding(member) is None else None
+    newest = [dmls_epoch for dmls_epoch, _, children in epochs if not children]
+    held = (state.log.epochs.get(dmls_epoch) for dmls_epoch in newest)
+    if not newest or state.graph.head in newest or any(frames and frames.commits for frames in held):
+        return None
+    return group_id, floor(state)
+
+
+def floor(state: GroupState) -> int:
+    """The number of the oldest epoch from which the held commits lead to the newest."""
+    parents = {frame.child: frame.dmls_epoch for frame in state.log.commits()}
+    dmls_epoch, number = state.graph.head, state.graph.head_info.number
+    while dmls_epoch in parents and number > 0:
+        dmls_epoch, number = parents[dmls_epoch], number - 1
+    return number

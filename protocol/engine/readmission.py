@@ -15,7 +15,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.universe_component import read_universe
-from starling.protocol.engine import own_group, resending, sponsoring
+from starling.protocol.engine import own_group, resending, resolving, sponsoring
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk
 from starling.protocol.engine.exchanging import profiles_of
@@ -79,6 +79,7 @@ def _give_up_own_group(ctx: Context, universe: Universe) -> None:
     del universe.groups[own.group_id]
     universe.suspected.clear()
     universe.rollbacks.clear()
+    universe.timers.resolve = None
     universe.agreed.clear()
 
 
@@ -126,10 +127,13 @@ def resume(universe: Universe) -> None:
 
 
 def watch(ctx: Context, universe: Universe) -> None:
-    """On every turn of a member: ask again, notice to be admitted, or that another copy of this node was."""
+    """On every turn of a member: ask again; notice to be admitted, that another copy of this node was, or that this
+    node was put back to a state from which a member cannot follow it any more."""
     if universe.is_admitted:
         if universe.silenced:
             _go_on_once_ready(ctx, universe)
+        elif resolving.cut_off(universe):
+            begin(ctx, universe, "rollback")
         return
     if not universe.silenced:
         universe.silenced = True

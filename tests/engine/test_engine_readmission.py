@@ -170,6 +170,15 @@ def put_back(network: Network, node: Node, meanwhile: Callable[[], None]) -> Non
     node.events.clear()
 
 
+def go_on(network: Network, universe: bytes, nodes: list[Node]) -> None:
+    """All renew their keys, and everybody has it: what was before is settled."""
+    for _ in range(2):
+        for node in nodes:
+            node.do(UpdateKeys(universe))
+            network.run(MINUTE)
+        network.leap(2 * HOUR)
+
+
 def test_the_others_are_added_by_keys_that_they_still_have() -> None:
     """What was put back knows KeyPackages of which the others have deleted the private keys (X-10)."""
     network, universe, nodes = settled("alice", "bob", "carol")
@@ -177,14 +186,7 @@ def test_the_others_are_added_by_keys_that_they_still_have() -> None:
     known = bob.universe(universe).profiles.key_package(carol.me, 1)
     assert known is not None
 
-    def meanwhile() -> None:
-        for _ in range(2):
-            for node in nodes:
-                node.do(UpdateKeys(universe))
-                network.run(MINUTE)
-            network.leap(2 * HOUR)
-
-    put_back(network, bob, meanwhile)
+    put_back(network, bob, lambda: go_on(network, universe, nodes))
     assert known not in [bundle.key_package for bundle in carol.universe(universe).bundles.all()]
     network.restart(bob, dial=False)
     bob.do(Recover(universe))
@@ -271,3 +273,33 @@ def test_what_it_has_lost_is_sent_to_it_again_by_who_still_holds_it() -> None:
     network.restart(carol)
     network.run(MINUTE)
     assert bob.texts() == carol.texts() and bob.texts()[3:] == ["and on"]
+
+
+def test_it_notices_by_itself_that_it_was_put_back_too_far() -> None:
+    """The others have settled the epoch that it would go on from, so nobody could follow it (B4)."""
+    network, universe, nodes = settled("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    old = bob.universe(universe).group_id
+
+    put_back(network, bob, lambda: go_on(network, universe, nodes))
+    network.restart(bob)
+    bob.say(universe, "back")
+    network.run(10 * SECOND)
+    assert bob.heard("universe.recovering")[0]["reason"] == "rollback"
+    assert not bob.commits() and bob.universe(universe).outbox.queued == 1
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    assert alice.texts() == carol.texts() == ["back"]
+    assert bob.universe(universe).group_id != old
+    assert not bob.engine.rollback_suspected(universe)
+
+
+def test_a_founder_that_was_put_back_too_far_needs_nobody() -> None:
+    network, universe, nodes = settled("alice", "bob", "carol")
+    alice, bob, carol = nodes
+
+    put_back(network, alice, lambda: go_on(network, universe, nodes))
+    network.restart(alice)
+    alice.say(universe, "back")
+    network.run(20 * SECOND)
+    assert bob.texts() == carol.texts() == ["back"]

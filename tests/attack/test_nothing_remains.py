@@ -93,8 +93,9 @@ def aftermath() -> Iterator[Aftermath]:
 
 
 def talk(home: Path, recorder: Recorder) -> tuple[DiskNetwork, bytes, list[DiskNode]]:
-    """Four members; each speaks, and starts again after it, which updates its keys. Then one is removed and two start
-    anew with groups that supersede their old ones."""
+    """Four members; each speaks, and starts again after it, which updates its keys. Then one is removed, another is put
+    back to a copy of its directory twice, the second time too late for all but to be let in anew, and the founder
+    starts anew too."""
     network = DiskNetwork(home)
     universe_id, *nodes = network.found("v", "x", "y", "d", suites=(1, 3, 1, 1))
     for node in nodes:
@@ -105,14 +106,40 @@ def talk(home: Path, recorder: Recorder) -> tuple[DiskNetwork, bytes, list[DiskN
     speak_and_start_again(network, universe_id, recorder, nodes)
     v.do(RemoveMember(universe_id, d.me))
     network.run(10 * SECOND)
+    network.stop(y)  # so that the others keep the parent, and both branches are followed
+    y.store.close()
+    put_back(network, universe_id, x)
+    network.restart(y)
+    network.run(30 * SECOND)
+    assert v.heard("fork.resolved") and y.heard("fork.resolved")
+    put_back(network, universe_id, x)
+    asked = x.do(Recover(universe_id))
+    network.run(10 * SECOND)
+    v.do(ReadmitMember(universe_id, x.me, asked["verification"]))
+    network.run(20 * SECOND)
     v.do(Recover(universe_id))
-    network.run(10 * SECOND)
-    asked = y.do(Recover(universe_id))
-    network.run(10 * SECOND)
-    v.do(ReadmitMember(universe_id, y.me, asked["verification"]))
-    network.run(10 * SECOND)
+    network.run(20 * SECOND)
     speak_and_start_again(network, universe_id, recorder, [v, x, y])
     return network, universe_id, nodes
+
+
+def put_back(network: DiskNetwork, universe_id: bytes, node: DiskNode) -> None:
+    """Its directory is copied; it goes on, and then it has the copy again."""
+    network.stop(node)
+    node.store.close()
+    copied = {path: path.read_bytes() for path in node.directory.iterdir()}
+    network.restart(node)
+    network.run(10 * SECOND)
+    node.say(universe_id, f"what {node.name} forgets, said at {network.now}")
+    network.run(10 * SECOND)
+    network.stop(node)
+    node.store.close()
+    for path in node.directory.iterdir():
+        path.unlink()
+    for path, data in copied.items():
+        path.write_bytes(data)
+    network.restart(node)
+    network.run(30 * SECOND)
 
 
 def speak_and_start_again(
@@ -172,7 +199,7 @@ def test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk(after: Afterm
     assert len(set(secrets.values()) - after.heads) > 20
     for node in after.nodes:
         universe = node.universe(after.universe_id)
-        assert len(node.texts()) == (3 if node.name == "d" else 5)
+        assert len(node.texts()) == {"v": 7, "x": 5, "y": 7, "d": 3}[node.name]
         assert universe.removed == (node.name == "d")
         assert not universe.ledger.psks
         assert all(set(state.retained()) == {state.graph.head} for state in universe.groups.values())

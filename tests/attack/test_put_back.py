@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.attack.key_use import check_used_once, watched_keys
 from tests.attack.scene import Scene
-from tests.engine.small_network import SECOND
+from tests.engine.small_network import MINUTE, SECOND
 
 Disk = tuple[dict[tuple[str, bytes], bytes], dict[tuple[str, bytes], bytes]]
 
@@ -51,3 +51,21 @@ def test_a_node_that_is_put_back_uses_no_key_again() -> None:
             scene.say("v", f"again in branch {turn}")
     assert sum(used.values()) > 10
     check_used_once(used)
+
+
+def test_of_a_closed_branch_nothing_is_read_once_all_have_gone_on() -> None:
+    """Y was away, so the others still hold the parent: both branches are followed, and the dead one is closed."""
+    scene = Scene("v", "x", "y")
+    disk, early = copy_disk(scene, "v"), scene.steal("y")
+    scene.network.stop(scene["y"])
+    scene.commit("v")
+    scene.say("v", "on the branch that died")
+    put_back(scene, "v", disk)
+    scene.network.heal()
+    scene.wait(20 * SECOND)
+    scene.network.restart(scene["y"])
+    scene.wait(MINUTE)
+    for name in ("x", "y"):
+        assert scene[name].heard("fork.resolved") and scene[name].texts() == ["on the branch that died"]
+    scene.check_reads({"on the branch that died"}, early)
+    scene.check_reads(set(), *(scene.steal(name) for name in scene.members))

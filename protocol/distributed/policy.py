@@ -70,6 +70,9 @@ DIVERGED = 10 * MINUTE
 """For how long somebody may lack what this node has, or the other way round, until that is told. Reports come within
 a minute even under load."""
 
+HEALED_INTERVAL = 5 * SECOND
+"""How often it is looked at who is healed: in a universe of a hundred that takes thousands of steps."""
+
 WATCH_INTERVAL = MINUTE
 """How often it is looked at who is stale and who lags."""
 

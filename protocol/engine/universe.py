@@ -220,7 +220,7 @@ class Universe:
         self.links: dict[bytes, Link] = {}
         self.boot = Boot(deadline=now)
         self.timers = Timers(last_update=now, full_sweep=now + policy.SWEEP_INTERVAL)
-        self.watch = Watch(looked_at=0)
+        self.watch = Watch()
         self.converged = False
         self.agreed: set[bytes] = set()
         """The members whose newest report was found to say just what this node has, since that last changed."""

@@ -21,7 +21,9 @@ class Mark:
 class Watch:
     """The state of `watching`, in this run."""
 
-    looked_at: int
+    looked_at: int = 0
+    checked_at: int = 0
+    """When it was last looked at who is stale and who lags."""
     mark: Mark | None = None
     agreed: bool = False
     """Whether at some look all members had reached the mark: from then on it can be lost."""

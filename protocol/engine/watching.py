@@ -15,15 +15,25 @@ from starling.protocol.engine.watch import Mark
 
 
 def look_soon(ctx: Context, universe: Universe) -> None:
-    """Something has changed: tell who is healed, and look at the rest, which takes longer, once a minute."""
-    _note_healed(ctx, universe)
-    due = max(ctx.now, universe.watch.looked_at + policy.WATCH_INTERVAL)
+    """Something has changed."""
+    # A clock that was put back does not make it wait.
+    due = max(ctx.now, min(universe.watch.looked_at, ctx.now) + policy.HEALED_INTERVAL)
     universe.timers.look = min(universe.timers.look or due, due)
 
 
 def look(ctx: Context, universe: Universe) -> None:
-    """On the timer: who is stale, and who lags. Where nothing changes, the next time that this can be told anew."""
-    universe.watch.looked_at = ctx.now
+    """On the timer: who is healed, and now and then who is stale and who lags.
+
+    Where nothing changes any more, the next time is when something can be told anew.
+    """
+    watch = universe.watch
+    watch.looked_at = ctx.now
+    _note_healed(ctx, universe)
+    again = watch.checked_at + policy.WATCH_INTERVAL
+    if watch.checked_at <= ctx.now < again:
+        universe.timers.look = again
+        return
+    watch.checked_at = ctx.now
     times = (_note_stale(ctx, universe), _note_lagging(ctx, universe))
     universe.timers.look = min((time for time in times if time is not None), default=None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +87,19 @@ def test_of_one_group_everybody_is_named_and_of_all_only_some() -> None:
     whole = group(frank, universe, alice)
     assert len(whole["elsewhere"]) == 4
     assert any(len(kept["waits_for"]) == 4 for kept in whole["kept"])
+
+
+def test_the_page_says_what_the_views_hold() -> None:
+    _, universe, (alice, bob) = quiet("alice", "bob")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "security.md").read_text()
+    (member,) = alice.engine.security(universe, bob.me)["members"]
+    for title, shown in (
+        ("A member in `security.view`:", member),
+        ("`fork.list`:", group(alice, universe, bob)),
+    ):
+        table = page.split(title)[1].split("\n\n")[1]
+        first_cells = "".join(row.split("|")[1] for row in table.splitlines())
+        assert set(re.findall(r"`(\w+)`", first_cells)) == shown.keys()
 
 
 def test_of_somebody_who_is_no_member_nothing_is_shown() -> None:

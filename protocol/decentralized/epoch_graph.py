@@ -207,6 +207,17 @@ class EpochGraph:
         if not self.is_at_or_after(self.head, dmls_epoch):
             self.head = next(tip for tip in self.tips if self.is_at_or_after(tip, dmls_epoch))
 
+    def leave_closed(self) -> bool:
+        """Where the head is closed by an epoch of another branch, let that branch count; whether the head is another.
+
+        An owner that was put back twice closes a branch that closes others, and the two may come in any order.
+        """
+        resolving = self.closed.get(self.head)
+        if resolving is None or resolving not in self.epochs or self.are_related(resolving, self.head):
+            return False
+        self.follow(resolving)
+        return True
+
     # kinship
 
     def lineage(self, dmls_epoch: bytes) -> Iterator[EpochInfo]:

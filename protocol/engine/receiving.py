@@ -259,6 +259,8 @@ def _receive_commit(
         note_fork(ctx, universe, state, siblings[0], statement)
     state.awaited.pop(child.dmls_epoch, None)
     take_resolve(ctx, universe, state, child, content.closed_heads)
+    if state.graph.leave_closed():
+        state.save(ctx)
     watch_for_clone(ctx, universe, state, child)
     note_imports(ctx, universe, state, info, child, dependencies)
     healing.note_commit(

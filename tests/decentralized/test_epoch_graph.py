@@ -213,6 +213,21 @@ def test_a_resolve_makes_another_branch_the_one_that_counts() -> None:
     assert graph.head == name(4, "x")
 
 
+def test_a_branch_that_was_closed_before_it_came_does_not_count() -> None:
+    graph = graph_of(2)
+    enter(graph, 2, name(1), "x")
+    graph.close(name(3), name(2, "x"), 7)
+    graph.follow(name(2, "x"))
+    assert not graph.leave_closed()
+    # A resolve of the other branch comes late, and then the head that has been closed.
+    enter(graph, 2, name(1))
+    graph.close(name(2, "y"), name(2), 8)
+    graph.follow(name(2))
+    assert graph.head == name(2) and not graph.leave_closed()
+    enter(graph, 3, name(2))
+    assert graph.leave_closed() and graph.head == name(2, "x")
+
+
 def test_a_fifth_child_takes_the_place_of_a_closed_one_or_of_one_without_anything() -> None:
     graph = graph_of(2)
     parent = graph[name(0)]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pytest
 from tests.sim.app import App
-from tests.sim.restoring import apart, check_restored, quiet_world, say_only, talk, update
+from tests.sim.restoring import SETTLING, apart, check_restored, quiet_world, say_only, talk, update
 from tests.sim.world import World
+
+from starling.protocol.engine import own_group
 
 MET = pytest.mark.parametrize("met", ["at once", "later"])
 
@@ -72,6 +74,43 @@ def test_a_sibling_whose_dead_branch_was_imported(met: str) -> None:
         assert world.confirmed.total() <= 1
 
 
+@MET
+def test_the_parent_is_settled(met: str) -> None:
+    """What the copy would commit on is gone at all others: the node starts anew, with one confirmation."""
+    with quiet_world(f"settled {met}") as world:
+        alice, bob, carol, _ = world.apps
+        copy = bob.copy()
+        update(world, bob)
+        talk(world, alice, carol, bob)
+        world.settle()
+        world.run(SETTLING)
+        if met == "later":
+            apart(world, bob)
+        world.put_back(bob, copy)
+        go_on(world, bob, met)
+        world.finish()
+        check_restored(world, bob, copy)
+        assert noticed(bob)
+        assert world.confirmed == {bob.identity: 1}
+
+
+def test_one_state_is_restored_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K-23: even where both boot commits draw one generation, no pair of key and nonce is used twice."""
+    monkeypatch.setattr(own_group, "BOOT_GENERATIONS", (7, 7))
+    with quiet_world("twice") as world:
+        alice, bob, carol, dave = world.apps
+        dave.node.crash(None)
+        world.run(1_000)
+        copy = bob.copy()
+        say_only(world, bob)
+        for _ in range(2):
+            world.put_back(bob, copy)
+            talk(world, bob, alice, carol)
+        dave.node.start()
+        world.finish()
+        check_restored(world, bob, copy)
+
+
 def test_a_receiver_catches_up() -> None:
     """What it had received since its copy is still kept for a member who is away."""
     with quiet_world("receiver") as world:
@@ -89,4 +128,19 @@ def test_a_receiver_catches_up() -> None:
         assert all(bob.key in world.oracle.messages[message_id].delivered for message_id in texts)
         dave.node.start()
         world.finish()
+        assert not world.confirmed
+
+
+def test_the_founder_admits_itself() -> None:
+    with quiet_world("founder") as world:
+        alice, bob, carol, _ = world.apps
+        copy = alice.copy()
+        update(world, alice)
+        talk(world, bob, carol, alice)
+        world.settle()
+        world.run(SETTLING)
+        world.put_back(alice, copy)
+        talk(world, alice, bob, carol)
+        world.finish()
+        check_restored(world, alice, copy)
         assert not world.confirmed

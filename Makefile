@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODES ?= 3
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench figures clean
 
 demo: $(VENV)/.run-ready
 	$(BIN)/python examples/demo.py --nodes $(NODES)
@@ -22,8 +22,16 @@ check: $(VENV)/.dev-ready
 bench: $(VENV)/.run-ready
 	$(BIN)/python -m bench
 
+# Pictures of what was measured last: make figures RESULTS="bench/results/one.json bench/results/another.json"
+RESULTS ?= $(wildcard bench/results/*.json)
+figures: $(VENV)/.bench-ready
+	$(BIN)/python -m bench --draw $(RESULTS)
+
 $(VENV)/.run-ready: requirements/run.txt pyproject.toml
 	PYTHON=$(PYTHON) requirements/setup.sh run
+
+$(VENV)/.bench-ready: requirements/bench.txt $(VENV)/.run-ready
+	PYTHON=$(PYTHON) requirements/setup.sh bench
 
 $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml
 	PYTHON=$(PYTHON) requirements/setup.sh dev

@@ -17,7 +17,7 @@ from typing import Any
 
 from examples.node_process import NodeError
 
-from bench import decentralized, idle, joining, profile, restart, traffic, wire
+from bench import charts, decentralized, idle, joining, profile, restart, traffic, wire
 from bench.gossip import GossipError
 from bench.mls import compare as mls
 from bench.options import QUICK, Options
@@ -57,7 +57,12 @@ def main() -> int:
         action="store_true",
         help="only: simulated universes of up to 100 members, and of 1,000 (half an hour, 8 GB)",
     )
+    parser.add_argument(
+        "--draw", nargs="+", metavar="FILE", help="only: the pictures in docs/ from results that were kept"
+    )
     args = parser.parse_args()
+    if args.draw:
+        return charts.main(args.draw)
     options = QUICK if args.quick else Options()
     if args.sizes:
         options = replace(options, sizes=tuple(args.sizes))

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv and installs the pinned requirements of one kind, `run` or `dev`, and starling itself.
+# Makes .venv and installs the pinned requirements of one kind, and starling itself: `run`, `dev` (with those of `run`),
+# or `bench`, which adds what draws its pictures.
 set -eu
 kind=$1
 python=${PYTHON:-python3}
@@ -33,5 +34,5 @@ echo "Installing the pinned requirements ($kind) into $venv; this takes a minute
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$kind.txt"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 touch "$venv/.run-ready"
-[ "$kind" = dev ] && touch "$venv/.dev-ready"
+[ "$kind" = run ] || touch "$venv/.$kind-ready"
 exit 0

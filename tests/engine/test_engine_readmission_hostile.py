@@ -242,3 +242,6 @@ def test_a_copy_that_was_superseded_can_be_chosen_after_all() -> None:
     network.run(30 * SECOND)
     assert copy.engine.universe(universe)["state"] == "active"
     assert alice.texts() == carol.texts() == ["the other"]
+    carol.say(universe, "welcome")
+    network.run(5 * SECOND)
+    assert copy.texts() == ["welcome"]

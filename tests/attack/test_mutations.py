@@ -207,7 +207,7 @@ def test_a_safeguard_that_is_taken_out_is_missed(
     monkeypatch.setattr(Scene, "at_rest", staticmethod(lambda: patch(monkeypatch)))
     with pytest.raises(Breach):
         if inspect.signature(caught_by).parameters:
-            with test_nothing_remains.aftermath() as after:
+            with test_nothing_remains.aftermath(test_nothing_remains.little_happens) as after:
                 caught_by(after)
         else:
             caught_by()

@@ -64,20 +64,19 @@ def note_commit(
 
 def sweep(ctx: Context, universe: Universe) -> None:
     """Forget the vectors of epochs that nobody can build on or import any more."""
-    vectors = universe.healing.vectors
     needed = {
         (group_id, dmls_epoch)
         for group_id, state in universe.groups.items()
         for dmls_epoch in state.retained()
     }
-    for group_id, dmls_epoch in vectors.keys() - needed - universe.ledger.psks.keys():
-        del vectors[group_id, dmls_epoch]
+    for group_id, dmls_epoch in universe.healing.epochs - needed - universe.ledger.psks.keys():
+        universe.healing.forget(group_id, dmls_epoch)
         ctx.delete("healing", group_id + dmls_epoch)
 
 
 def forget_all(ctx: Context, universe: Universe) -> None:
     """This node is no member any more."""
-    for group_id, dmls_epoch in universe.healing.vectors:
+    for group_id, dmls_epoch in universe.healing.epochs:
         ctx.delete("healing", group_id + dmls_epoch)
     for identity in universe.healing.stated.seen:
         ctx.delete("clock", universe.universe_id + identity)
@@ -89,7 +88,7 @@ def _keep(ctx: Context, universe: Universe, group_id: bytes, info: EpochInfo, ve
     before = healing.vector(group_id, info.parent) if info.parent is not None else {}
     if vector is not before:
         healing.changed.update(name for name, time in vector.items() if time != before.get(name))
-    healing.vectors[group_id, info.dmls_epoch] = vector
+    healing.keep(group_id, info.dmls_epoch, vector)
     ctx.put("healing", group_id + info.dmls_epoch, vector_row(universe.universe_id, vector))
 
 

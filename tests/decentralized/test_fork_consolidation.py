@@ -7,10 +7,19 @@ from collections.abc import Callable
 from tests.decentralized.forked_members import NOW, ForkMember, gather, welcomed
 from tests.mls.group_members import Client
 
+from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
 from starling.protocol.decentralized.fork_choice import rank
-from starling.protocol.decentralized.fork_results import ReleasedCommit
+from starling.protocol.decentralized.fork_results import Ignored, IgnoredReason, ReleasedCommit
 from starling.protocol.decentralized.forked_group import ForkedGroup
-from starling.protocol.mls import Add, KeyPackageBundle, PreSharedKey, PreSharedKeyID, Proposal, Remove
+from starling.protocol.mls import (
+    Add,
+    KeyPackageBundle,
+    PreSharedKey,
+    PreSharedKeyID,
+    Proposal,
+    Remove,
+    WireFormat,
+)
 
 Make = Callable[[list[ForkMember]], ReleasedCommit]
 
@@ -96,7 +105,7 @@ def test_the_winner_decides_about_members_that_it_brought_back() -> None:
 
 
 def test_who_was_added_and_removed_on_losing_forks_stays_away() -> None:
-    _, bundle = newcomer()
+    client, bundle = newcomer()
     members, lost, won = fork(
         3, lambda members: members[0].commit([Add(bundle.key_package)]), lambda members: members[1].commit()
     )
@@ -110,24 +119,66 @@ def test_who_was_added_and_removed_on_losing_forks_stays_away() -> None:
     leaf = next(i for i, node in alice.forked.group.tree.leaves() if node.signature_key == name)
     carol.get(alice.commit([Remove(leaf)]).message)
     assert due(carol) == []
+    # The newcomer goes on beside the removal: it stays removed.
+    assert lost.welcome is not None
+    beside = welcomed(client, bundle, lost.welcome).commit()
+    carol.get(beside.message)
+    assert beside.dmls_epoch in carol.forked.heads
+    assert due(carol) == []
     assert carol.forked.head == won.dmls_epoch
 
 
+def test_who_joined_a_losing_fork_later_is_waited_for_too() -> None:
+    members, lost, won = fork(3, lambda members: members[0].commit(), lambda members: members[1].commit())
+    alice, bob, carol = members
+    copy = ForkedGroup.load(alice.forked.save())
+    key = alice.client.signature_private_key
+    before = ForkMember(alice.client, ForkedGroup(copy.epoch_group(lost.dmls_epoch), key, now=NOW))
+    client, bundle = newcomer()
+    carol.get(before.commit([Add(bundle.key_package)]).message)
+    merged = bob.commit(due_after(bob, carol))
+    carol.get(merged.message)
+    alice.get(merged.message)
+    carol.get(alice.say(b"here"))
+    assert lost.dmls_epoch not in carol.forked.sweep(NOW)
+    assert merged.welcome is not None
+    carol.get(welcomed(client, bundle, merged.welcome).say(b"here"))
+    assert lost.dmls_epoch in carol.forked.sweep(NOW)
+    assert carol.forked.tree[won.dmls_epoch].children == [merged.dmls_epoch]
+
+
+def due_after(member: ForkMember, other: ForkMember) -> list[Proposal]:
+    """What the other sees as due, for a member that has not heard of it yet."""
+    assert due(member) == []
+    return due(other)
+
+
 def test_a_losing_fork_goes_when_all_its_members_are_known_on_the_winner() -> None:
-    members, lost, won = fork(4, lambda members: members[0].commit(), lambda members: members[1].commit())
+    public = WireFormat.MLS_PUBLIC_MESSAGE
+    members, lost, won = fork(
+        4, lambda members: members[0].commit(wire_format=public), lambda members: members[1].commit()
+    )
     alice, bob, carol, dave = members
     for member in (alice, dave):  # Bob made the winner, Carol knows herself
         assert lost.dmls_epoch not in carol.forked.sweep(NOW)
         carol.get(member.say(b"I am on the winner"))
     text = bob.say(b"late")
+    held = carol.forked.epoch_group(lost.dmls_epoch)
     # While a netsplit lasts nothing goes.
     assert carol.forked.sweep(NOW, retain=True) == ()
     assert lost.dmls_epoch in carol.forked.sweep(NOW)
     assert lost.dmls_epoch not in carol.forked.tree
+    # Whoever still has the object finds nothing in it.
+    assert held.secrets.items() == [] and held._epoch.private_tree.keys == {}
+    assert held._epoch.secret_tree.save().nodes == () and held._epoch.secret_tree.save().leaves == ()
     assert carol.forked.heads == (won.dmls_epoch,)
     carol.restart()
     carol.get(text)
     assert carol.read == [b"I am on the winner", b"I am on the winner", b"late"]
+    # The commit that began it, and what follows it, are not taken for something new.
+    gone = Ignored(IgnoredReason.DELETED)
+    assert carol.get(lost.message) == gone
+    assert carol.get(wrap(read_dmls_message(text).message.encode(), lost.dmls_epoch)) == gone
 
 
 def test_a_losing_fork_stays_while_something_of_it_is_due() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -247,6 +248,25 @@ def test_proposals_are_committed_on_any_fork_also_late() -> None:
     assert carol.read == [b"to the new leaf"] * 2
 
 
+def test_an_update_may_bring_another_signature_key() -> None:
+    """Committed in an epoch that is superseded, which holds no signature key to hand on."""
+    alice, bob, carol = gather(3)
+    random = carol.client.random
+    leaf, private_key = carol.client.update_leaf(carol.forked.group)
+    new, public = carol.client.suite.signature_generate(random)
+    place = (carol.forked.group_id, carol.forked.group.own_leaf_index)
+    leaf = replace(leaf, signature_key=public).sign(carol.client.suite, new, *place)
+    message, content = carol.forked.propose(
+        Update(leaf), leaf_private_key=private_key, signature_private_key=new, random=random
+    )
+    bob.get(message)
+    made = bob.commit(by_reference=[content])
+    carol.enter(alice.commit().message)
+    assert carol.enter(made.message) == made.dmls_epoch
+    key = carol.forked.epoch_group(made.dmls_epoch)._epoch.signing_key()
+    assert bytes(key) == new
+
+
 def test_a_commit_whose_proposal_or_psk_is_missing_can_be_tried_again() -> None:
     alice, bob, carol = gather(3)
     client = Client("newcomer")
@@ -266,6 +286,7 @@ def test_a_commit_whose_proposal_or_psk_is_missing_can_be_tried_again() -> None:
     carol.restart()
     assert carol.enter(made.message, psks=lambda psk: known.get(psk.psk_id or b"")) == made.dmls_epoch
     assert carol.get(made.message) == KNOWN
+    assert not any(live._opened for live in carol.forked._epochs.live.values())
     assert bob.forked.tree[bob.forked.head].dmls_epoch != made.dmls_epoch
 
 
@@ -282,18 +303,28 @@ def external(member: ForkMember, name: str) -> tuple[ForkMember, bytes]:
 
 
 def test_an_external_commit_starts_from_a_head() -> None:
-    alice, bob, carol = gather(3)
-    joiner, message = external(alice, "from outside")
-    assert alice.enter(message) == bob.enter(message) == joiner.forked.head
+    for world in range(100):
+        alice, bob, carol = gather(3, world=world)
+        joiner, message = external(alice, f"from outside {world}")
+        assert alice.enter(message) == bob.enter(message) == joiner.forked.head
+        other = carol.commit()
+        tags = [member.forked.group.confirmation_tag for member in (joiner, carol)]
+        if tags[0] > tags[1]:
+            break
     joiner.get(alice.say(b"welcome"))
     alice.get(joiner.say(b"thanks"))
     assert joiner.read == [b"welcome"] and alice.read == [b"thanks"]
-    # Carol has gone on from the same epoch: she refuses it, and what she did wins everywhere, whatever its tag.
-    other = carol.commit()
+    # Carol had gone on from the same epoch: she refuses it, and what she did wins everywhere, though its tag is lower.
     assert refused(lambda: carol.get(message)) is ForkRule.EXTERNAL_COMMIT_ON_HEAD
     for member in (alice, bob):
         member.enter(other.message)
         assert member.forked.head == carol.forked.head == other.dmls_epoch
+    # Who came from outside is added, and knows by the lineage that its own fork lost.
+    bundle = joiner.client.bundle()
+    back = alice.commit([Add(bundle.key_package)])
+    assert back.welcome is not None
+    joiner.forked.rejoin(opened(back.welcome), bundle, joiner.client.signature_private_key, now=NOW)
+    assert joiner.forked.head == alice.forked.head == back.dmls_epoch
     # The secret for external commits went when the epoch was superseded.
     parent = carol.forked.epoch_group(carol.forked.tree[other.dmls_epoch].parent or b"")
     assert not parent.secrets.holds("external_secret")
@@ -469,6 +500,21 @@ def test_of_the_others_one_goes_in_which_nobody_wrote() -> None:
     assert isinstance(received, ForkCommit)
     assert received.evicted == (by_rank(reader, *[c for c in commits if c is not ranked[-1]])[-1].dmls_epoch,)
     assert ranked[-1].dmls_epoch in reader.forked.epochs
+
+
+def test_what_we_wrote_ourselves_counts_as_well() -> None:
+    for world in range(100):
+        members = gather(5, world=world)
+        alice = members[0]
+        commits = [member.commit() for member in members]
+        tags = [member.forked.group.confirmation_tag for member in members]
+        if min(tags) == tags[0]:
+            break
+    alice.say(b"here")
+    for commit in commits[1:]:
+        alice.get(commit.message)
+    assert commits[0].dmls_epoch in alice.forked.epochs
+    assert len(alice.forked.heads) == 4
 
 
 def test_what_an_evicted_fork_changed_is_still_due() -> None:

@@ -53,6 +53,7 @@ def test_a_commit_with_a_wrong_tag_punctures_nothing() -> None:
     nodes = bob.forked.group.secrets.init_nodes
     assert nodes is not None and len(nodes.save()) == 1
     assert bob.forked.epochs == (parent,)
+    assert bob.forked._epochs.live[parent]._opened == {}
     bob.enter(wrap(made.message, bob.forked.head))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.attack.loot import Loot, steal
 from tests.attack.scene import Scene
-from tests.engine.small_network import SECOND, Node
+from tests.engine.small_network import MINUTE, SECOND, Node
 
 from starling.protocol.engine.inputs import JoinUniverse
 
@@ -68,3 +68,18 @@ def test_the_init_key_goes_with_its_successor_and_what_it_opened_is_closed() -> 
         scene.update(name)
     scene.wait(20 * SECOND)
     scene.check_reads(set(), scene.steal("j"))
+
+
+def test_the_key_package_in_force_of_a_member_opens_what_a_newcomer_said_until_that_member_updates() -> None:
+    """A newcomer adds everybody by the KeyPackages that they have given out, and these stay for the next one."""
+    scene = Scene("v", "x")
+    joiner, _ = join(scene, "j")
+    while not joiner.heard("universe.joined"):
+        scene.wait(1)
+    scene.speak("j", "the first words of j")
+    scene.wait(MINUTE)
+    assert scene["v"].texts() == scene["x"].texts() == ["the first words of j"]
+    scene.check_reads({"the first words of j"}, scene.steal("v"))
+    scene.update("v")
+    scene.wait(20 * SECOND)
+    scene.check_reads(set(), scene.steal("v"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.attack.scene import Scene
 from tests.engine.small_network import MINUTE, SECOND, Node
 
-from starling.protocol.engine.inputs import JoinUniverse, RemoveMember
+from starling.protocol.engine.inputs import JoinUniverse, Recover, RemoveMember
 from starling.protocol.engine.step import Send, SendToPeer
 from starling.protocol.exchange.messages import Hello, RosterEntries, attach, decode_message
 
@@ -47,8 +47,8 @@ def test_a_removed_member_keeps_nothing_for_a_later_thief() -> None:
 
 
 def test_a_removed_member_does_not_come_back_by_itself() -> None:
-    """Its program does not listen to the removal and goes on as a member: speaking, committing, asking, joining by
-    its old ticket. Only an admin's new ticket lets it read again."""
+    """Its program does not listen to the removal and goes on as a member: speaking, committing, asking to start anew,
+    joining by its old ticket. Only an admin's new ticket lets it read again."""
     scene = Scene("v", "x", "d")
     network, removed = scene.network, scene["d"]
     ticket = network.invite(scene["v"], scene.universe_id, uses=5)
@@ -70,7 +70,9 @@ def test_a_removed_member_does_not_come_back_by_itself() -> None:
         scene.update(name)
         scene.say(name, f"{name} without d")
     scene.wait(2 * MINUTE)
-    assert not removed.heard("member.removed")
+    removed.do(Recover(scene.universe_id))
+    scene.wait(20 * SECOND)
+    assert not removed.heard("member.removed") and not scene["v"].heard("member.asks_again")
     state = scene.steal("d")
     scene.check_reads(set(), state)
     for name in ("v", "x"):

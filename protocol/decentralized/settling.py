@@ -62,23 +62,26 @@ def held_generations(graph: EpochGraph, report: Reported | None, info: EpochInfo
     held = 0
     for row in report.branches if report is not None else ():
         if row.past and graph.is_at_or_after(row.past, info.dmls_epoch):
+            if len(info.children) < 2:
+                return info.next_generation
             counts = [
                 graph[child].parent_count for child in info.children if graph.is_at_or_after(row.head, child)
             ]
-            # Of an epoch after `past` this node may not know yet: then it knows of no fork either.
-            held = max(held, *counts) if counts else max(held, info.next_generation)
+            held = max(held, *counts, 0)
         elif row.head == info.dmls_epoch:
             held = max(held, row.count)
     return held
 
 
-def settled_epochs(graph: EpochGraph, retained: Iterable[bytes], reports: Reports, now: int) -> list[bytes]:
+def settled_epochs(
+    graph: EpochGraph, retained: Iterable[bytes], reports: Reports, now: int, *, more_to_come: bool = False
+) -> list[bytes]:
     """The superseded epochs whose secrets are to go now (K-14), of those `retained`: that still have some.
 
     `reports` has an entry for every current member of the group but the owner and this node. Nothing goes while a
-    reported head is unknown here that the owner has not closed, but by the limits.
+    reported head is unknown here that the owner has not closed, or where there is `more_to_come`, but by the limits.
     """
-    known = all(
+    known = not more_to_come and all(
         row.head in graph or row.head in graph.closed
         for report in reports.values()
         if report is not None

@@ -37,6 +37,7 @@ from starling.protocol.exchange.waiting import Need
 from starling.protocol.packed import pack
 
 MAX_BEHIND = 1024
+MAX_OTHERS_BEHIND = 16
 MAX_RETRY = 30_000
 MAX_HELLO_BYTES = 16 * 1024
 """Of roster entries in a `Hello`: who was away for more than these asks for the rest."""
@@ -158,6 +159,17 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
         send_summary(ctx, universe, peer_id, answer=False)
 
 
+def lacks_a_head(universe: Universe, state: GroupState) -> bool:
+    """Whether a connected peer has named a head of a group that is not known here, or a frame waits that may be on the
+    way to one."""
+    behind = universe.behind.get(state.group_id)
+    if behind is None:
+        return universe.waiting.has_group(state.group_id)
+    return any(
+        _is_unknown(state, head) for head in (behind.head, *(head for head, _ in behind.others.values()))
+    )
+
+
 def _is_unknown(state: GroupState, head: bytes) -> bool:
     """Whether a head that a peer names is news: one that was closed and is not asked for any more is none."""
     return head not in state.graph and (head not in state.graph.closed or head in state.awaited)
@@ -213,11 +225,25 @@ def note_behind(
             held.head, held.count = head, count
         return
     if held is not None and held.peer_id in universe.links and held.attempts < 1:
+        if state is not None and _is_unknown(state, head) and len(held.others) < MAX_OTHERS_BEHIND:
+            held.others[peer_id] = (head, count)
         return
     if held is None and len(universe.behind) >= MAX_BEHIND:
         return
     if peer_id in universe.links:
-        universe.behind[group_id] = Behind(peer_id, head, count, ctx.now + grace)
+        others = held.others if held is not None else {}
+        universe.behind[group_id] = Behind(peer_id, head, count, ctx.now + grace, others=others)
+
+
+def _ask_another(ctx: Context, universe: Universe, group_id: bytes) -> None:
+    """One peer is done with: the next of those that named what is not known here takes its place."""
+    behind = universe.behind.pop(group_id)
+    state = universe.groups.get(group_id)
+    while behind.others and state is not None:
+        peer_id, (head, count) = behind.others.popitem()
+        if peer_id in universe.links and _is_unknown(state, head):
+            universe.behind[group_id] = Behind(peer_id, head, count, ctx.now, others=behind.others)
+            return
 
 
 def _note_lacking(ctx: Context, universe: Universe, group_id: bytes) -> None:
@@ -278,7 +304,7 @@ def ask(ctx: Context, universe: Universe) -> None:
         if satisfied:
             universe.lacks.pop(group_id, None)
         if satisfied or behind.peer_id not in universe.links:
-            del universe.behind[group_id]
+            _ask_another(ctx, universe, group_id)
             continue
         if behind.due > ctx.now:
             continue
@@ -290,7 +316,7 @@ def ask(ctx: Context, universe: Universe) -> None:
         behind.asked = want
         behind.due = ctx.now + ctx.jittered(min(policy.ASK_AGAIN << min(behind.attempts, 6), MAX_RETRY))
         if behind.attempts > 8:
-            del universe.behind[group_id]
+            _ask_another(ctx, universe, group_id)
             continue
         wanted.setdefault(behind.peer_id, []).append(want)
     for peer_id, groups in wanted.items():

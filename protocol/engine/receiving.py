@@ -181,12 +181,13 @@ def _require_joined(universe: Universe, group_id: bytes, message: DMLSMessage) -
 
 
 def _find_epoch(state: GroupState, message: DMLSMessage) -> EpochInfo | None:
-    """The epoch a message was sent in; None where it is too old to matter."""
+    """The epoch a message was sent in; None where it is too old to matter, or on a closed branch that is settled."""
     info = state.graph.get(message.dmls_epoch)
     if info is not None:
         return info
     number = message.epoch
-    if number <= state.pinned_epoch or number < state.graph.oldest_number:
+    left = message.dmls_epoch in state.graph.closed and message.dmls_epoch not in state.awaited
+    if left or number <= state.pinned_epoch or number < state.graph.oldest_number:
         return None
     raise Wait(Need("epoch", state.group_id, message.dmls_epoch))
 

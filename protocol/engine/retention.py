@@ -20,7 +20,7 @@ from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.engine import frame_quota, healing, readmission, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
-from starling.protocol.engine.exchanging import note_stalled
+from starling.protocol.engine.exchanging import lacks_a_head, note_stalled
 from starling.protocol.engine.forks import drop_branch
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
@@ -69,7 +69,9 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
 def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
     """Let go of the secrets of epochs, and of closed branches whole, that nobody needs any more (K-14)."""
     graph = state.graph
-    settled = settled_epochs(graph, tuple(state.retained()), reports, ctx.now)
+    # A head that is being asked for may be on another branch of what would go now.
+    more_to_come = bool(state.awaited) or lacks_a_head(universe, state)
+    settled = settled_epochs(graph, tuple(state.retained()), reports, ctx.now, more_to_come=more_to_come)
     _tell_settled(ctx, universe, state, settled, closed=False)
     for dmls_epoch in settled:
         state.drop_state(ctx, dmls_epoch)
@@ -78,8 +80,13 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
         retained = frozenset(state.retained())
         kept = [info.dmls_epoch for info in branch if info.dmls_epoch in retained]
         _tell_settled(ctx, universe, state, kept, closed=True)
+        resolving = graph.closed[head]
         drop_branch(ctx, universe, state, branch)
+        for info in branch:
+            graph.close(info.dmls_epoch, resolving, ctx.now)
+        state.save(ctx)
         note_change(ctx, universe)
+        universe.sweep_soon(state.group_id, ctx.now)
 
 
 def _tell_settled(

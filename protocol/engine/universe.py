@@ -35,7 +35,8 @@ _ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob(32), Either(None, Uint(
 
 @dataclass(slots=True)
 class Behind:
-    """A group in which a peer holds more: `head` and `count` are what it said, `due` when to ask it."""
+    """A group in which a peer holds more: `head` and `count` are what it said, `due` when to ask it. `others` are
+    peers that meanwhile named heads that are not known either: they are asked after it."""
 
     peer_id: bytes
     head: bytes
@@ -43,6 +44,7 @@ class Behind:
     due: int
     attempts: int = 0
     asked: object = None
+    others: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -324,6 +324,13 @@ def test_nothing_settles_while_a_report_is_missing_or_names_an_unknown_head(othe
     assert settled_epochs(graph, graph.epochs, {b"b": report(3, 2), b"c": other}, 10) == []
 
 
+def test_nothing_settles_while_more_is_to_come_but_by_the_limits() -> None:
+    graph = graph_of(4)
+    reports = {b"b": report(3, 2)}
+    assert settled_epochs(graph, graph.epochs, reports, 10, more_to_come=True) == []
+    assert len(settled_epochs(graph, graph.epochs, reports, 3 + RETENTION + 1, more_to_come=True)) == 3
+
+
 def test_what_this_node_is_not_past_does_not_settle_by_reports() -> None:
     graph = graph_of(4)
     graph[name(1)].application_count = 1

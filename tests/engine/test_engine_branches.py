@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from tests.engine.small_network import SECOND, Network, Node, quiet
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, header_of, is_commit, quiet
 
+from starling.protocol.decentralized.epoch_graph import MAX_CHILDREN
 from starling.protocol.distributed.evidence import Evidence
-from starling.protocol.engine.inputs import UpdateKeys
+from starling.protocol.engine import own_group
+from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
+from starling.protocol.engine.resolving import branched_at, cut_off
 
 COMMON, LOST, NEW = "in the common epoch", "on the branch that she forgets", "on the new branch"
 
@@ -75,3 +78,289 @@ def test_nothing_is_encrypted_on_the_old_branch_before_it_is_closed() -> None:
     assert told.index("rollback.detected") < told.index("fork.resolved") < told.index("message.sent")
     assert told.count("fork.resolved") == told.count("rollback.detected") == 1
     assert bob.texts()[-1] == NEW
+
+
+def swap(network: Network, node: Node, disk: Saved) -> Saved:
+    """Stop a node and start it from another disk; what it had is given back."""
+    network.stop(node)
+    held = Saved(node)
+    disk.put_back(node)
+    network.restart(node)
+    return held
+
+
+def test_who_met_nobody_closes_the_other_branch_when_it_meets_the_others() -> None:
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    network.cut(alice, bob, carol)
+    network.restart(alice)
+    alice.say(universe, NEW)
+    network.run(10 * SECOND)
+    assert alice.engine.universe(universe)["ready"] and "rollback.detected" not in kinds(alice)
+    network.restart(carol)
+    network.heal()
+    network.run(30 * SECOND)
+    assert kinds(alice).count("fork.resolved") == 1
+    for node in (bob, carol):
+        assert sorted(node.texts()) == sorted([COMMON, LOST, NEW])
+        assert len(node.heard("fork.resolved")) == len(node.heard("fork.detected")) == 1
+        assert not node.group(universe, alice).forked
+    assert all(node.engine.converged(universe) for node in (alice, bob, carol))
+
+
+def test_a_closed_branch_goes_with_all_that_is_kept_of_it() -> None:
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    lost = bob.group(universe, alice).graph.head
+    network.restart(alice)
+    network.run(10 * SECOND)
+    group_id = alice.universe(universe).group_id
+
+    def kept(node: Node) -> list[str]:
+        return sorted(table for table, key in node.rows if key == group_id + lost)
+
+    assert {"epoch", "epoch_info", "psk", "ratchet"} <= set(kept(bob)), "carol may still want it"
+    assert not bob.heard("epoch.settled")[-1]["closed"]
+    network.restart(carol)
+    network.run(30 * SECOND)
+    for node in (bob, carol):
+        assert kept(node) == []
+        assert lost not in node.group(universe, alice).graph
+        assert [told["owner"] for told in node.heard("epoch.settled") if told["closed"]] == [alice.me]
+        places = {logged.dmls_epoch for logged in node.group(universe, alice).log.ids.values()}
+        assert lost not in places
+        assert not [psk for psk in node.universe(universe).ledger.psks if psk[1] == lost]
+
+
+def test_branches_and_what_was_closed_are_there_after_a_restart() -> None:
+    network, universe, alice, bob, _ = put_back_while_one_is_away()
+    network.restart(alice)
+    network.run(10 * SECOND)
+    before = bob.group(universe, alice)
+    told = len(bob.heard("fork.detected"))
+    assert len(before.graph.heads) == 2 and before.graph.closed and before.forks
+    network.stop(bob)
+    network.restart(bob)
+    after = bob.group(universe, alice)
+    assert after is not before
+    assert after.graph.heads == before.graph.heads and after.graph.closed == before.graph.closed
+    assert after.forks == before.forks
+    network.run(30 * SECOND)
+    assert len(bob.heard("fork.detected")) == told, "once for each parent"
+
+
+def test_a_second_commit_on_an_epoch_that_is_gone_is_evidence_and_nothing_else() -> None:
+    """All are past the epoch, and what is needed to enter another child of it is wiped."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    saved = Saved(alice)
+    alice.do(UpdateKeys(universe))
+    network.run(MINUTE)
+    head = bob.group(universe, alice).graph.head
+    network.cut(alice, bob, carol)
+    swap(network, alice, saved)
+    network.run(10 * SECOND)
+    frame = [frame for frame in network.published(alice) if is_commit(frame)][-1]
+    assert header_of(frame)[2] == bob.group(universe, alice).graph.head_info.parent
+    bob.do(FrameReceived(carol.id, frame))
+    (fork,) = bob.heard("fork.detected")
+    assert fork["heads"] == [head] and not Evidence.parse(fork["evidence"]).faults()
+    group = bob.group(universe, alice)
+    assert group.graph.heads == (head,) and group.forked
+    bob.do(FrameReceived(carol.id, frame))
+    assert len(bob.heard("fork.detected")) == 1
+
+
+def test_who_was_put_back_may_import_again_what_it_imported_on_the_branch_that_it_forgot() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    saved = Saved(alice)
+    bob.do(UpdateKeys(universe))
+    network.run(SECOND)
+    network.run(2 * MINUTE)
+    alice.say(universe, "with what bob has put in")
+    network.run(SECOND)
+    group_id = bob.universe(universe).group_id
+    imported = bob.universe(universe).ledger.last_imports[alice.me, group_id]
+    swap(network, alice, saved)
+    network.run(5 * SECOND)
+    alice.say(universe, NEW)
+    network.run(10 * SECOND)
+    assert bob.texts() == ["with what bob has put in", NEW]
+    ledger = bob.universe(universe).ledger
+    imports = list(ledger.imports(alice.me, group_id))
+    assert {last.dmls_epoch for last in imports} == {imported.dmls_epoch}
+    assert len({last.parent for last in imports}) == 2, "one on each branch"
+    assert "IMPORT_ORDER" not in bob.universe(universe).refused
+    network.stop(bob)
+    network.restart(bob)
+    assert list(bob.universe(universe).ledger.imports(alice.me, group_id)) == imports
+    network.restart(carol)
+    network.run(30 * SECOND)
+    assert sorted(carol.texts()) == sorted(bob.texts())
+
+
+def test_a_closed_branch_that_never_comes_is_given_up_after_a_day() -> None:
+    """Bob alone had it, and does not come back: carol hears of it from the owner."""
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    network.restart(alice)
+    network.run(10 * SECOND)
+    lost = bob.heard("fork.resolved")[0]["closed"][0]
+    network.stop(bob)
+    network.restart(carol)
+    network.run(30 * SECOND)
+    group = carol.group(universe, alice)
+    assert list(group.awaited) == [lost] and group.graph.head == alice.group(universe, alice).graph.head
+    report = alice.universe(universe).reports[carol.me]
+    assert (lost, b"", 0) in [
+        (row.head, row.past, row.count) for row in report.heads[alice.universe(universe).group_id]
+    ]
+    network.stop(carol)
+    network.restart(carol)
+    assert list(carol.group(universe, alice).awaited) == [lost]
+    network.run(5 * SECOND)
+    network.leap(DAY + 2 * HOUR)
+    assert not carol.group(universe, alice).awaited
+    report = alice.universe(universe).reports[carol.me]
+    assert lost not in [row.head for row in report.heads[alice.universe(universe).group_id]]
+
+
+def test_the_owner_hears_from_which_epoch_on_the_others_can_follow_it() -> None:
+    """While carol is away bob can follow it; once all are past the epoch nobody can, and it starts anew."""
+    network, universe, alice, _, carol = put_back_while_one_is_away()
+    network.restart(alice)
+    network.run(5 * SECOND)
+    node = alice.universe(universe)
+    group_id, number = node.group_id, branched_at(node)
+    assert node.rollbacks and node.floors and cut_off(node) == []
+    assert max(node.floors.values()) <= number == alice.group(universe, alice).graph.head_info.number - 1
+    other = Saved(alice)
+    network.restart(carol)
+    network.run(10 * SECOND)
+    for _ in range(3):
+        alice.do(UpdateKeys(universe))
+        network.run(MINUTE)
+    assert node.group_id == group_id
+    swap(network, alice, other)
+    network.run(10 * SECOND)
+    assert alice.universe(universe).group_id != group_id
+
+
+# owners that run twice, or lie
+
+
+def run_twice() -> tuple[Network, bytes, Node, Node, Node]:
+    """Two copies of alice run in turn, and each closes the other's branch."""
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    first = Saved(alice)
+    network.restart(alice)
+    network.run(10 * SECOND)
+    alice.say(universe, "by the one")
+    network.run(10 * SECOND)
+    other = swap(network, alice, first)
+    network.run(10 * SECOND)
+    alice.say(universe, "by the other")
+    network.run(10 * SECOND)
+    swap(network, alice, other)
+    network.run(5 * SECOND)
+    alice.say(universe, "by the one again")
+    network.run(10 * SECOND)
+    return network, universe, alice, bob, carol
+
+
+def test_an_owner_that_runs_twice_is_told_once_at_every_member_and_still_read() -> None:
+    network, _, alice, bob, carol = run_twice()
+    network.restart(carol)
+    network.run(30 * SECOND)
+    for node in (bob, carol):
+        (told,) = node.heard("clone.detected")
+        assert told["owner"] == alice.me
+        evidence = Evidence.parse(told["evidence"])
+        assert evidence.identity == alice.me and not evidence.faults()
+        assert sorted(node.texts()) == sorted(
+            [COMMON, LOST, "by the one", "by the other", "by the one again"]
+        )
+
+
+def test_nothing_is_imported_from_an_owner_that_runs_twice_until_its_roster_entry_changes() -> None:
+    network, universe, alice, bob, _ = run_twice()
+    group_id = alice.universe(universe).group_id
+    node = bob.universe(universe)
+    state = bob.group(universe, alice)
+    assert node.is_frozen(state) and not state.forked
+    last = node.ledger.last_imports.get((bob.me, group_id))
+    alice.do(UpdateKeys(universe))
+    network.run(2 * MINUTE)
+    bob.say(universe, "imports what it may")
+    network.leap(HOUR + MINUTE)
+    assert node.ledger.last_imports.get((bob.me, group_id)) == last
+    network.stop(bob)
+    network.restart(bob)
+    node, state = bob.universe(universe), bob.group(universe, alice)
+    assert node.is_frozen(state)
+    state.frozen_by = b"e" * 32  # as if the roster had said something new since
+    assert not node.is_frozen(state)
+    assert group_id in [exported.group_id for exported in own_group.importable(node, network.now)]
+
+
+def test_an_owner_that_lies_leaves_nobody_honest_stuck() -> None:
+    """Mallory gives bob one commit and carol another; both import what they got before they can compare."""
+    network, universe, (alice, bob, carol, mallory) = quiet("alice", "bob", "carol", "mallory")
+    network.run(2 * MINUTE)
+    for a, b in ((bob, carol), (alice, bob), (alice, carol)):
+        network.cut(a, b)
+    saved = Saved(mallory)
+
+    def lie(victim: Node, text: str) -> None:
+        for node in (alice, bob, carol):
+            if node is not victim:
+                network.cut(node, mallory)
+        mallory.do(UpdateKeys(universe))
+        mallory.say(universe, text)
+        network.run(5 * SECOND)
+        victim.say(universe, f"{victim.name} imports")
+        network.run(SECOND)
+        network.cut(victim, mallory)
+
+    lie(bob, "to bob")
+    network.stop(mallory)
+    saved.put_back(mallory)
+    network._cut.discard(frozenset((carol.id, mallory.id)))
+    network.restart(mallory)
+    network.run(10 * SECOND)
+    lie(carol, "to carol")
+    network.stop(mallory)
+    network.heal()
+    network.run(MINUTE)
+    for node in (alice, bob, carol):
+        assert {"to bob", "to carol"} <= set(node.texts()), node.name
+        assert len(node.heard("fork.detected")) == 1
+        assert node.group(universe, mallory).forked, "nobody resolves it"
+        for owner in (bob, carol):
+            assert node.group(universe, owner).graph.head == owner.group(universe, owner).graph.head
+    assert set(alice.texts()) == {"to bob", "to carol", "bob imports", "carol imports"}
+    for node in (alice, bob, carol):
+        node.say(universe, f"{node.name} goes on")
+    network.run(10 * SECOND)
+    for node in (alice, bob, carol):
+        assert {f"{other.name} goes on" for other in (alice, bob, carol) if other is not node} <= set(
+            node.texts()
+        )
+
+
+def test_a_fifth_commit_on_one_epoch_is_told_and_not_followed() -> None:
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    saved = Saved(alice)
+    network.cut(alice, bob, carol)
+    for number in range(1, 5):
+        before = len(network.published(alice))
+        network.restart(alice)
+        network.run(10 * SECOND)
+        alice.say(universe, f"{number}")
+        published = network.published(alice)[before:]
+        for frame in published if number < 4 else [frame for frame in published if is_commit(frame)]:
+            bob.do(FrameReceived(carol.id, frame))
+        network.stop(alice)
+        saved.put_back(alice)
+    graph = bob.group(universe, alice).graph
+    parent = graph[bob.heard("fork.detected")[0]["parent"]]
+    assert len(parent.children) == MAX_CHILDREN == 4 and len(graph.heads) == 4
+    assert bob.texts()[-3:] == ["1", "2", "3"]
+    assert len(bob.heard("fork.detected")) == 1 and not bob.universe(universe).refused

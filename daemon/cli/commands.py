@@ -190,7 +190,8 @@ def _show_event(args: Namespace, event: dict[str, Any]) -> None:
         return output.line(f"{head} {_name(body)}: {_body_text(body)}")
     shown = {key: value for key, value in body.items() if key not in ("body", "encoding")}
     return output.line(
-        f"{head} {event['kind']} " + " ".join(f"{key}={output.flat(value)}" for key, value in shown.items())
+        f"{head} {event['kind']} "
+        + " ".join(f"{key}={output.flat(value, key)}" for key, value in shown.items())
     )
 
 

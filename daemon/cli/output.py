@@ -29,8 +29,10 @@ def block(text: object) -> str:
     return clean(text).replace("\n", "\n    ")
 
 
-def flat(value: object) -> str:
-    """One value of an event, its lists with commas between."""
+def flat(value: object, name: str = "") -> str:
+    """One value of an event, its lists with commas between, its moments in local time without a space."""
+    if name in _MOMENTS and isinstance(value, int):
+        return when(value).replace(" ", "T")
     return ",".join(map(flat, value)) if isinstance(value, list) else block(value)
 
 
@@ -81,7 +83,7 @@ def grouped(digits: str) -> str:
     return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
-_MOMENTS = ("time", "expires_at", "last_update", "detected_at")
+_MOMENTS = ("time", "expires_at", "last_update", "detected_at", "since", "before")
 
 
 def _cell(value: Any, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -258,6 +259,13 @@ def test_other_events_are_one_line_of_names_and_values(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", listening(told)):
         done = starling(tmp_path / "home", "listen", "--type", "all", "--count", "1")
     assert done.stdout.endswith(" epoch.started owner=ab path=True removed=cd,e\\x1bf\n")
+
+
+def test_the_moments_of_an_event_are_told_as_such(tmp_path: Path) -> None:
+    told = event(1, "member.healed", identity="ab", before=1_795_262_400_000, groups=9)
+    with scripted(tmp_path / "home", listening(told)):
+        done = starling(tmp_path / "home", "listen", "--type", "all", "--count", "1")
+    assert re.search(r" member.healed identity=ab before=2026-11-2\dT\d\d:\d\d:\d\d groups=9\n$", done.stdout)
 
 
 def test_a_message_cannot_pass_for_another_line(tmp_path: Path) -> None:

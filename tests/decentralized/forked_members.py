@@ -25,7 +25,8 @@ def opened(welcome: bytes) -> Welcome:
 
 @dataclass
 class ForkMember:
-    """A client and its group. Each step saves and loads the group again, so that what is stored is what counts."""
+    """A client and its group. Each step saves and loads the group again, so that what is stored is what counts;
+    unless that takes too long (`restarts`)."""
 
     client: Client
     forked: ForkedGroup
@@ -33,10 +34,15 @@ class ForkMember:
     limits: ForkLimits | None = None
     read: list[bytes] = field(default_factory=list)
     now: int = NOW
+    restarts: bool = True
 
     @property
     def name(self) -> bytes:
         return self.client.signature_key
+
+    def step(self) -> None:
+        if self.restarts:
+            self.restart()
 
     def restart(self) -> None:
         self.forked = ForkedGroup.load(self.forked.save(), limits=self.limits)
@@ -44,7 +50,7 @@ class ForkMember:
     def commit(self, proposals: Sequence[Proposal] = (), **options: object) -> ReleasedCommit:
         self.forked.commit(proposals, random=self.client.random, **options)  # type: ignore[arg-type]  # the options of `commit`
         released = self.forked.release(self.now)
-        self.restart()
+        self.step()
         return released
 
     def say(self, text: bytes) -> bytes:
@@ -54,7 +60,7 @@ class ForkMember:
         received = self.forked.receive(message, now=self.now, **options)  # type: ignore[arg-type]  # the options of `receive`
         if isinstance(received, ForkMessage):
             self.read.append(received.application_data)
-        self.restart()
+        self.step()
         return received
 
     def enter(self, message: bytes, **options: object) -> bytes:

@@ -11,14 +11,14 @@ from tests.decentralized.forked_members import NOW, ForkMember, gather, opened, 
 from tests.mls.group_members import Client
 
 from starling.protocol.decentralized.fork_choice import MAX_SIBLINGS
-from starling.protocol.decentralized.fork_results import UnknownEpoch
+from starling.protocol.decentralized.fork_results import ForkCommit, UnknownEpoch
 from starling.protocol.mls import Add, KeyPackageBundle, Proposal, Remove
 
 Choose = Callable[[int], int]
 """A number below another."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Packet:
     """A DMLSMessage, or a Welcome, for one client."""
 
@@ -37,7 +37,7 @@ class Place:
     bundle: KeyPackageBundle | None = None
     inbox: list[Packet] = field(default_factory=list)
     away: list[tuple[int, Packet]] = field(default_factory=list)
-    """What was sent on other islands, with the island."""
+    """What was sent on other islands, with the number of the sender's place."""
 
 
 class SplitNetwork:
@@ -46,6 +46,8 @@ class SplitNetwork:
     def __init__(self, count: int, choose: Choose) -> None:
         self.choose = choose
         self.places = [Place(member.client, 0, member, member.bundle) for member in gather(count)]
+        for member in self.joined():
+            member.restarts = False
         self.expected: dict[bytes, set[bytes]] = {}
         self.founders = {place.client.signature_key for place in self.places}
         self.added: set[bytes] = set()
@@ -91,12 +93,9 @@ class SplitNetwork:
 
     def _forward(self) -> None:
         for place in self.places:
-            near = {other.island for other in self.places if other.island == place.island}
-            place.inbox.extend(packet for island, packet in place.away if self._meets(island, near))
-            place.away = [item for item in place.away if not self._meets(item[0], near)]
-
-    def _meets(self, sender: int, near: set[int]) -> bool:
-        return self.places[sender].island in near
+            near = [item for item in place.away if self.places[item[0]].island == place.island]
+            place.inbox.extend(packet for _, packet in near)
+            place.away = [item for item in place.away if item not in near]
 
     def send(
         self, sender: bytes, packet: bytes, to: set[bytes] | None = None, *, welcome: bool = False
@@ -151,6 +150,10 @@ class SplitNetwork:
         self.expected[text] = member.members() - {member.name}
         self.send(member.name, member.say(text))
 
+    def restart(self) -> None:
+        for member in self.joined():
+            member.restart()
+
     # how it arrives
 
     def deliver_one(self) -> bool:
@@ -168,27 +171,27 @@ class SplitNetwork:
             pass
 
     def _receive(self, place: Place, packet: Packet) -> None:
+        entered = packet.is_welcome
         if packet.is_welcome:
-            assert place.bundle is not None
-            private_key = place.client.signature_private_key
-            if place.member is None:
-                place.member = welcomed(place.client, place.bundle, packet.data)
-            else:
-                place.member.forked.rejoin(opened(packet.data), place.bundle, private_key, now=NOW)
-        elif place.member is None:
-            packet.waits = True
-            return
+            self._welcome(place, packet.data)
         else:
-            before = place.member.forked.tree.epochs.keys()
-            known = len(before)
             try:
-                place.member.get(packet.data)
+                received = place.member.get(packet.data) if place.member is not None else None
             except UnknownEpoch:
-                packet.waits = True
-                return
-            if len(place.member.forked.tree.epochs) == known:
-                place.inbox.remove(packet)
-                return
-        place.inbox.remove(packet)
-        for waiting in place.inbox:
-            waiting.waits = False
+                received = None
+            packet.waits = received is None
+            entered = isinstance(received, ForkCommit)
+        if not packet.waits:
+            place.inbox.remove(packet)
+        if entered:
+            for waiting in place.inbox:
+                waiting.waits = False
+
+    def _welcome(self, place: Place, welcome: bytes) -> None:
+        assert place.bundle is not None
+        if place.member is None:
+            place.member = welcomed(place.client, place.bundle, welcome)
+            place.member.restarts = False
+        else:
+            private_key = place.client.signature_private_key
+            place.member.forked.rejoin(opened(welcome), place.bundle, private_key, now=NOW)

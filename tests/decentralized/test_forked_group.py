@@ -446,6 +446,21 @@ def test_who_is_added_again_comes_back_below_the_removal() -> None:
     assert carol.read == [b"again"]
 
 
+def test_who_is_removed_and_added_in_one_commit_goes_on_there() -> None:
+    alice, bob, carol = gather(3)
+    bundle = carol.client.bundle()
+    swapped = alice.commit([Remove(alice.leaf_of(carol)), Add(bundle.key_package)])
+    received = carol.get(swapped.message)
+    assert isinstance(received, ForkCommit) and received.dmls_epoch is None and carol.forked.is_removed
+    assert swapped.welcome is not None
+    key = carol.client.signature_private_key
+    assert carol.forked.rejoin(opened(swapped.welcome), bundle, key, now=NOW) == swapped.dmls_epoch
+    assert not carol.forked.is_removed and carol.forked.head == swapped.dmls_epoch
+    bob.enter(swapped.message)
+    bob.get(carol.say(b"as if nothing had been"))
+    assert bob.read == [b"as if nothing had been"]
+
+
 def test_a_welcome_to_another_group_brings_nobody_back() -> None:
     alice, bob = gather(2)
     bundle = bob.client.bundle()

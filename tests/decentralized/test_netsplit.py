@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 from tests.decentralized.forked_members import NOW, ForkMember
 from tests.decentralized.split_network import SplitNetwork
 
-ACTIONS = ("split", "meet", "commit", "add", "remove", "talk", "deliver", "deliver", "talk", "sweep")
+ACTIONS = (
+    "split",
+    "meet",
+    "commit",
+    "add",
+    "remove",
+    "talk",
+    "deliver",
+    "deliver",
+    "talk",
+    "sweep",
+    "restart",
+)
 MOST_NEWCOMERS = 3
 
 
@@ -19,6 +31,8 @@ def happen(network: SplitNetwork, action: str) -> None:
     elif action == "deliver":
         for _ in range(4):
             network.deliver_one()
+    elif action == "restart":
+        network.restart()
     elif action == "sweep":
         for member in network.joined():
             assert member.forked.sweep(NOW, retain=True) == ()
@@ -92,7 +106,7 @@ def check(network: SplitNetwork) -> None:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.sampled_from(ACTIONS), min_size=6, max_size=24), st.randoms(use_true_random=False))
+@given(st.lists(st.sampled_from(ACTIONS), min_size=10, max_size=24), st.randoms(use_true_random=False))
 def test_forks_come_together_again(actions: list[str], random: object) -> None:
     network = SplitNetwork(4, random.randrange)  # type: ignore[attr-defined]  # a `random.Random`
     for action in actions:

@@ -236,7 +236,7 @@ def _member_table(shown: list[dict[str, Any]]) -> None:
         "nobody: this node is not a member (any more, or yet); 'starling universe show' tells",
     )
     for member in shown:
-        if member.get("asks_again") is not None:
+        if member.get("asks_again"):
             output.line(f"{member['name']} asks to start anew; 'starling readmit' tells what to do")
 
 
@@ -284,13 +284,15 @@ def readmit(client: Client, args: Namespace) -> int:
         return EXIT_REFUSED
     digits = "".join(args.digits)
     if not digits:
-        asked = member.get("asks_again")
-        if asked is None:
+        asked = member.get("asks_again") or []
+        if not asked:
             _warn(f"{member['name']} does not ask to start anew")
         else:
+            numbers = " or ".join(map(output.grouped, asked))
+            copies = ", and copies of it run" if len(asked) > 1 else ""
             _warn(
-                f"{member['name']} asks to start anew; if their own node shows {output.grouped(asked)} too: "
-                f"starling readmit {args.universe} {args.member} {asked}"
+                f"{member['name']} asks to start anew{copies}; if their own node shows {numbers} too: "
+                f"starling readmit {args.universe} {args.member} NUMBER"
             )
         return EXIT_REFUSED
     params = {"universe": args.universe, "identity": member["identity"], "verification": digits}

@@ -30,7 +30,10 @@ ASK_SELDOM = 5 * MINUTE
 JOIN_AGAIN = 2 * SECOND
 READMIT_AGAIN = 15 * SECOND
 READMIT_MIN_GAP = MINUTE
-"""How soon a member's request to start anew may take the place of another one: each is costly to look at, and told."""
+"""How soon a member may make another request to start anew: each is costly to look at, and told."""
+
+READMIT_REQUESTS = 4
+"""How many requests of one member may wait for a person, the newest: of copies that run each makes its own."""
 
 WAITING_RETENTION = 5 * MINUTE
 STALLED = DAY

@@ -63,7 +63,7 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
         suite = cipher_suite(universe.cipher_suite)
         signature_key = suite.signature_public_key(universe.signature_private_key)
         profile = profiles_of(universe, [universe.me]).profiles[0]
-        sponsoring.readmit_self(ctx, universe, AsksAgain(request, signature_key, profile, ctx.now))
+        sponsoring.readmit_self(ctx, universe, AsksAgain(request, digits, signature_key, profile, ctx.now))
     return True
 
 

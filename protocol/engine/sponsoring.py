@@ -242,14 +242,15 @@ def take_readmit_request(
 ) -> None:
     """A member asks to start anew: check it, and tell people, or admit it where nobody is to be asked.
 
-    A member has one request at a time; a newer one takes its place, but not at once, as each is costly to check.
-    Raises what the checks raise.
+    A member has a few requests at a time, which do not follow each other at once, as each is costly to check. Raises
+    what the checks raise.
     """
     if not universe.roster.may(universe.me, Kind.MEMBER):
         return
-    held = universe.asks_again.get(member.identity)
-    if held is not None and (
-        held.profile[0] == message.profile[0] or 0 <= ctx.now - held.asked_at < policy.READMIT_MIN_GAP
+    held = universe.asks_again.get(member.identity, ())
+    if any(
+        other.profile[0] == message.profile[0] or 0 <= ctx.now - other.asked_at < policy.READMIT_MIN_GAP
+        for other in held
     ):
         return
     packages, shown = _check_profile(ctx, universe, member.peer_id, message.profile, message.cipher_suite)
@@ -271,8 +272,9 @@ def take_readmit_request(
         raise Invalid(Rule.MEMBER_INCARNATION)
     if shown.send_group_id in universe.roster.send_groups:
         raise Invalid(Rule.MEMBER_SEND_GROUP)
-    asked = AsksAgain(request, packages[0].leaf_node.signature_key, message.profile, ctx.now)
-    universe.asks_again[member.identity] = asked
+    signature_key = packages[0].leaf_node.signature_key
+    asked = AsksAgain(request, request.verification(), signature_key, message.profile, ctx.now)
+    universe.asks_again[member.identity] = (*held, asked)[-policy.READMIT_REQUESTS :]
     if universe.readmits_automatically and _is_seldom(ctx, universe, member.identity):
         _readmit(ctx, universe, asked, member.peer_id)
         return
@@ -298,15 +300,16 @@ def readmit_member(ctx: Context, universe: Universe, identity: bytes, verificati
     member = universe.roster.members.get(identity)
     if member is None:
         raise UsageError("not a member of this universe", "member.unknown")
-    asked = universe.asks_again.get(identity)
-    if asked is None:
+    held = universe.asks_again.get(identity)
+    if held is None:
         raise UsageError("this member does not ask to start anew", "readmit.unknown")
-    if asked.verification != verification:
+    meant = [asked for asked in held if asked.verification == verification]
+    if not meant:
         raise UsageError(
             "this is not the number of the member's request; compare again with the person",
             "readmit.verification",
         )
-    _readmit(ctx, universe, asked, member.peer_id)
+    _readmit(ctx, universe, meant[0], member.peer_id)
 
 
 def readmit_self(ctx: Context, universe: Universe, asked: AsksAgain) -> None:

@@ -103,17 +103,14 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class AsksAgain:
-    """A member's request to start anew, checked, which waits for somebody's word (5.6 B7)."""
+    """A member's request to start anew, checked, which waits for somebody's word; `verification` are its digits, which
+    two people compare (5.6 B7)."""
 
     request: ReadmitRequestTBS
+    verification: str
     signature_key: bytes
     profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
     asked_at: int
-
-    @property
-    def verification(self) -> str:
-        """The digits that two people compare."""
-        return self.request.verification()
 
 
 _NO_TIMES = ("messages_since_update", "profile_asks", "report_gap")
@@ -244,8 +241,8 @@ class Universe:
         self.joining: Joining | None = None
         self.silenced = False
         """The roster does not name our send group: it was superseded, or is not admitted yet. Nothing is sent in it."""
-        self.asks_again: dict[bytes, AsksAgain] = {}
-        """Of members, by identity."""
+        self.asks_again: dict[bytes, tuple[AsksAgain, ...]] = {}
+        """Of members, by identity; oldest first."""
         self.readmits_automatically = False
         self.readmitted: dict[bytes, tuple[int, ...]] = {}
         """By member, when nobody was asked, of the last day."""

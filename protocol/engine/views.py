@@ -55,7 +55,6 @@ def members_view(universe: Universe) -> list[View]:
 
 def _member_view(universe: Universe, identity: bytes) -> View:
     info = universe.roster.members[identity]
-    asks_again = universe.asks_again.get(identity)
     group = universe.groups.get(info.send_group_id)
     is_self = identity == universe.me
     admitted = sum(
@@ -82,7 +81,7 @@ def _member_view(universe: Universe, identity: bytes) -> View:
         "imports": len(imports),
         "last_update": group.last_update or None if group is not None else None,
         "forked": group.forked if group is not None else False,
-        "asks_again": asks_again.verification if asks_again is not None else None,
+        "asks_again": [asked.verification for asked in universe.asks_again.get(identity, ())],
         "addresses": list(universe.profiles.addresses(identity)),
     }
 

@@ -58,7 +58,7 @@ async def test_a_member_is_admitted_anew_by_the_number(tmp_path: Path) -> None:
             lambda held: any(member["asks_again"] for member in held["members"]),
             universe="lab",
         )
-        (digits,) = [member["asks_again"] for member in members["members"] if member["identity"] == me]
+        (digits,) = next(member["asks_again"] for member in members["members"] if member["identity"] == me)
         assert digits == asked["verification"]
         events = (await ann.result("events.list", kinds=["member.asks_again"]))["events"]
         assert [event["body"]["verification"] for event in events] == [digits]

@@ -11,7 +11,7 @@ from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import UNIVERSE_SUITES, build_key_package
-from starling.protocol.distributed.policy import READDS_PER_DAY
+from starling.protocol.distributed.policy import READDS_PER_DAY, READMIT_REQUESTS
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.engine import joining, own_group
 from starling.protocol.engine.inputs import JoinUniverse, ReadmitMember, Recover, RemoveMember, UpdateKeys
@@ -143,22 +143,27 @@ def test_neither_an_old_incarnation_nor_a_known_group(wrong: str) -> None:
     assert bool(alice.universe(universe).asks_again) == (not wrong)
 
 
+def another(request: ReadmitRequest, bob: Node, universe: bytes, number: int) -> ReadmitRequest:
+    """A request of the same node for another group."""
+    return made_by(bob, universe, group_id=bytes([number]) * 32, incarnation=2**31 + number)
+
+
 def test_other_requests_of_one_member_take_turns() -> None:
-    """Each is costly to check: the next one is looked at a while after the last."""
+    """Each is costly to check, and told: the next one is looked at a while after the last, and the newest few wait."""
     network, universe, alice, bob, _, request = asking()
     alice.hear(bob, request)
-    before = alice.universe(universe).asks_again[bob.me]
-    other = replace(request, profile=(tuple(reversed(request.profile[0])), b""))
-    tbs = replace(before.request, key_packages=other.profile[0])
-    alice.hear(bob, signed(other, bob.identity, tbs))
-    assert alice.universe(universe).asks_again == {bob.me: before}
+    first = alice.universe(universe).asks_again[bob.me]
+    alice.hear(bob, another(request, bob, universe, 1))
+    assert alice.universe(universe).asks_again == {bob.me: first}
     network.cut(alice, bob)
-    network.run(MINUTE + SECOND)
-    alice.hear(bob, signed(other, bob.identity, tbs))
-    (after,) = alice.universe(universe).asks_again.values()
-    assert after.verification != before.verification
+    for number in range(1, READMIT_REQUESTS + 1):
+        assert first[0] in alice.universe(universe).asks_again[bob.me]
+        network.run(MINUTE + SECOND)
+        alice.hear(bob, another(request, bob, universe, number))
+    held = alice.universe(universe).asks_again[bob.me]
+    assert len(held) == READMIT_REQUESTS and first[0] not in held
     with pytest.raises(UsageError, match="compare again"):
-        alice.do(ReadmitMember(universe, bob.me, before.verification))
+        alice.do(ReadmitMember(universe, bob.me, first[0].verification))
 
 
 def test_nobody_has_itself_admitted_for_ever() -> None:
@@ -223,6 +228,28 @@ def test_of_two_copies_the_one_that_is_chosen_stays() -> None:
     assert carol.texts() == ["the one"] and not alice.heard("member.asks_again")[1:]
     with pytest.raises(UsageError, match="not admitted"):
         copy.do(UpdateKeys(universe))
+
+
+def test_two_copies_that_ask_have_a_number_each() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    copy = copied(network, bob)
+    bob.do(Recover(universe))
+    network.run(5 * SECOND)
+    network.stop(bob)
+    network.restart(copy)
+    asked = copy.do(Recover(universe))
+    network.run(2 * MINUTE)
+    (member,) = [member for member in alice.engine.members(universe) if member["identity"] == bob.me]
+    assert member["asks_again"] == [body["verification"] for body in alice.heard("member.asks_again")]
+    assert len(member["asks_again"]) == 2 and member["asks_again"][1] == asked["verification"]
+    alice.do(ReadmitMember(universe, bob.me, asked["verification"]))
+    network.run(20 * SECOND)
+    assert copy.say(universe, "the one")["recipients"] == 2
+    network.stop(copy)
+    network.restart(bob)
+    network.run(20 * SECOND)
+    assert bob.engine.universe(universe)["state"] == "superseded"
+    assert carol.texts() == ["the one"] and not alice.universe(universe).asks_again
 
 
 def test_a_copy_that_was_superseded_can_be_chosen_after_all() -> None:

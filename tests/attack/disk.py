@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tests.attack.recorder import Masked, masked
 from tests.attack.traffic import TappedNetwork
 from tests.engine.small_network import Network, Node
 
@@ -12,7 +13,7 @@ from starling.daemon.key_slots import SLOT_SIZE
 from starling.daemon.store import SLOTS, Batch, Store
 from starling.protocol.engine.engine import Engine
 from starling.protocol.engine.inputs import OwnAddresses
-from starling.protocol.engine.step import Step
+from starling.protocol.engine.step import Put, Step
 
 NODE_KEY = bytes(range(100, 132))
 """What the slots are wrapped with: the thief has it."""
@@ -38,6 +39,8 @@ class DiskNode(Node):
 
     def __init__(self, name: str, network: Network, directory: Path) -> None:
         self.directory = directory
+        self.lasting: list[Masked] = []
+        """All rows that were ever sealed by the lasting key: what was deleted of them may still be on the disk."""
         directory.mkdir()
         super().__init__(name, network)
 
@@ -53,6 +56,9 @@ class DiskNode(Node):
         self.do(OwnAddresses((f"/memory/{self.name}",)))
 
     def save(self, step: Step) -> None:
+        for write in step.writes:
+            if isinstance(write, Put) and not write.scope and write.table != "frame":
+                self.lasting.append(masked(write.value))
         self.store.commit(Batch(self.network.now, list(step.writes), list(step.events)))
         self.events += step.events
 

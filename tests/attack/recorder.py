@@ -31,6 +31,7 @@ TRANSITION = b"transition"
 """Of what was derived on the way into an epoch: joiner secrets, path secrets, PSK chains."""
 
 PRIVATE_KEY = b"private key"
+SIGNATURE_KEY = b"signature key"
 SLOT_KEY = b"slot key"
 
 TICKET = b"ticket"
@@ -147,7 +148,7 @@ class Recorder:
 
         def watched_generate(suite: CipherSuite, random: Callable[[int], bytes]) -> tuple[bytes, bytes]:
             private_key, public_key = generate(suite, random)
-            self.add(private_key, PRIVATE_KEY)
+            self.add(private_key, SIGNATURE_KEY)
             return private_key, public_key
 
         def watched_sealer(sealer: Sealer, key: bytes, nonces: Any) -> None:

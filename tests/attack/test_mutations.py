@@ -117,6 +117,11 @@ def without_forgetting_key_packages(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(BundleStore, "forget", nothing)
 
 
+def without_an_erasable_key(patches: pytest.MonkeyPatch) -> None:
+    """Private keys of KeyPackages are sealed by the key that lasts: deleting them does not take them from the disk."""
+    patches.setattr(BundleStore, "_scope", staticmethod(lambda key: b""))
+
+
 def without_the_limit_of_key_packages(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(bundles, "KEY_PACKAGE_RETENTION", 2**62)
 
@@ -148,6 +153,10 @@ MUTATIONS: list[tuple[Patch, Callable[..., None]]] = [
     ),
     (
         without_settling,
+        test_nothing_remains.test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk,
+    ),
+    (
+        without_an_erasable_key,
         test_nothing_remains.test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk,
     ),
     (

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.attack.disk import DiskNetwork, DiskNode
 from tests.attack.recorder import (
     PRIVATE_KEY,
+    SIGNATURE_KEY,
     SLOT_KEY,
     TEXT,
     TICKET,
@@ -64,7 +65,7 @@ class Aftermath:
     @property
     def gone(self) -> set[Masked]:
         """The secrets of settled epochs, and of the ways into all epochs."""
-        live = self.heads | {PRIVATE_KEY, SLOT_KEY, TEXT, TICKET}
+        live = self.heads | {PRIVATE_KEY, SIGNATURE_KEY, SLOT_KEY, TEXT, TICKET}
         return {secret for secret, origin in self.recorder.origin.items() if origin not in live}
 
     def keys_in_use(self) -> set[bytes]:
@@ -111,8 +112,8 @@ def much_happens(home: Path, recorder: Recorder) -> tuple[DiskNetwork, bytes, li
     network = DiskNetwork(home)
     universe_id, *nodes = network.found("v", "x", "y", "d", suites=(1, 3, 1, 1))
     for node in nodes:
-        recorder.add(node.identity.identity_private_key, PRIVATE_KEY)
-        recorder.add(node.identity.peer_private_key, PRIVATE_KEY)
+        recorder.add(node.identity.identity_private_key, SIGNATURE_KEY)
+        recorder.add(node.identity.peer_private_key, SIGNATURE_KEY)
     v, x, y, d = nodes
     speak_and_start_again(network, universe_id, recorder, nodes)
     v.do(RemoveMember(universe_id, d.me))
@@ -199,10 +200,13 @@ def test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk(after: Afterm
     for node in after.nodes:
         check_absent(set(secrets), node.files(), f"in the clear in the files of {node.name}")
         check_absent(gone, node.records(), f"in rows that the store of {node.name} opens")
+    erasable = {secret for secret, origin in secrets.items() if origin not in (SIGNATURE_KEY, TEXT, TICKET)}
+    for node in after.nodes:
+        check_absent(erasable, map(masked, node.lasting), f"under a key of {node.name} that is never erased")
     check_absent(gone, after.memory.strings(), "in live objects")
 
     in_use = after.keys_in_use()
-    for key in find(after.recorder.of(PRIVATE_KEY), after.memory.strings()):
+    for key in find(after.recorder.of(PRIVATE_KEY, SIGNATURE_KEY), after.memory.strings()):
         if not public_keys(masked(key)) & in_use:
             raise Breach("a private key that opens nothing any more is in live objects")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.attack.attacker import reads
 from tests.attack.loot import Loot, steal
 from tests.attack.traffic import TappedNetwork
-from tests.engine.small_network import HOUR, SECOND, Node
+from tests.engine.small_network import HOUR, MINUTE, SECOND, Node
 
 from starling.protocol.distributed.psk_ledger import ExportedPsk
 from starling.protocol.engine import own_group
@@ -44,6 +44,13 @@ class Scene:
 
     def wait(self, duration: int = SECOND) -> None:
         self.network.run(duration)
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """To the millisecond, ten minutes at most."""
+        end = self.network.now + 10 * MINUTE
+        while not condition():
+            assert self.network.now < end, "what is waited for does not happen"
+            self.wait(1)
 
     # what people do
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests.attack.loot import Loot, steal
 from tests.attack.scene import Scene
 from tests.engine.small_network import MINUTE, SECOND, Node
@@ -17,15 +19,18 @@ def join(scene: Scene, name: str) -> tuple[Node, Loot]:
     return node, steal(node)
 
 
+def is_let_into(joiner: Node, owner: Node) -> bool:
+    return any(entered["owner"] == owner.me for entered in joiner.heard("group.entered"))
+
+
 def test_the_first_key_package_opens_all_groups_until_the_first_path_commit_is_imported() -> None:
     scene = Scene("v", "x")
     joiner, stolen = join(scene, "j")
-    while not joiner.heard("universe.joined"):
-        scene.wait(1)
-    first_path = joiner.universe(scene.universe_id).timers
-    assert first_path.first_path is not None
+    scene.wait_until(lambda: joiner.heard("universe.joined"))
+    timers = joiner.universe(scene.universe_id).timers
+    assert timers.first_path is not None
     said = set()
-    while first_path.first_path is not None:
+    while timers.first_path is not None:
         for name in ("v", "x", "j"):
             said.add(text := f"{name} in the window at {scene.network.now}")
             scene[name].say(scene.universe_id, text)
@@ -43,8 +48,7 @@ def test_while_the_first_path_commit_is_kept_back_the_window_stays_open() -> Non
     """The control: all Welcomes are in, and the joiner does not update. Its own group it founded after the theft."""
     scene = Scene("v", "x")
     joiner, stolen = join(scene, "j")
-    while not joiner.heard("universe.joined"):
-        scene.wait(1)
+    scene.wait_until(lambda: joiner.heard("universe.joined"))
     joiner.universe(scene.universe_id).timers.first_path = None
     scene.wait(20 * SECOND)
     for name in ("v", "x", "j"):
@@ -57,11 +61,9 @@ def test_the_init_key_goes_with_its_successor_and_what_it_opened_is_closed() -> 
     scene = Scene("v", "x")
     joiner, _ = join(scene, "j")
     for name in ("v", "x"):
-        while not any(entered["owner"] == scene[name].me for entered in joiner.heard("group.entered")):
-            scene.wait(1)
+        scene.wait_until(partial(is_let_into, joiner, scene[name]))
         scene.speak(name, f"{name} welcomes")
-    while len(joiner.texts()) < 2:
-        scene.wait(1)
+    scene.wait_until(lambda: len(joiner.texts()) == 2)
     early = scene.steal("j")
     scene.check_reads({"v welcomes", "x welcomes"}, early)
     for name in ("j", "v", "x"):
@@ -74,8 +76,7 @@ def test_the_key_package_in_force_of_a_member_opens_what_a_newcomer_said_until_t
     """A newcomer adds everybody by the KeyPackages that they have given out, and these stay for the next one."""
     scene = Scene("v", "x")
     joiner, _ = join(scene, "j")
-    while not joiner.heard("universe.joined"):
-        scene.wait(1)
+    scene.wait_until(lambda: joiner.heard("universe.joined"))
     scene.speak("j", "the first words of j")
     scene.wait(MINUTE)
     assert scene["v"].texts() == scene["x"].texts() == ["the first words of j"]

@@ -16,8 +16,7 @@ def test_what_is_sent_again_is_read_by_the_epoch_and_the_leaf_key_of_its_receive
     scene.say("v", "said past x")
     of_y = scene.steal("y")
     scene.network.heal()
-    while not x.heard("member.stuck"):
-        scene.wait(1)
+    scene.wait_until(lambda: x.heard("member.stuck"))
     of_x = scene.steal("x")
     scene.wait(MINUTE)
     assert x.texts() == y.texts() == ["said past x"]

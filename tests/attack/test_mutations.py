@@ -55,7 +55,7 @@ def without_wiping_in_memory(patches: pytest.MonkeyPatch) -> None:
 
 
 def without_settling(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(retention, "settled_epochs", lambda *arguments: [])
+    patches.setattr(retention, "settled_epochs", lambda *arguments, **named: [])
 
 
 def without_consuming(patches: pytest.MonkeyPatch) -> None:

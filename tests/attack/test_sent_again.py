@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attack.scene import Scene
-from tests.engine.small_network import MINUTE, SECOND
+from tests.engine.small_network import HOUR, MINUTE, SECOND
 from tests.engine.test_engine_readding import sealed_badly_for
 
 
@@ -32,5 +32,5 @@ def test_what_is_sent_again_is_read_by_the_epoch_and_the_leaf_key_of_its_receive
     scene.check_reads({"said past x", "said to all"}, of_y, later)
     for name in ("v", "y"):
         scene.update(name)
-    scene.wait(20 * SECOND)
+    scene.network.leap(2 * HOUR)
     scene.check_reads({"said to all"}, of_y, scene.steal("x"))

@@ -27,7 +27,7 @@ class Options:
     mls_repeats: int = 3
     universe_sizes: tuple[int, ...] = (5, 20)
     heals: int = 5
-    talked_messages: int = 2_000
+    talked_messages: int = 1_000
     scripted_size: int = 1_000
 
     def say(self, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.options import QUICK
-from bench.simulated import healing, sizes, thousand
+from bench.simulated import healing, sizes, talking, thousand
 from bench.simulated.topology import dialled, diameter
 from bench.simulated.traffic import COMMIT, MESSAGE, REPORT
 from bench.simulated.universe import SimulatedUniverse
@@ -14,7 +14,7 @@ from starling.protocol.distributed import policy
 
 
 def test_a_universe_heals_and_talks_within_its_goals() -> None:
-    options = replace(QUICK, universe_sizes=(5,), heals=1, talked_messages=1)
+    options = replace(QUICK, universe_sizes=(5,), heals=1, talked_messages=100)
     found = sizes.run(options)["5"]
     (healed,) = found["healed"]
     assert healed["diameter"] == 1
@@ -24,10 +24,17 @@ def test_a_universe_heals_and_talks_within_its_goals() -> None:
     talked = found["talked"]
     # One update of each after a hundred messages, and an import of it by each of the others.
     assert talked["messages"] == policy.update_message_limit(5)
-    assert talked["made"]["updates"] == 1
-    assert 2 <= talked["made"]["commits"] <= 5
-    assert talked["pieces_per_message"][MESSAGE] == 4 / 5
+    assert talked["commits"] == {"commits": 5, "updates": 1, "imports": 4}
+    assert talked["commits_per_message"] == 0.05
+    assert talked["bytes_per_message"][MESSAGE] > 4 / 5 * talking.SIZE
     assert len(sizes.rows({"5": found})) == 4
+
+
+def test_a_window_shorter_than_a_cycle_counts_a_wave() -> None:
+    talked = talking.measure(SimulatedUniverse(4, "wave"), 1, "wave")
+    assert talked["messages"] == 4 * talking.LEAST_ROUNDS
+    assert talked["commits"] == {"commits": 4, "updates": 1, "imports": 3}
+    assert talked["commits_per_message"] == 4 / policy.update_message_limit(4)
 
 
 def test_a_universe_that_is_parted_does_not_converge() -> None:
@@ -46,7 +53,7 @@ def test_a_universe_that_is_parted_does_not_converge() -> None:
 def test_real_engines_follow_scripted_owners() -> None:
     result = thousand.run(replace(QUICK, scripted_size=7))
     assert result["refused"] == [{}, {}, {}]
-    assert result["commits_of_a_wave"] == 7
+    assert result["commits"]["commits"] == 7
     assert all(result["bytes_per_message"][kind] > 0 for kind in (MESSAGE, COMMIT, REPORT))
 
 

@@ -1,8 +1,6 @@
 """A universe of a thousand: three real engines among scripted owners. `python -m bench --only thousand`.
 
-An update of one member comes after 20,000 messages of its own, and each of the others then imports once. So two
-things are measured: talk without an update, and the wave of commits that one update makes; a message bears its share
-of a wave.
+Measured are talk without an update, and the wave of commits that one update makes (`bench/simulated/talking.py`).
 The real engines are linked with each other alone, and hear of every frame once.
 """
 
@@ -20,7 +18,7 @@ from bench.simulated.founding import founded
 from bench.simulated.member import Member
 from bench.simulated.network import Network
 from bench.simulated.scripted import Exported, ScriptedOwner, shared_tree
-from bench.simulated.talking import INTERVAL, SIZE
+from bench.simulated.talking import INTERVAL, SIZE, per_message
 from bench.simulated.traffic import COMMIT, KINDS, MESSAGE, REPORT, Traffic
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, ApplicationData
@@ -52,15 +50,12 @@ def run(options: Options) -> dict[str, Any]:
     wave = universe.count_anew()
     messages = TALK * size
     limit = policy.update_message_limit(size)
-    commits = wave.made["commits"]
-    per_message = {kind: talked.size[kind] / REAL / messages for kind in KINDS}
-    per_message[COMMIT] += wave.size[COMMIT] / REAL / limit
     return {
         "size": size,
         "messages": messages,
-        "commits_of_a_wave": commits,
-        "commits_per_message": talked.made["commits"] / messages + commits / limit,
-        "bytes_per_message": {kind: round(value, 1) for kind, value in per_message.items()},
+        "commits": dict(wave.made),
+        "of_messages": limit,
+        **per_message(talked, wave, REAL, messages, limit),
         "engine_ms_per_message": round(1000 * seconds / REAL / messages, 2),
         "refused": [dict(member.universe.refused) for member in universe.members],
         "processor_s": round(time.process_time() - began),

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+from tests.engine.forging import end, forged_commit
 from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, quiet
 
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.distributed.member import read_member
-from starling.protocol.engine.inputs import JoinUniverse, UpdateKeys
+from starling.protocol.distributed.report import StuckGroup, build_report
+from starling.protocol.engine import own_group
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, UpdateKeys
+from starling.protocol.engine.step import Send
+from starling.protocol.exchange.frame import CommitFrame, decode_frame
+from starling.protocol.exchange.messages import Gone, Summary
 from starling.protocol.mls import committing
 
 
@@ -150,3 +159,125 @@ def test_who_joins_later_adds_it_by_its_new_incarnation() -> None:
     network.run(MINUTE)
     all_read_all(network, universe, [alice, bob, carol, dave])
     assert incarnation_in(dave, universe, dave, bob) == bob.universe(universe).incarnation
+
+
+@contextmanager
+def welcomes(owner: Node, universe: bytes, change: Callable[[Any], Any]) -> Iterator[None]:
+    """An owner's Welcomes are changed meanwhile."""
+    original: Any = committing.create_welcome
+
+    def create_welcome(suite: Any, info: Any, *arguments: Any) -> Any:
+        welcome = original(suite, info, *arguments)
+        is_owners = info.group_context.group_id == owner.universe(universe).group_id
+        return change(welcome) if is_owners else welcome
+
+    committing.create_welcome = create_welcome
+    try:
+        yield
+    finally:
+        committing.create_welcome = original
+
+
+def spoilt(welcome: Any) -> Any:
+    return replace(welcome, encrypted_group_info=bytes(len(welcome.encrypted_group_info)))
+
+
+def withheld(welcome: Any) -> Any:
+    return replace(welcome, secrets=())
+
+
+@pytest.mark.parametrize("change", [spoilt, withheld])
+def test_who_gets_no_good_welcome_asks_for_another(change: Callable[[Any], Any]) -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    dave = network.add("dave")
+    with welcomes(bob, universe, change):
+        dave.do(JoinUniverse(network.invite(alice, universe)))
+        network.run(SECOND)
+        assert dave.me in bob.group(universe, bob).members()
+    network.run(12 * MINUTE)
+    assert {"identity": dave.me, "owner": bob.me, "reason": "welcome"} in alice.heard("member.stuck")
+    all_read_all(network, universe, [alice, bob, dave])
+
+
+def test_a_welcome_that_anybody_else_spoilt_is_no_reason() -> None:
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    dave = network.add("dave")
+
+    def drop(source: Node, target: Node, send: Send) -> bool:
+        return source is bob and target is dave
+
+    network.drop = drop
+    dave.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(SECOND)
+    logged = bob.group(universe, bob).log.adding(dave.me)
+    assert logged is not None
+    frame = decode_frame(bob.rows["frame", logged.frame_id])
+    assert isinstance(frame, CommitFrame)
+    welcome = bytearray(frame.welcome)
+    welcome[-1] ^= 1
+    dave.do(FrameReceived(alice.id, replace(frame, welcome=bytes(welcome)).encode()))
+    assert not dave.universe(universe).stuck.groups
+    network.drop = lambda source, target, send: False
+    network.run(MINUTE)
+    all_read_all(network, universe, [alice, bob, dave])
+    assert not dave.heard("member.stuck")
+
+
+def test_what_no_rule_allows_is_told_to_nobody_and_adds_nobody_again() -> None:
+    """A commit that all refuse alike: its owner would only make the next one."""
+    network, universe, (mallory, bob, carol) = quiet("mallory", "bob", "carol")
+    frame = forged_commit(mallory, universe, mallory, [end(mallory, universe)] * 2, path=False)
+    for node in (bob, carol):
+        node.do(FrameReceived(mallory.id, frame))
+    network.run(MINUTE)
+    assert not bob.heard("member.stuck") and not carol.heard("member.stuck")
+
+
+def test_one_peer_that_says_that_frames_are_gone_is_not_believed() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    group_id = alice.universe(universe).group_id
+    network.cut(alice, bob)
+    network.gossip = False
+    network.drop = lambda source, target, send: source is mallory
+    alice.do(UpdateKeys(universe))
+    network.run(SECOND)
+    head = alice.group(universe, alice).graph.head
+    number = alice.group(universe, alice).graph.head_info.number
+    places = ((group_id, head, number, 0, True, 0),)
+    digest = bob.universe(universe).roster.digest
+    bob.hear(mallory, Summary(universe, digest, places, False))
+    network.run(SECOND)
+    assert group_id in bob.universe(universe).behind
+    assert set(bob.universe(universe).links) == {mallory.id}
+    bob.hear(mallory, Gone(universe, ((group_id, 0),)))
+    assert not bob.universe(universe).stuck.groups, "it can lead on from epoch 0"
+    network.gossip = True
+    network.drop = lambda source, target, send: False
+    network.heal()
+    bob.hear(mallory, Summary(universe, digest, places, False))
+    bob.hear(mallory, Gone(universe, ((group_id, None),)))
+    network.run(MINUTE)
+    assert not bob.universe(universe).stuck.groups and not bob.heard("member.stuck")
+    all_read_all(network, universe, [alice, bob, mallory])
+
+
+def test_a_member_that_lies_pauses_imports_for_a_day() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    group_id = alice.universe(universe).group_id
+    held = mallory.universe(universe)
+    report = [StuckGroup(group_id, b"", held.incarnation, "commit")]
+    data = ApplicationData("report", bytes(16), (), build_report(report))
+    ctx = Context(network.now, mallory.random_source())
+    own_group.protect(ctx, held, data)
+    mallory.finish(ctx.step(None, None))
+    network.run(SECOND)
+    assert {"identity": mallory.me, "owner": alice.me, "reason": "commit"} in bob.heard("member.stuck")
+    alice.do(UpdateKeys(universe))
+    network.run(MINUTE)
+    bob.do(UpdateKeys(universe))
+    newest = alice.group(universe, alice).graph.head_info.number
+    assert bob.universe(universe).ledger.last_imports[bob.me, group_id].epoch < newest
+    network.leap(DAY)
+    bob.do(UpdateKeys(universe))
+    assert bob.universe(universe).ledger.last_imports[bob.me, group_id].epoch >= newest
+    assert incarnation_in(bob, universe, bob, mallory) == held.incarnation

@@ -161,14 +161,10 @@ class World:
             app.ask(UpdateKeys(app.universe_id), may_be_refused=True)
 
     def remove(self, app: App) -> None:
-        """The founder removes a member; nothing is owed to it or promised for it from here on.
-
-        Only while everybody is known to be in everybody's group: what a removed owner sent before somebody
-        joined is held by nobody else, if not all had it, and without re-adding nobody can follow what imports it.
-        """
+        """The founder removes a member; nothing is owed to it or promised for it from here on. Others may still be
+        joining, and need of it what nobody holds any more."""
         founder = self.founder
-        present = {other.key for other in self.present if other.identity not in self.oracle.cloned}
-        if app is founder or app.removed or founder.universe_id is None or present != self.oracle.certain:
+        if app is founder or app.removed or not app.joined or founder.universe_id is None:
             return
         for other in self.apps:
             other.removed |= other.identity == app.identity

@@ -140,10 +140,14 @@ def take_pulse(ctx: Context, universe: Universe, peer_id: bytes, message: Pulse)
 def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summary) -> None:
     """Note where the peer holds more than this node."""
     lacking: dict[bytes, tuple[bytes, int]] = {}
+    own_heads: list[bytes] = []
+    own_floor = 0
     for group_id, head, number, count, whole, floor in message.positions:
         state = universe.groups.get(group_id)
         if state is not None and state.is_own:
-            _check_own(ctx, universe, state, head, number, floor, peer_id)
+            own_heads.append(head)
+            own_floor = floor
+            _check_own(ctx, universe, state, head, number, peer_id)
         elif state is None:
             if universe.owner_of(group_id) is not None:
                 lacking[group_id] = (head, 0)
@@ -154,6 +158,9 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
             lacking.setdefault(group_id, (head, count))
     for group_id, (head, count) in lacking.items():
         note_behind(ctx, universe, peer_id, group_id, head, count)
+    member = universe.member_of_peer(peer_id)
+    if own_heads and member is not None:
+        resolving.note_floor(universe, member.identity, own_heads, own_floor)
     universe.boot.answered = True
     if message.answer:
         send_summary(ctx, universe, peer_id, answer=False)
@@ -180,13 +187,12 @@ def _lacks(state: GroupState, head: bytes, count: int, whole: bool) -> bool:
 
 
 def _check_own(
-    ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, floor: int, peer_id: bytes
+    ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, peer_id: bytes
 ) -> None:
     """Somebody knows an epoch of our own group that we do not: perhaps we were restored (5.3, B3)."""
     member = universe.member_of_peer(peer_id)
     if member is None:
         return
-    resolving.note_floor(universe, member.identity, floor)
     if head in state.graph or head in state.graph.closed or number < state.graph.oldest_number:
         return
     if resolving.note_own_heads(ctx, universe, (head,)) or not universe.rollbacks:

@@ -37,9 +37,14 @@ def note_own_heads(ctx: Context, universe: Universe, heads: Iterable[bytes]) -> 
     return new
 
 
-def note_floor(universe: Universe, identity: bytes, floor: int) -> None:
-    """A member tells of which epoch of the own group, by number, it could enter another child at the earliest."""
-    universe.floors[identity] = floor
+def note_floor(universe: Universe, identity: bytes, heads: Iterable[bytes], floor: int) -> None:
+    """A member tells of which epoch of the own group, by number, it could enter another child at the earliest. That is
+    of interest as long as none of its heads is of the own branch, after the last common epoch."""
+    graph, number = universe.own.graph, branched_at(universe)
+    if any(head in graph and graph[head].number > number for head in heads):
+        universe.floors.pop(identity, None)
+    else:
+        universe.floors[identity] = floor
 
 
 def branched_at(universe: Universe) -> int:

@@ -8,6 +8,7 @@ import pytest
 from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet, settled
 
 from starling.protocol.distributed.universe_component import read_universe
+from starling.protocol.engine import resolving
 from starling.protocol.engine.inputs import ReadmitMember, Recover, UpdateKeys
 from starling.protocol.errors import UsageError
 
@@ -305,4 +306,35 @@ def test_a_founder_that_was_put_back_too_far_needs_nobody() -> None:
     alice.say(universe, "back")
     network.run(30 * SECOND)
     assert bob.texts() == carol.texts() == ["back"]
+    assert_all_talk(network, universe, nodes, "on")
+
+
+def test_who_can_be_followed_does_not_start_anew_when_that_is_settled() -> None:
+    """In the same run: the epoch from which its branch began goes at the others, who have gone on from it."""
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    network.stop(carol)
+
+    def meanwhile() -> None:
+        bob.do(UpdateKeys(universe))
+        network.run(5 * SECOND)
+
+    put_back(network, bob, meanwhile)
+    network.restart(bob)
+    network.run(5 * SECOND)
+    assert bob.heard("rollback.detected")
+    network.restart(carol)
+    network.run(10 * SECOND)
+    for _ in range(6):
+        bob.do(UpdateKeys(universe))
+        network.run(MINUTE)
+    network.cut(bob, alice, carol)
+    network.run(SECOND)
+    network.heal()
+    network.run(10 * SECOND)
+    assert resolving.branched_at(bob.universe(universe)) < min(
+        alice.group(universe, bob).graph[dmls_epoch].number
+        for dmls_epoch in alice.group(universe, bob).retained()
+    )
+    assert not bob.heard("universe.recovering")
     assert_all_talk(network, universe, nodes, "on")

@@ -187,7 +187,7 @@ def align(ctx: Context, universe: Universe) -> None:
             if allowed_at is None or allowed_at > ctx.now:
                 put_off += [allowed_at] if allowed_at is not None else []
                 continue
-        package = _usable_key_package(ctx, universe, identity, incarnation, is_again=index is not None)
+        package = usable_key_package(ctx, universe, identity, incarnation, is_again=index is not None)
         if package is None:
             unknown.append(identity)
         elif taken.take(package.leaf_node, index):
@@ -239,9 +239,10 @@ def _may_add_again_at(ctx: Context, universe: Universe, identity: bytes) -> int 
     return universe.stuck.may_readd_at(identity, ctx.now)
 
 
-def _usable_key_package(
-    ctx: Context, universe: Universe, identity: bytes, incarnation: int, *, is_again: bool
+def usable_key_package(
+    ctx: Context, universe: Universe, identity: bytes, incarnation: int, *, is_again: bool = False
 ) -> KeyPackage | None:
+    """The KeyPackage to add a member by; None where none is known that holds and is of this incarnation."""
     package = universe.profiles.key_package(identity, universe.cipher_suite)
     if is_again:
         package = universe.profiles.fresh_key_package(identity, universe.cipher_suite, ctx.now)

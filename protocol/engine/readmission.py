@@ -15,7 +15,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.universe_component import read_universe
-from starling.protocol.engine import own_group, resending, resolving, sponsoring
+from starling.protocol.engine import membership, own_group, resending, resolving, sponsoring
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk
 from starling.protocol.engine.exchanging import profiles_of
@@ -180,7 +180,7 @@ def _go_on_once_ready(ctx: Context, universe: Universe) -> None:
     lacking = [
         identity
         for identity in others
-        if universe.profiles.key_package(identity, universe.cipher_suite) is None
+        if membership.usable_key_package(ctx, universe, identity, universe.incarnation_of(identity)) is None
     ]
     if lacking and (len(lacking) == len(others) or ctx.now < timers.readmitted):
         if _is_due(timers.readmit, ctx.now):

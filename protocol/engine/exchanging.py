@@ -406,7 +406,11 @@ def _following(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> Iterator[L
 
 
 def take_answer(ctx: Context, universe: Universe, peer_id: bytes) -> None:
-    """After the frames of an answer were handled: go on asking the same peer at once."""
+    """After the frames of an answer were handled: go on asking the same peer at once, and report soon what they led to.
+
+    What gossip did not bring comes in amounts: after a heal, or an absence.
+    """
+    universe.timers.report_soon(ctx.now)
     for behind in universe.behind.values():
         if behind.peer_id == peer_id:
             behind.due = ctx.now

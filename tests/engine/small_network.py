@@ -253,6 +253,11 @@ class Network:
             self._cut.add(frozenset((a.id, b.id)))
             self.disconnect(a, b)
 
+    def heal_between(self, a: Node, b: Node) -> None:
+        """These two alone can reach each other again."""
+        self._cut.discard(frozenset((a.id, b.id)))
+        self.dial(a, b.id)
+
     def heal(self) -> None:
         self._cut.clear()
         self.dial_all()

@@ -56,6 +56,20 @@ def test_who_comes_back_amid_talk_hears_reports_at_once() -> None:
     assert all(node.engine.converged(universe) for node in (alice, bob, carol))
 
 
+def test_who_catches_up_by_asking_reports_it_at_once() -> None:
+    """Who hears of a heal from others alone had no new connection that would tell it to report soon."""
+    network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
+    network.cut(carol, alice, bob)
+    _talk(network, alice, universe, MINUTE + 20 * SECOND, SECOND)
+    carol.say(universe, "from afar")
+    network.heal_between(carol, bob)
+    before = reports(network, alice)
+    while "from afar" not in alice.texts():
+        network.run(100)
+    network.run(3 * SECOND)
+    assert reports(network, alice) > before
+
+
 def _talk(network: Network, node: Node, universe: bytes, duration: int, apart: int) -> None:
     for _ in range(duration // apart):
         node.say(universe, f"at {network.now}")

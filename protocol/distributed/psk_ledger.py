@@ -230,15 +230,16 @@ class PskLedger:
         if not importers:
             return False
         graph = graphs.get(exported.group_id)
+        in_row = graph is None or not has_branches(graph)
         for identity in importers:
             last = self.last_imports.get((identity, exported.group_id))
-            if last is None:
+            if last is None or (in_row and last.epoch < exported.epoch):
                 return False
             importing = graphs.get(last.importer_group_id)
             if not self.has_imported(identity, exported, graphs, importing):
                 return False
             for used in self.imports(identity, exported.group_id):
-                if used.parent in retained.get(used.importer_group_id, frozenset()) and _is_before(
+                if used.parent in retained.get(used.importer_group_id, ()) and _is_before(
                     graph, exported.dmls_epoch, exported.epoch, used.dmls_epoch, used.epoch
                 ):
                     return False

@@ -133,8 +133,9 @@ def take_resolve(
         elif not state.is_own and head.forked_at >= state.pinned_epoch and len(state.awaited) < MAX_CLOSED:
             state.awaited[head.dmls_epoch] = ctx.now
     state.forks = dict.fromkeys(state.forks, False)
-    if not state.is_own:
+    if not state.is_own and not graph.is_at_or_after(graph.head, child.dmls_epoch):
         graph.follow(child.dmls_epoch)
+        forget_report(ctx, universe, state)
     state.save(ctx)
     ctx.event(
         "fork.resolved",
@@ -147,6 +148,14 @@ def take_resolve(
         universe.timers.imports = due if held is None else min(held, due)
     note_change(ctx, universe)
     universe.sweep_soon(state.group_id, ctx.now)
+
+
+def forget_report(ctx: Context, universe: Universe, state: GroupState) -> None:
+    """What the owner reported on a branch that does not count any more it may not hold any more: who was put back has
+    to get it again."""
+    universe.reports.pop(state.owner, None)
+    universe.agreed.discard(state.owner)
+    ctx.delete("report", universe.universe_id + state.owner)
 
 
 # owners that run twice

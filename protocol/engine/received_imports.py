@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from starling.protocol.decentralized.epoch_graph import EpochGraph
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
 from starling.protocol.distributed.commit_content import CommitContent
 from starling.protocol.distributed.dependency import Dependency
@@ -38,8 +39,9 @@ def stage_with_imports(
     allowed, and what staging raises.
     """
     named: Iterable[Dependency | None] = content.dependencies or itertools.repeat(None)
+    graphs = universe.graphs()
     for psk_id, dependency in zip(content.psk_ids, named, strict=False):
-        _check(universe, state, group, content, psk_id, dependency)
+        _check(universe, state, group, content, psk_id, dependency, graphs)
     choices = (
         [_named(universe, state, content)] if content.names_dependencies else _candidates(universe, content)
     )
@@ -78,6 +80,7 @@ def _check(
     content: CommitContent,
     psk_id: bytes,
     dependency: Dependency | None,
+    graphs: Mapping[bytes, EpochGraph],
 ) -> None:
     """Whether a group may be imported from, and whether the epoch is newer than what was (X-4, X-7)."""
     epoch, group_id = parse_psk_id(psk_id)
@@ -91,7 +94,7 @@ def _check(
     parent = group.secrets.extra[DMLS_EPOCH]
     imported = (group_id, epoch, dependency.dmls_epoch if dependency is not None else b"")
     importing = (state.group_id, parent)
-    if universe.ledger.is_behind(state.owner, imported, importing, universe.graphs()):
+    if universe.ledger.is_behind(state.owner, imported, importing, graphs):
         raise Invalid(Rule.IMPORT_ORDER)
 
 

@@ -17,6 +17,7 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_change, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
 from starling.protocol.engine.forks import (
+    forget_report,
     has_room,
     known_commits,
     make_room,
@@ -261,6 +262,7 @@ def _receive_commit(
     state.awaited.pop(child.dmls_epoch, None)
     take_resolve(ctx, universe, state, child, content.closed_heads)
     if state.graph.leave_closed():
+        forget_report(ctx, universe, state)
         state.save(ctx)
     watch_for_clone(ctx, universe, state, child)
     note_imports(ctx, universe, state, info, child, dependencies)
@@ -423,7 +425,7 @@ def _take(
     data: ApplicationData,
 ) -> None:
     if data.is_control:
-        if data.content_type == HEADS:
+        if data.content_type == HEADS and state.graph.is_at_or_after(state.graph.head, info.dmls_epoch):
             take_report(ctx, universe, state.owner, data.body)
             watch_lost_branches(ctx, universe, state)
         elif data.content_type == REPORT:

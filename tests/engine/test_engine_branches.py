@@ -197,6 +197,36 @@ def test_who_was_put_back_may_import_again_what_it_imported_on_the_branch_that_i
     assert sorted(carol.texts()) == sorted(bob.texts())
 
 
+def test_what_was_reported_on_a_dead_branch_does_not_count() -> None:
+    """Before she was put back alice had acknowledged what bob said; she lacks it now, and gets it again."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    saved = Saved(alice)
+    bob.say(universe, "acknowledged, and forgotten")
+    alice.do(UpdateKeys(universe))
+    network.run(5 * SECOND)
+    on_lost = bob.universe(universe).reports[alice.me]
+    assert on_lost.heads[bob.universe(universe).group_id][0].count >= 1
+    frames = bob.frames(universe, alice)
+    swap(network, alice, saved)
+    for _ in range(5000):
+        network.run(1)
+        if bob.heard("fork.resolved"):
+            break
+    assert alice.me not in bob.universe(universe).reports
+    network.run(10 * SECOND)
+    assert alice.texts() == ["acknowledged, and forgotten"] * 2, "the second time from her old state"
+    network.stop(bob)
+    network.restart(carol)
+    network.run(10 * SECOND)
+    on_new = carol.universe(universe).reports[alice.me]
+    for frame in frames:
+        carol.do(FrameReceived(alice.id, frame))
+    network.run(50)
+    assert not carol.group(universe, alice).awaited, "all of the other branch is there"
+    assert carol.universe(universe).reports[alice.me] == on_new
+
+
 def test_a_closed_branch_that_never_comes_is_given_up_after_a_day() -> None:
     """Bob alone had it, and does not come back: carol hears of it from the owner."""
     network, universe, alice, bob, carol = put_back_while_one_is_away()

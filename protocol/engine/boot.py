@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starling.protocol.distributed.policy import BOOT_WAIT
-from starling.protocol.engine import exchanging, imports, membership, own_group, resending, resolving
+from starling.protocol.engine import exchanging, imports, membership, own_group, resolving
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Boot, Universe
 
@@ -45,8 +45,7 @@ def ask_members(ctx: Context, universe: Universe) -> None:
 def boot_commit(ctx: Context, universe: Universe) -> None:
     """A path commit with all known removals, which closes the branches that members name where this node was put
     back; then the imports of all newest peer epochs."""
-    removes = membership.removed_leaves(universe)
-    resending.hold_back_for_removed(ctx, universe, removes)
+    removes = membership.leaves_to_remove(ctx, universe)
     closes = resolving.closing(universe)
     universe.resolves += bool(closes)
     universe.timers.resolve = None

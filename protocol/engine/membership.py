@@ -161,8 +161,7 @@ def align(ctx: Context, universe: Universe) -> None:
     if universe.roster.topic_is_stale and universe.roster.may(universe.me, Kind.TOPIC):
         add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
         universe.timers.align = None
-    removes = removed_leaves(universe)
-    resending.hold_back_for_removed(ctx, universe, removes)
+    removes = leaves_to_remove(ctx, universe)
     for group_id in list(universe.stuck.reports):
         state = universe.groups.get(group_id)
         if state is not None:
@@ -182,7 +181,7 @@ def align(ctx: Context, universe: Universe) -> None:
         index, held = leaves.get(identity, (None, -1))
         if identity == universe.me or held >= incarnation:
             continue
-        if index is not None:
+        if index is not None and held >= universe.roster.members[identity].incarnation:
             allowed_at = _may_add_again_at(ctx, universe, identity)
             if allowed_at is None or allowed_at > ctx.now:
                 put_off += [allowed_at] if allowed_at is not None else []
@@ -228,6 +227,22 @@ def removed_leaves(universe: Universe) -> list[int]:
         if index != OWNER_LEAF and (identity not in least or incarnation < least[identity]):
             found.append(index)
     return found
+
+
+def leaves_to_remove(ctx: Context, universe: Universe) -> list[int]:
+    """Those of them that are removed now: who started anew keeps its old leaf until it can be added by a new one, else
+    it would miss what is sent between. What it may lack is held back for it."""
+    removes = []
+    for index in removed_leaves(universe):
+        leaf = universe.own.head.tree.leaf(index)
+        identity = leaf_identity(leaf) if leaf is not None else b""
+        info = universe.roster.members.get(identity)
+        if info is not None and _is_readmitted(universe, info):
+            if usable_key_package(ctx, universe, identity, universe.incarnation_of(identity)) is None:
+                continue
+            resending.hold_back_whole(ctx, universe, identity)
+        removes.append(index)
+    return removes
 
 
 def _may_add_again_at(ctx: Context, universe: Universe, identity: bytes) -> int | None:

@@ -17,7 +17,6 @@ from starling.protocol.distributed.application import (
     RESERVED_TYPES,
     ApplicationData,
 )
-from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.sent_again import MAX_MESSAGES, SentAgain, build_lost, parse_lost
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
@@ -128,21 +127,16 @@ def hold_back_all(ctx: Context, universe: Universe) -> None:
         hold_back(ctx, universe, info.identity, owed_to(universe, info.identity))
 
 
-def hold_back_for_removed(ctx: Context, universe: Universe, removes: Collection[int]) -> None:
-    """Leaves are removed from the own group. Of whom starts anew, and is added again, what it has acknowledged does not
-    count: perhaps it was put back to an old state. What it has got, it knows by the ids."""
+def hold_back_whole(ctx: Context, universe: Universe, member: bytes) -> None:
+    """A member starts anew, and is to be added again: what it has acknowledged does not count, as it was perhaps put
+    back to an old state. What it has got it knows by the ids."""
     graph = universe.own.graph
-    for index in removes:
-        leaf = universe.own.head.tree.leaf(index)
-        member = leaf_identity(leaf) if leaf is not None else b""
-        if member not in universe.roster.members:
-            continue
-        owed = set(held_back_for(universe, member))
-        for order, sent in universe.outbox.kept():
-            info = graph.get(sent.sent_as.dmls_epoch) if sent.sent_as is not None else None
-            if info is not None and member in info.members:
-                owed.add(order)
-        hold_back(ctx, universe, member, sorted(owed))
+    owed = set(held_back_for(universe, member))
+    for order, sent in universe.outbox.kept():
+        info = graph.get(sent.sent_as.dmls_epoch) if sent.sent_as is not None else None
+        if info is not None and member in info.members:
+            owed.add(order)
+    hold_back(ctx, universe, member, sorted(owed))
 
 
 def held_back_for(universe: Universe, member: bytes) -> list[int]:

@@ -338,3 +338,20 @@ def test_who_can_be_followed_does_not_start_anew_when_that_is_settled() -> None:
     )
     assert not bob.heard("universe.recovering")
     assert_all_talk(network, universe, nodes, "on")
+
+
+def test_what_is_said_before_it_can_be_added_anew_reaches_it() -> None:
+    """Bob learns that alice started anew before he has KeyPackages of hers, and cannot ask her."""
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    alice.do(Recover(universe))
+    network.run(7)
+    assert bob.heard("member.readmitted")
+    network.cut(alice, bob)
+    bob.say(universe, "in between")
+    network.run(2 * MINUTE)
+    network.heal()
+    network.run(20 * SECOND)
+    bob.say(universe, "after it")
+    network.run(5 * SECOND)
+    assert alice.texts() == ["in between", "after it"]
+    assert len(bob.group(universe, bob).members()) == 2

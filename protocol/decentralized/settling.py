@@ -13,6 +13,11 @@ MAX_SUPERSEDED = 8
 RETENTION = 7 * 24 * 3600 * 1000
 """T_fork: no superseded epoch's secrets are kept longer, in milliseconds."""
 
+LINGER = 20 * 1000
+"""How long an epoch that a path commit ended and a closed head stay at least, in milliseconds: of two nodes with one
+state the slower one hears of the quicker within seconds, and its commit on the same parent, or after a head that the
+other has closed, can still be followed."""
+
 GIVE_UP = 24 * 3600 * 1000
 """How long a missing message or a closed head is asked for, in milliseconds."""
 
@@ -96,6 +101,7 @@ def settled_epochs(
         everybody = (
             known
             and info.is_past
+            and now >= lingers_until(graph, info)
             and all(
                 has_past(graph, identity, report, info.dmls_epoch) for identity, report in reports.items()
             )
@@ -109,6 +115,13 @@ def settled_epochs(
     return settled
 
 
+def lingers_until(graph: EpochGraph, info: EpochInfo) -> int:
+    """Until when an epoch stays although all are past it, or a closed head; 0 where nothing keeps it."""
+    by_path = any(child.with_path for child in map(graph.__getitem__, info.children))
+    kept = by_path or info.dmls_epoch in graph.closed
+    return info.superseded_at + LINGER if kept and info.superseded_at is not None else 0
+
+
 def settled_heads(graph: EpochGraph, reports: Reports, now: int) -> list[bytes]:
     """The closed heads that nobody needs any more: every member has reported the epoch that closed it, and lists the
     head as far as it is held here, or not at all. The limit holds for them too."""
@@ -120,7 +133,8 @@ def settled_heads(graph: EpochGraph, reports: Reports, now: int) -> list[bytes]:
         and (
             (tip.superseded_at is not None and now - tip.superseded_at > RETENTION)
             or (
-                graph.hole(tip.dmls_epoch) is None
+                now >= lingers_until(graph, tip)
+                and graph.hole(tip.dmls_epoch) is None
                 and all(_has_left(graph, tip, report) for report in reports.values())
             )
         )

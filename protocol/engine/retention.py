@@ -11,6 +11,7 @@ from starling.protocol.decentralized.settling import (
     Reports,
     has_reached,
     held_generations,
+    lingers_until,
     settled_epochs,
     settled_heads,
 )
@@ -75,6 +76,7 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
     _tell_settled(ctx, universe, state, settled, closed=False)
     for dmls_epoch in settled:
         state.drop_state(ctx, dmls_epoch)
+    _look_again(ctx, universe, state)
     for head in settled_heads(graph, reports, ctx.now):
         branch = graph.alone(head)
         retained = frozenset(state.retained())
@@ -87,6 +89,15 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
         state.save(ctx)
         note_change(ctx, universe)
         universe.sweep_soon(state.group_id, ctx.now)
+
+
+def _look_again(ctx: Context, universe: Universe, state: GroupState) -> None:
+    """Come back when what lingers may go."""
+    lingering = (lingers_until(state.graph, state.graph[dmls_epoch]) for dmls_epoch in state.retained())
+    due = min((until for until in lingering if until > ctx.now), default=None)
+    if due is not None:
+        universe.unswept.add(state.group_id)
+        universe.timers.retention = min(universe.timers.retention or due, due)
 
 
 def _tell_settled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attack.scene import Scene
-from tests.engine.small_network import HOUR, MINUTE, SECOND
+from tests.engine.small_network import HOUR, MINUTE
 from tests.engine.test_engine_readding import sealed_badly_for
 
 
@@ -26,7 +26,7 @@ def test_what_is_sent_again_is_read_by_the_epoch_and_the_leaf_key_of_its_receive
     # The init key by which x was added again opens all of that; its leaf key alone opens nothing that was consumed.
     scene.check_reads({"said past x", "said to all"}, scene.steal("x"))
     scene.update("x")
-    scene.wait(20 * SECOND)
+    scene.wait(MINUTE)
     later = scene.steal("x")
     scene.check_reads(set(), later)
     scene.check_reads({"said past x", "said to all"}, of_y, later)

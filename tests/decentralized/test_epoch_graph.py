@@ -6,15 +6,20 @@ import pytest
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CLOSED, EpochGraph, EpochInfo
 from starling.protocol.decentralized.settling import (
+    LINGER,
     MAX_SUPERSEDED,
     RETENTION,
     Reported,
     has_past,
     has_reached,
     held_generations,
+    lingers_until,
     settled_epochs,
     settled_heads,
 )
+
+LONG_AFTER = 10 + LINGER
+"""When nothing lingers any more."""
 
 
 def name(number: int, branch: str = "") -> bytes:
@@ -305,11 +310,25 @@ def test_reports_tell_what_a_member_has_reached_and_is_past() -> None:
 def test_an_epoch_settles_when_all_report_to_be_past_it() -> None:
     graph = graph_of(4)
     reports = {b"b": report(3, 2), b"c": report(3, 0)}
-    assert settled_epochs(graph, graph.epochs, reports, 10) == [name(0)]
-    assert settled_epochs(graph, graph.epochs, {**reports, b"c": report(3, 2)}, 10) == [
+    assert settled_epochs(graph, graph.epochs, reports, LONG_AFTER) == [name(0)]
+    assert settled_epochs(graph, graph.epochs, {**reports, b"c": report(3, 2)}, LONG_AFTER) == [
         name(0),
         name(1),
         name(2),
+    ]
+
+
+def test_what_a_path_commit_ended_lingers_and_what_another_ended_does_not() -> None:
+    graph = graph_of(4)
+    graph[name(2)].with_path = False
+    reports = {b"b": report(3, 2)}
+    assert settled_epochs(graph, graph.epochs, reports, LINGER) == [name(1)]
+    assert settled_epochs(graph, graph.epochs, reports, LINGER + 1) == [name(0), name(1)]
+    assert [lingers_until(graph, graph[name(number)]) for number in range(4)] == [
+        LINGER + 1,
+        0,
+        LINGER + 3,
+        0,
     ]
 
 
@@ -321,20 +340,20 @@ def test_the_head_never_settles() -> None:
 @pytest.mark.parametrize("other", [None, Reported(b"unknown", name(2), 0)])
 def test_nothing_settles_while_a_report_is_missing_or_names_an_unknown_head(other: Reported | None) -> None:
     graph = graph_of(4)
-    assert settled_epochs(graph, graph.epochs, {b"b": report(3, 2), b"c": other}, 10) == []
+    assert settled_epochs(graph, graph.epochs, {b"b": report(3, 2), b"c": other}, LONG_AFTER) == []
 
 
 def test_nothing_settles_while_more_is_to_come_but_by_the_limits() -> None:
     graph = graph_of(4)
     reports = {b"b": report(3, 2)}
-    assert settled_epochs(graph, graph.epochs, reports, 10, more_to_come=True) == []
+    assert settled_epochs(graph, graph.epochs, reports, LONG_AFTER, more_to_come=True) == []
     assert len(settled_epochs(graph, graph.epochs, reports, 3 + RETENTION + 1, more_to_come=True)) == 3
 
 
 def test_what_this_node_is_not_past_does_not_settle_by_reports() -> None:
     graph = graph_of(4)
     graph[name(1)].application_count = 1
-    assert settled_epochs(graph, graph.epochs, {b"b": report(3, 2)}, 10) == [name(0), name(2)]
+    assert settled_epochs(graph, graph.epochs, {b"b": report(3, 2)}, LONG_AFTER) == [name(0), name(2)]
 
 
 def test_secrets_go_after_seven_days_whatever_is_reported() -> None:
@@ -394,7 +413,7 @@ def test_an_epoch_with_two_children_is_past_when_it_is_so_by_each() -> None:
 def test_a_closed_head_settles_when_all_hold_the_same_of_it_or_do_not_list_it() -> None:
     graph = forked()
     whole = {b"b": both(report(3, 2), dead(1)), b"c": report(3, 2)}
-    assert settled_heads(graph, whole, 10) == [name(3, "x")]
+    assert settled_heads(graph, whole, LONG_AFTER) == [name(3, "x")]
     for lagging in (
         None,
         report(2, 1),
@@ -403,7 +422,7 @@ def test_a_closed_head_settles_when_all_hold_the_same_of_it_or_do_not_list_it() 
         both(report(3, 2), Reported(name(2, "x"), name(1), 0)),
         both(report(3, 2), Reported(b"unknown", b"", 0)),
     ):
-        assert settled_heads(graph, {**whole, b"c": lagging}, 10) == []
+        assert settled_heads(graph, {**whole, b"c": lagging}, LONG_AFTER) == []
     assert settled_heads(graph, {**whole, b"c": None}, 5 + RETENTION + 1) == [name(3, "x")]
 
 
@@ -422,6 +441,6 @@ def test_a_closed_head_that_lacks_messages_waits_for_them() -> None:
 def test_reports_of_closed_heads_that_never_came_hold_up_nothing() -> None:
     graph = graph_of(4)
     unknown = both(report(3, 2), Reported(b"lost", b"", 0))
-    assert settled_epochs(graph, graph.epochs, {b"b": unknown}, 10) == []
+    assert settled_epochs(graph, graph.epochs, {b"b": unknown}, LONG_AFTER) == []
     graph.close(b"lost", name(3), 0)
-    assert settled_epochs(graph, graph.epochs, {b"b": unknown}, 10) == [name(0), name(1), name(2)]
+    assert settled_epochs(graph, graph.epochs, {b"b": unknown}, LONG_AFTER) == [name(0), name(1), name(2)]

@@ -61,7 +61,7 @@ def test_who_was_put_back_is_followed_on_both_branches() -> None:
     assert alice.heard("fork.resolved") == [resolved]
     assert bob.group(universe, alice).graph.head == alice.group(universe, alice).graph.head
     network.restart(carol)
-    network.run(20 * SECOND)
+    network.run(MINUTE)
     assert carol.texts() == [COMMON, LOST, NEW]
     for node in (alice, bob, carol):
         assert node.engine.converged(universe), node.name

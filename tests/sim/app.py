@@ -12,6 +12,7 @@ from tests.sim.oracle import Memory, Oracle
 from tests.sim.store import Store
 from tests.sim.violation import Violation
 
+from starling.protocol.engine.group_state import load_group_row
 from starling.protocol.engine.inputs import CreateUniverse, Input, JoinUniverse, SendMessage
 from starling.protocol.engine.step import Event
 from starling.protocol.errors import UsageError
@@ -64,6 +65,8 @@ class App:
         self.events: list[Event] = []
         self.asking: dict[bytes, str] = {}
         """Members that ask to start anew, with the digits to compare."""
+        self.superseded = False
+        """Whether another state of this node was admitted anew: a person has to ask for this one."""
         self._pending: dict[int, _Request] = {}
         self._requests = 0
         self._read = len(node.store.events)
@@ -144,12 +147,19 @@ class App:
             if not (request.may_be_refused or self.removed):
                 raise Violation("refused", f"{type(request.command).__name__}: {error}") from error
 
-    def imports_of(self, other: App) -> int:
-        """How many commits this node has made that import something of another's."""
-        owner = other.identity
-        return sum(
-            owner in event.body.get("imported", ()) for event in self.events if event.kind == "epoch.started"
-        )
+    def imports_of(self, other: App) -> dict[bytes, bytes]:
+        """What this node has stored of its own imports from another's send group, by row."""
+        rows = self.node.store.rows
+        groups = {
+            key
+            for (table, key), (row, _) in rows.items()
+            if table == "group" and load_group_row(row)[1] == other.identity
+        }
+        return {
+            key: row
+            for (table, key), (row, _) in rows.items()
+            if table == "import" and key[32:64] == self.identity and key[64:] in groups
+        }
 
     # copies of the data directory
 
@@ -183,6 +193,7 @@ class App:
         self._read = self._acknowledged = copy.read
         self._seen = dict(copy.seen)
         self.knows_removed = set(copy.knows_removed)
+        self.superseded = False
 
     # events
 
@@ -212,6 +223,8 @@ class App:
             case "universe.joined":
                 self.universe_id = event.universe_id
                 self.joined = True
+            case "universe.superseded" | "universe.recovering":
+                self.superseded = event.kind == "universe.superseded"
             case "member.asks_again":
                 self.asking[body["identity"]] = body["verification"]
             case kind if kind in self.alarms:

@@ -21,6 +21,25 @@ def cloned(world: World) -> tuple[App, App]:
     return bob, twin
 
 
+def test_both_stay_readable_and_nothing_is_imported() -> None:
+    with quiet_world("clone") as world:
+        bob, twin = cloned(world)
+        others = [app for app in world.apps if app not in (bob, twin)]
+        assert all(app.heard["clone.detected"] for app in others)
+        world.run(30_000)
+        world.network.heal()
+        assert world.oracle.missing() is None
+        imported = [app.imports_of(bob) for app in others]
+        assert all(imported)
+        update(world, bob)
+        update(world, twin)
+        talk(world, *others)
+        assert [app.imports_of(bob) for app in others] == imported
+        world.end_clones()
+        world.finish()
+        assert world.confirmed == {bob.identity: 1}
+
+
 def test_everybody_has_evidence_and_the_clone_is_removed() -> None:
     with quiet_world("removed clone") as world:
         bob, twin = cloned(world)

@@ -243,7 +243,10 @@ class World:
         app.ask(Recover(app.universe_id), may_be_refused=True)
 
     def confirm(self) -> None:
-        """The founder compares the numbers with those who ask to start anew, and admits them."""
+        """Who is superseded asks to start anew; the founder compares the numbers with all who ask, and admits them."""
+        for app in self.present:
+            if app.superseded and app.idle:
+                self.recover(app)
         founder = self.founder
         assert founder.universe_id is not None
         asking, founder.asking = founder.asking, {}

@@ -270,6 +270,8 @@ class EpochGraph:
     def hole(self, dmls_epoch: bytes) -> EpochInfo | None:
         """The oldest ancestor of an epoch that lacks something on the way to it. What other branches say that an
         ancestor has does not count: a dead one would else hold up the living."""
+        if not self._open:
+            return None
         info = self.epochs[dmls_epoch]
         for older in sorted(self._holes(), key=lambda hole: hole.number):
             if older is not info and _follows(info, older):

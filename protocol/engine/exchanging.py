@@ -97,29 +97,29 @@ def send_summary(ctx: Context, universe: Universe, peer_id: bytes, *, answer: bo
 
 
 def positions(universe: Universe, peer_id: bytes) -> tuple[Position, ...]:
-    """How far this node is in the send groups that the peer's member is in too."""
-    member = universe.member_of_peer(peer_id)
-    if member is None:
-        return ()
-    places: list[Position] = []
-    for group_id, state in sorted(universe.groups.items()):
-        if not universe.shares(state, member.identity):
-            continue
-        graph = state.graph
-        floor = min(
-            (graph[dmls_epoch].number for dmls_epoch in state.retained()), default=graph.head_info.number
-        )
-        for tip in sorted(graph.tips.values(), key=lambda tip: tip.dmls_epoch):
-            if member.identity in tip.members:
-                whole = graph.hole(tip.dmls_epoch) is None
-                places.append((group_id, tip.dmls_epoch, tip.number, tip.contiguous, whole, floor))
-    return tuple(places)
+    """How far this node is in the send groups that the peer's member is in too, on every branch."""
+    return tuple((*place, _floor(universe.groups[place[0]])) for place in _places(universe, peer_id))
 
 
 def positions_digest(universe: Universe, peer_id: bytes) -> bytes:
     """Of the places alone: each node has a floor of its own."""
-    places = [list(place[:-1]) for place in positions(universe, peer_id)]
-    return hashlib.sha256(pack(places)).digest()
+    return hashlib.sha256(pack([list(place) for place in _places(universe, peer_id)])).digest()
+
+
+def _places(universe: Universe, peer_id: bytes) -> Iterator[tuple[bytes, bytes, int, int, bool]]:
+    member = universe.member_of_peer(peer_id)
+    if member is None:
+        return
+    for group_id, state in sorted(universe.groups.items()):
+        graph = state.graph
+        for head, tip in sorted(graph.tips.items()) if len(graph.tips) > 1 else graph.tips.items():
+            if member.identity in tip.members:
+                yield group_id, head, tip.number, tip.contiguous, graph.hole(head) is None
+
+
+def _floor(state: GroupState) -> int:
+    """The number of the oldest epoch that this node could still enter another child of."""
+    return min(state.graph[dmls_epoch].number for dmls_epoch in state.retained())
 
 
 def pulse(ctx: Context, universe: Universe, peer_id: bytes, link: Link) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, header_of, is_commit, quiet
 
-from starling.protocol.decentralized.epoch_graph import MAX_CHILDREN
+from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.engine import own_group
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
@@ -195,6 +195,29 @@ def test_who_was_put_back_may_import_again_what_it_imported_on_the_branch_that_i
     network.restart(carol)
     network.run(30 * SECOND)
     assert sorted(carol.texts()) == sorted(bob.texts())
+
+
+def test_what_a_dead_branch_lacks_does_not_hold_up_the_living_one() -> None:
+    """The message in the common epoch, of which only the dead branch tells, is nowhere any more."""
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    group = bob.group(universe, alice)
+    parent = group.graph.head_info.parent
+    (said,) = [logged for logged in group.log.ids.values() if logged.dmls_epoch == parent and logged.is_user]
+    group.log.remove(said)
+    network.restart(alice)
+    network.run(5 * SECOND)
+    alice.say(universe, NEW)
+    network.restart(carol)
+    network.run(20 * SECOND)
+    assert carol.texts() == [NEW]
+    graph = carol.group(universe, alice).graph
+    assert len(graph.heads) == 2 and not graph.is_whole and graph.hole(graph.head) is None
+    for _ in range(MAX_AHEAD + 2):
+        alice.do(UpdateKeys(universe))
+        network.run(SECOND)
+    alice.say(universe, "still heard")
+    network.run(5 * SECOND)
+    assert carol.texts() == [NEW, "still heard"]
 
 
 def test_what_was_reported_on_a_dead_branch_does_not_count() -> None:

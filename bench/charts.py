@@ -33,7 +33,7 @@ class ChartError(Exception):
 
 def draw(files: Iterable[Path], into: Path = DOCS) -> list[Path]:
     """Draw all that these results have; of two that measured the same the later one counts."""
-    universes, thousand = _merged(files)
+    universes, thousand = merged(files)
     if not universes:
         raise ChartError("these results have no simulated universes: run python -m bench --large")
     return [
@@ -51,7 +51,7 @@ def draw(files: Iterable[Path], into: Path = DOCS) -> list[Path]:
     ]
 
 
-def _merged(files: Iterable[Path]) -> tuple[dict[int, Any], dict[str, Any] | None]:
+def merged(files: Iterable[Path]) -> tuple[dict[int, Any], dict[str, Any] | None]:
     universes: dict[int, Any] = {}
     thousand = None
     for file in files:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+from bench import charts
 from bench.options import QUICK
 from bench.simulated import healing, sizes, talking, thousand
 from bench.simulated.topology import dialled, diameter
@@ -66,3 +70,12 @@ def test_diallers_connect_everybody() -> None:
         graph[b].add(a)
     assert diameter(graph) <= 6
     assert len(dialled(peers[:5])) == 10
+
+
+def test_pictures_take_the_newest_of_all_results(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(json.dumps({"results": {"universe": {"20": "old", "5": "five"}, "thousand": "only"}}))
+    new.write_text(json.dumps({"results": {"universe": {"20": "new"}, "thousand": {"error": "ended"}}}))
+    assert charts.merged([old, new]) == ({5: "five", 20: "new"}, "only")
+    with pytest.raises(charts.ChartError, match="no simulated universes"):
+        charts.draw([], tmp_path)

@@ -54,8 +54,10 @@ class PskLost(Exception):  # not an error: it ends the handling of a commit that
 def note_stuck(ctx: Context, universe: Universe, group_id: bytes, reason: str) -> None:
     """This node cannot go on in a member's group: what of it waits here is of no use, and what imports from it by the
     same incarnation cannot be followed either."""
+    if group_id == universe.group_id or not universe.is_current(group_id):
+        return
     universe.waiting.forget_group(group_id)
-    if group_id in universe.stuck or group_id == universe.group_id or not universe.is_current(group_id):
+    if group_id in universe.stuck:
         return
     state = universe.groups.get(group_id)
     head = state.graph.head if state is not None else b""
@@ -120,22 +122,33 @@ def take_gone(ctx: Context, universe: Universe, peer_id: bytes, message: Gone) -
     """A peer that was asked cannot help. The owner's word ends the waiting; without it all connected peers have to say
     so, for who claims to have nothing may lie."""
     for group_id, oldest in message.groups:
-        behind = universe.behind.get(group_id)
-        if behind is None or behind.peer_id != peer_id or not _cannot_help(universe, group_id, oldest):
-            continue
-        state = universe.groups.get(group_id)
-        place = state.graph.head if state is not None else b""
-        told = universe.gone.get(group_id)
-        if told is None or told.place != place:
-            told = universe.gone[group_id] = GoneFrames(place)
-        told.peers.add(peer_id)
-        owner = universe.roster.send_groups[group_id]
-        others = universe.links.keys() - told.peers
-        if peer_id == owner.peer_id or not others:
-            del universe.gone[group_id], universe.behind[group_id]
-            _give_up(ctx, universe, group_id)
-        else:
-            universe.behind[group_id] = Behind(min(others), behind.head, behind.count, ctx.now)
+        _note_gone(ctx, universe, peer_id, group_id, oldest)
+
+
+def note_closed(ctx: Context, universe: Universe, peer_id: bytes, group_id: bytes) -> None:
+    """What a peer has of a former member's group does not let this node in: the KeyPackage that it was added by is
+    forgotten. It is as if the peer had nothing."""
+    if group_id not in universe.groups and not universe.is_current(group_id):
+        _note_gone(ctx, universe, peer_id, group_id, None)
+
+
+def _note_gone(ctx: Context, universe: Universe, peer_id: bytes, group_id: bytes, oldest: int | None) -> None:
+    behind = universe.behind.get(group_id)
+    if behind is None or behind.peer_id != peer_id or not _cannot_help(universe, group_id, oldest):
+        return
+    state = universe.groups.get(group_id)
+    place = state.graph.head if state is not None else b""
+    told = universe.gone.get(group_id)
+    if told is None or told.place != place:
+        told = universe.gone[group_id] = GoneFrames(place)
+    told.peers.add(peer_id)
+    owner = universe.roster.send_groups[group_id]
+    others = universe.links.keys() - told.peers
+    if peer_id == owner.peer_id or not others:
+        del universe.gone[group_id], universe.behind[group_id]
+        _give_up(ctx, universe, group_id)
+    else:
+        universe.behind[group_id] = Behind(min(others), behind.head, behind.count, ctx.now)
 
 
 def _cannot_help(universe: Universe, group_id: bytes, oldest: int | None) -> bool:

@@ -119,9 +119,11 @@ def _receive_one(ctx: Context, universe: Universe, arrival: Arrival) -> list[Nee
             if universe.was_own(group_id):
                 return []
             if isinstance(frame, CommitFrame):
-                return welcoming.receive_welcome(
+                needs = welcoming.receive_welcome(
                     ctx, universe, arrival.frame_id, arrival.data, frame, message
                 )
+                readding.note_closed(ctx, universe, arrival.peer_id, group_id)
+                return needs
             _require_joined(universe, group_id, message)
             return []
         if arrival.frame_id in state.log:

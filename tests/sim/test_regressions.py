@@ -12,7 +12,34 @@ KEY_PACKAGE_IN_THE_ADDING_COMMIT = (
     "commit that added it, which it could not open."
 )
 
+CLOSED_GROUP_OF_A_FORMER_MEMBER = (
+    "A member imported from somebody who was removed soon after joining. The founder had forgotten the KeyPackage by "
+    "which that one had added it, so it could never follow: now it is added again."
+)
+
 FOUND = {
+    CLOSED_GROUP_OF_A_FORMER_MEMBER: History(
+        seed=6732214,
+        size=3,
+        level=0,
+        actions=(
+            Action("restart", 4, 58, 500),
+            Action("send", 5, 114, 200),
+            Action("crash before saved", 4, 68, 1500),
+            Action("crash before saved", 3, 25, 40),
+            Action("wait", 0, 0, 0),
+            Action("invite", 0, 0, 0),
+            Action("send", 1, 0, 100),
+            Action("send", 1, 0, 100),
+            Action("update", 1, 0, 0),
+            Action("remove", 1, 0, 200),
+            Action("send", 0, 4, 0),
+            Action("send", 4, 5, 0),
+            Action("send", 0, 4, 0),
+            Action("send", 0, 3, 0),
+        ),
+        grown=True,
+    ),
     KEY_PACKAGE_IN_THE_ADDING_COMMIT: History(
         seed=8981,
         size=4,

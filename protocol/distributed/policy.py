@@ -45,6 +45,10 @@ LACK_FORGOTTEN = 3 * HOUR
 WELCOME_WAIT = 10 * MINUTE
 """After how long in vain a group that peers have with this node in it counts as closed to it (R6)."""
 
+GONE_WAIT = MINUTE
+"""How long all connected peers have to say that frames of a former member are gone; of a member, without its own word,
+a day."""
+
 READD_DELAY = 2 * SECOND
 """After what is found to be stuck the incarnation is raised: it may be stuck in more groups at once."""
 

@@ -120,7 +120,7 @@ def own_incarnation_in(state: GroupState) -> int:
 
 def take_gone(ctx: Context, universe: Universe, peer_id: bytes, message: Gone) -> None:
     """A peer that was asked cannot help. The owner's word ends the waiting; without it all connected peers have to say
-    so, for who claims to have nothing may lie."""
+    so for some time, for who claims to have nothing may lie, and others may come back who have it."""
     for group_id, oldest in message.groups:
         _note_gone(ctx, universe, peer_id, group_id, oldest)
 
@@ -144,10 +144,13 @@ def _note_gone(ctx: Context, universe: Universe, peer_id: bytes, group_id: bytes
     told.peers.add(peer_id)
     owner = universe.roster.send_groups[group_id]
     others = universe.links.keys() - told.peers
-    if peer_id == owner.peer_id or not others:
+    patience = policy.STALLED if universe.is_current(group_id) else policy.GONE_WAIT
+    lack = universe.lacks.get(group_id)
+    waited = lack is not None and ctx.now - lack.since >= patience
+    if peer_id == owner.peer_id or (waited and not others):
         del universe.gone[group_id], universe.behind[group_id]
         _give_up(ctx, universe, group_id)
-    else:
+    elif others:
         universe.behind[group_id] = Behind(min(others), behind.head, behind.count, ctx.now)
 
 

@@ -138,8 +138,11 @@ def is_second_welcome(
     known = message.dmls_epoch in state.graph
     if not frame.welcome or known or message.epoch >= state.graph.head_info.number:
         return False
-    if _bundle_for(universe, _welcome_of(frame)) is None:
+    bundle = _bundle_for(universe, _welcome_of(frame))
+    if bundle is None:
         return False
+    if read_member(bundle.key_package.leaf_node).incarnation < own_incarnation_in(state):
+        return True  # how it was in the group before it was added again
     statement = HeadStatement.decode(frame.head_statement)
     pinned = HeadStatement.decode(state.pinned_by)
     if statement.commit_hash != pinned.commit_hash:

@@ -281,3 +281,29 @@ def test_a_member_that_lies_pauses_imports_for_a_day() -> None:
     bob.do(UpdateKeys(universe))
     assert bob.universe(universe).ledger.last_imports[bob.me, group_id].epoch >= newest
     assert incarnation_in(bob, universe, bob, mallory) == held.incarnation
+
+
+def test_the_welcome_from_before_is_no_evidence_against_the_owner() -> None:
+    """It was to a KeyPackage of the incarnation that the member had then."""
+    network = Network()
+    universe, alice = network.found("alice")
+    bob = network.add("bob")
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(300)
+    logged = alice.group(universe, alice).log.adding(bob.me)
+    assert logged is not None
+    first = alice.rows["frame", logged.frame_id]
+    pinned = bob.group(universe, alice).pinned_epoch
+    with sealed_badly_for(alice, universe, bob):
+        alice.do(UpdateKeys(universe))
+    deadline = network.now + MINUTE
+    while bob.group(universe, alice).pinned_epoch == pinned:
+        assert network.now < deadline
+        network.run(5)
+    incarnation = bob.universe(universe).incarnation
+    held = [read_member(found.key_package.leaf_node) for found in bob.universe(universe).bundles.all()]
+    assert any(member.incarnation < incarnation for member in held), "the key for it is still there"
+    bob.do(FrameReceived(alice.id, first))
+    network.run(MINUTE)
+    assert not bob.heard("fork.detected")
+    all_read_all(network, universe, [alice, bob])

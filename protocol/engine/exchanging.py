@@ -195,7 +195,7 @@ def _check_own(
         return
     if head in state.graph or head in state.graph.closed or number < state.graph.oldest_number:
         return
-    if resolving.note_own_heads(ctx, universe, (head,)) or not universe.rollbacks:
+    if resolving.note_own_heads(ctx, universe, member.identity, (head,)) or not universe.rollbacks:
         universe.boot.waits_for_proof = not universe.boot.done and not universe.rollbacks
         note_behind(ctx, universe, peer_id, state.group_id, head, 0, grace=0)
     # A bare claim: it is told once for each peer that makes it, and only the universe's members can.

@@ -79,7 +79,7 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
     for group_id, rows in report.heads.items():
         if group_id in universe.groups and (held is None or held.heads.get(group_id) != rows):
             universe.sweep_soon(group_id, ctx.now)
-    note_own_heads(ctx, universe, [row.head for row in report.heads.get(universe.group_id, ())])
+    note_own_heads(ctx, universe, member, [row.head for row in report.heads.get(universe.group_id, ())])
     note_convergence(ctx, universe)
 
 

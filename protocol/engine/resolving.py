@@ -16,22 +16,25 @@ from starling.protocol.engine.universe import Universe
 MAX_RESOLVES = 4
 """How often heads are closed in one run: members can name what they like."""
 
-MAX_FOREIGN_HEADS = 64
+MAX_NAMED = 8
+"""How many heads one member may name in a run."""
 
 GRACE = 1000
 """How long other members may name heads too before those that are known are closed, in milliseconds."""
 
 
-def note_own_heads(ctx: Context, universe: Universe, heads: Iterable[bytes]) -> bool:
-    """Members name heads of the own group; whether one is new that is not known here."""
+def note_own_heads(ctx: Context, universe: Universe, member: bytes, heads: Iterable[bytes]) -> bool:
+    """A member names heads of the own group; whether one is new that is not known here."""
     graph = universe.own.graph
+    named = sum(member in names for names in universe.foreign_heads.values())
     new = False
     for head in heads:
-        if head in graph or head in graph.closed or head in universe.foreign_heads:
+        if head in graph or head in graph.closed or member in universe.foreign_heads.get(head, ()):
             continue
-        if head and len(universe.foreign_heads) < MAX_FOREIGN_HEADS:
-            universe.foreign_heads.add(head)
-            new = True
+        if head and named < MAX_NAMED:
+            named += 1
+            new = new or head not in universe.foreign_heads
+            universe.foreign_heads.setdefault(head, set()).add(member)
     if new:
         resolve_soon(ctx, universe)
     return new
@@ -66,9 +69,10 @@ def closing(universe: Universe) -> tuple[ClosedHead, ...]:
     if not universe.rollbacks or universe.resolves >= MAX_RESOLVES:
         return ()
     graph = universe.own.graph
-    heads = [
-        head for head in sorted(universe.foreign_heads) if head not in graph and head not in graph.closed
-    ]
+    named = universe.foreign_heads
+    heads = [head for head in named if head not in graph and head not in graph.closed]
+    # One member can claim anything: first what most of them say.
+    heads.sort(key=lambda head: (-len(named[head]), head))
     number = branched_at(universe)
     return tuple(ClosedHead(head, number) for head in heads[:MAX_CLOSED_HEADS])
 

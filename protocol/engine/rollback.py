@@ -56,7 +56,9 @@ def take_own_commit(
         {"parent": message.dmls_epoch, "epoch": message.epoch, "evidence": evidence},
     )
     if message.dmls_epoch in own.graph.closed and len(set(own.graph.closed.values())) >= MOST_RESOLVES:
-        tell_clone(ctx, universe, own, (*known, statement))
+        # The commits of one number contradict each other on whatever branches they are.
+        beside = [info.started_by for info in own.graph.epochs.values() if info.number == message.epoch + 1]
+        tell_clone(ctx, universe, own, (*map(HeadStatement.decode, filter(None, beside)), statement))
     resolve_soon(ctx, universe)
     if not universe.boot.done and peer_id in universe.links:
         universe.boot.waits_for_roster = True

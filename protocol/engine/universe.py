@@ -228,8 +228,8 @@ class Universe:
         """The peers that named an epoch of our own group that we do not know."""
         self.rollbacks: set[bytes] = set()
         """The commits that we signed and do not know, by hash, as far as told in this run."""
-        self.foreign_heads: set[bytes] = set()
-        """Heads of our own group that members name and that we do not know."""
+        self.foreign_heads: dict[bytes, set[bytes]] = {}
+        """Heads of our own group that members name and that we do not know, with who names them."""
         self.branched_at: int | None = None
         """The number of the oldest epoch of ours that a commit follows which we do not know."""
         self.began_at = 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, header_of, is_commit, quiet
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN
+from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.engine import own_group
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
-from starling.protocol.engine.resolving import branched_at, cut_off
+from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
+from starling.protocol.exchange.messages import Summary
 
 COMMON, LOST, NEW = "in the common epoch", "on the branch that she forgets", "on the new branch"
 
@@ -296,6 +298,29 @@ def test_the_owner_hears_from_which_epoch_on_the_others_can_follow_it() -> None:
     assert alice.universe(universe).group_id != group_id
 
 
+def test_a_member_that_invents_heads_does_not_keep_the_true_ones_open() -> None:
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    lost = bob.group(universe, alice).graph.head
+    network.cut(alice, bob, carol)
+    network.restart(alice)
+    network.run(10 * SECOND)
+    node = alice.universe(universe)
+    group = alice.group(universe, alice)
+    number, digest = group.graph.head_info.number, node.roster.digest
+    invented = tuple((node.group_id, bytes([name]) * 32, number, 0, True, 0) for name in range(64))
+    alice.hear(carol, Summary(universe, digest, invented, False))
+    assert len(node.foreign_heads) == MAX_NAMED == MAX_CLOSED_HEADS
+    alice.hear(
+        bob, Summary(universe, digest, ((node.group_id, lost, number, 0, True, 0), invented[0]), False)
+    )
+    network.run(5 * SECOND)
+    assert not group.graph.closed, "nothing is closed by mere claims"
+    network.heal()
+    network.run(30 * SECOND)
+    assert lost in group.graph.closed and not bob.group(universe, alice).forked
+    assert 1 <= node.resolves <= 2
+
+
 # owners that run twice, or lie
 
 
@@ -330,6 +355,20 @@ def test_an_owner_that_runs_twice_is_told_once_at_every_member_and_still_read() 
         assert sorted(node.texts()) == sorted(
             [COMMON, LOST, "by the one", "by the other", "by the one again"]
         )
+
+
+def test_an_owner_that_runs_twice_finds_it_out_itself() -> None:
+    """What it has closed twice goes on all the same."""
+    network, _, alice, _, _ = put_back_while_one_is_away()
+    disk = Saved(alice)
+    network.restart(alice)
+    for turn in range(6):
+        network.run(10 * SECOND)
+        assert bool(alice.heard("clone.detected")) <= (turn > 2)
+        disk = swap(network, alice, disk)
+    network.run(10 * SECOND)
+    told = alice.heard("clone.detected")
+    assert told and told[0]["owner"] == alice.me and not Evidence.parse(told[0]["evidence"]).faults()
 
 
 def test_nothing_is_imported_from_an_owner_that_runs_twice_until_its_roster_entry_changes() -> None:

@@ -86,12 +86,13 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         for identity in before.keys() & after.keys()
         if identity != universe.me and _is_readmitted(universe, members[identity])
     }
-    for identity, _ in sorted(before.items() - after.items()):
+    for identity, group_id in sorted(before.items() - after.items()):
         universe.profiles.forget(ctx, identity)
         universe.asks_again.pop(identity, None)
         if identity not in members:
             universe.readmitted.pop(identity, None)
         universe.stuck.forget(ctx, identity)
+        universe.stuck.forget_group(ctx, group_id)
         if identity not in anew:
             universe.outbox.forget_member(ctx, identity)
         if identity == universe.me:
@@ -144,6 +145,7 @@ def _note_own_removal(ctx: Context, universe: Universe) -> None:
     healing.forget_all(ctx, universe)
     universe.bundles.forget_all(ctx)
     universe.stuck.forget_all(ctx)
+    universe.gone.clear()
     universe.outbox.forget_all(ctx)
     universe.delivered.forget_all(ctx)
     founding, *others = universe.roster.entries()

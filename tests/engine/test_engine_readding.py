@@ -17,7 +17,7 @@ from starling.protocol.distributed.member import read_member
 from starling.protocol.distributed.report import StuckGroup, build_report
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, UpdateKeys
+from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Send
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
 from starling.protocol.exchange.messages import Gone, Summary
@@ -307,3 +307,21 @@ def test_the_welcome_from_before_is_no_evidence_against_the_owner() -> None:
     network.run(MINUTE)
     assert not bob.heard("fork.detected")
     all_read_all(network, universe, [alice, bob])
+
+
+@pytest.mark.parametrize("who", ["owner", "reporter"])
+def test_nothing_is_left_of_it_once_one_of_the_two_is_removed(who: str) -> None:
+    network, universe, (alice, bob, mallory, carol) = quiet("alice", "bob", "mallory", "carol")
+    with sealed_badly_for(mallory, universe, bob):
+        mallory.do(UpdateKeys(universe))
+    network.run(SECOND)
+    network.stop(mallory)
+    network.run(MINUTE)
+    assert bob.universe(universe).stuck.groups and carol.universe(universe).stuck.reports
+    alice.do(RemoveMember(universe, {"owner": mallory.me, "reporter": bob.me}[who]))
+    network.run(MINUTE)
+    for node in (alice, bob, carol):
+        assert not node.table("stuck") and not node.table("reported"), node.name
+    network.restart(mallory)
+    network.run(MINUTE)
+    all_read_all(network, universe, [alice, mallory, carol] if who == "reporter" else [alice, bob, carol])

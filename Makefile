@@ -4,10 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODES ?= 3
 
-.PHONY: demo test check bench figures clean
+.PHONY: demo demo-forks test check bench figures clean
 
 demo: $(VENV)/.run-ready
 	$(BIN)/python examples/demo.py --nodes $(NODES)
+
+# Restored and cloned nodes.
+demo-forks: $(VENV)/.run-ready
+	$(BIN)/python examples/demo_forks.py
 
 test: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal

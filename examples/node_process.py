@@ -129,6 +129,15 @@ class Node:
             self.kill()
             return None
 
+    def copy_to(self, folder: Path) -> None:
+        """Copy the whole data directory, as a backup does; the daemon is stopped."""
+        subprocess.run(["cp", "-a", str(self.home), str(folder)], check=True)
+
+    def put_back(self, folder: Path) -> None:
+        """Put a copy in the place of the data directory; the daemon is stopped."""
+        subprocess.run(["rm", "-rf", str(self.home)], check=True)
+        subprocess.run(["cp", "-a", str(folder), str(self.home)], check=True)
+
     def starling(self, *arguments: str, stdin: bytes = b"", timeout: float = 60) -> list[dict[str, Any]]:
         """Run one `starling` command; the objects that it printed. Raises NodeError with its one line."""
         try:
@@ -167,10 +176,16 @@ class Listener:
     """An app: `starling listen --cursor NAME` as a process; each event is handed to `take` from a thread."""
 
     def __init__(
-        self, node: Node, universe: str, cursor: str, take: Callable[[dict[str, Any]], None]
+        self,
+        node: Node,
+        universe: str,
+        cursor: str,
+        take: Callable[[dict[str, Any]], None],
+        kinds: Sequence[str] = ("message.received",),
     ) -> None:
+        types = [word for kind in kinds for word in ("--type", kind)]
         self._process = subprocess.Popen(
-            [*STARLING, "--home", str(node.home), "--json", "listen", universe, "--cursor", cursor],
+            [*STARLING, "--home", str(node.home), "--json", "listen", universe, "--cursor", cursor, *types],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -18,6 +18,8 @@ class Received:
     cut_at: float = 0.0
     ids: dict[str, tuple[int, int, float]] = field(default_factory=dict)
     """By message id: the event's number, in which run of the app it last came, and when it first came."""
+    forgotten: set[str] = field(default_factory=set)
+    """What it was given, and forgot when its node was put back: it may be given again, and need not."""
     duplicates: int = 0
     wrong: int = 0
 
@@ -55,6 +57,20 @@ class Tally:
         with self._lock:
             self._received[name].cut_at = time.monotonic()
 
+    def copied(self, name: str) -> frozenset[str]:
+        """The node of an app was copied just now: what the app had been given."""
+        with self._lock:
+            return frozenset(self._received[name].ids)
+
+    def put_back(self, name: str, known: frozenset[str]) -> None:
+        """The copy took the place of the node: it knows again what it knew then, and nothing else."""
+        with self._lock:
+            app = self._received[name]
+            later = app.ids.keys() - known
+            app.forgotten |= later
+            for message_id in later:
+                del app.ids[message_id]
+
     def received(self, name: str, seq: int, message_id: str, sender: str, body: str) -> bool:
         """The app was given a message; whether for the first time."""
         with self._lock:
@@ -84,7 +100,10 @@ class Tally:
     @property
     def delivered(self) -> int:
         with self._lock:
-            return sum(len(app.ids.keys() & self._recipients.keys()) for app in self._received.values())
+            return sum(
+                len((app.ids.keys() | app.forgotten) & self._recipients.keys())
+                for app in self._received.values()
+            )
 
     @property
     def lost(self) -> int:
@@ -102,5 +121,6 @@ class Tally:
     def missing(self, name: str) -> int:
         """How many messages of others, reported as sent, one app has not received."""
         with self._lock:
-            ids = self._received[name].ids
-            return sum(self._bodies[m][0] != name and m not in ids for m in self._recipients)
+            app = self._received[name]
+            had = app.ids.keys() | app.forgotten
+            return sum(self._bodies[m][0] != name and m not in had for m in self._recipients)

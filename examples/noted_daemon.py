@@ -1,0 +1,53 @@
+"""The `starling` command, with a note of every pair of key and nonce that its process encrypts with.
+
+A pair that came twice would let outsiders read both messages. It cannot be seen from outside, so the demo of
+restored and cloned nodes runs its daemons by this file. The file named by STARLING_SEALS gets a hash of 32 bytes for
+each pair, before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "STARLING_SEALS"
+_HASH = 32
+
+
+def note_seals(path: Path) -> None:
+    """Note every `CipherSuite.seal` of this process from here on."""
+    from starling.protocol.crypto.cipher_suite import CipherSuite
+
+    original = CipherSuite.seal
+    # Each note is one write at the end of the file, whatever else of this node writes there.
+    notes = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def seal(suite: CipherSuite, key: bytes, nonce: bytes, *args: Any, **kwargs: Any) -> bytes:
+        os.write(notes, hashlib.sha256(bytes([len(key)]) + bytes(key) + bytes(nonce)).digest())
+        return original(suite, key, nonce, *args, **kwargs)
+
+    CipherSuite.seal = seal  # type: ignore[method-assign]  # the point of the notes
+
+
+def reused(paths: list[Path]) -> tuple[int, int]:
+    """How many notes there are in all files, and how many of them say what another one said before."""
+    seen: Counter[bytes] = Counter()
+    for path in paths:
+        notes = path.read_bytes()
+        seen.update(notes[at : at + _HASH] for at in range(0, len(notes), _HASH))
+    return seen.total(), seen.total() - len(seen)
+
+
+def main() -> int:
+    from starling.daemon.cli.main import main as starling
+
+    note_seals(Path(os.environ[VARIABLE]))
+    return starling()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,7 +13,7 @@ MAX_SUPERSEDED = 8
 RETENTION = 7 * 24 * 3600 * 1000
 """T_fork: no superseded epoch's secrets are kept longer, in milliseconds."""
 
-LINGER = 20 * 1000
+LINGER = 12 * 1000
 """How long an epoch that a path commit ended and a closed head stay at least, in milliseconds: of two nodes with one
 state the slower one hears of the quicker within seconds, and its commit on the same parent, or after a head that the
 other has closed, can still be followed."""

@@ -147,7 +147,7 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
         if state is not None and state.is_own:
             own_heads.append(head)
             own_floor = floor
-            _check_own(ctx, universe, state, head, number, peer_id)
+            _check_own(ctx, universe, state, head, number, count, peer_id)
         elif state is None:
             if universe.owner_of(group_id) is not None:
                 lacking[group_id] = (head, 0)
@@ -187,18 +187,26 @@ def _lacks(state: GroupState, head: bytes, count: int, whole: bool) -> bool:
 
 
 def _check_own(
-    ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, peer_id: bytes
+    ctx: Context, universe: Universe, state: GroupState, head: bytes, number: int, count: int, peer_id: bytes
 ) -> None:
-    """Somebody knows an epoch of our own group that we do not: perhaps we were restored (5.3, B3)."""
+    """Somebody knows an epoch of our own group that we do not, or more messages in one than we know to have sent:
+    perhaps we were restored (5.3, B3)."""
     member = universe.member_of_peer(peer_id)
     if member is None:
         return
+    if head in state.graph and count > state.graph[head].next_generation:
+        _suspect(ctx, universe, peer_id, head, number)
     if head in state.graph or head in state.graph.closed or number < state.graph.oldest_number:
         return
     if resolving.note_own_heads(ctx, universe, member.identity, (head,)) or not universe.rollbacks:
         universe.boot.waits_for_proof = not universe.boot.done and not universe.rollbacks
         note_behind(ctx, universe, peer_id, state.group_id, head, 0, grace=0)
-    # A bare claim: it is told once for each peer that makes it, and only the universe's members can.
+    _suspect(ctx, universe, peer_id, head, number)
+
+
+def _suspect(ctx: Context, universe: Universe, peer_id: bytes, head: bytes, number: int) -> None:
+    """A bare claim: it is told once for each peer that makes it, and only the universe's members can."""
+    universe.was_put_back = True
     if peer_id not in universe.suspected:
         universe.suspected.add(peer_id)
         ctx.event(

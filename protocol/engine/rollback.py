@@ -46,6 +46,7 @@ def take_own_commit(
     statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)
     universe.behind.pop(own.group_id, None)
     universe.rollbacks.add(statement.commit_hash)
+    universe.was_put_back = True
     if info is not None or known:
         held_at = universe.branched_at
         universe.branched_at = message.epoch if held_at is None else min(message.epoch, held_at)

@@ -224,6 +224,8 @@ class Universe:
         self.agreed: set[bytes] = set()
         """The members whose newest report was found to say just what this node has, since that last changed."""
         self.refused: dict[str, int] = {}
+        self.was_put_back = False
+        """Whether anything in this run spoke for it, also where the node has started anew since."""
         self.suspected: set[bytes] = set()
         """The peers that named an epoch of our own group that we do not know."""
         self.rollbacks: set[bytes] = set()

@@ -74,6 +74,8 @@ def receive_welcome(
         raise
     held = universe.groups.get(group_id)
     if held is not None:
+        if universe.was_put_back and held.graph.head_info.number + 1 < group.epoch:
+            _tell_skipped(ctx, universe, held)
         held.delete(ctx)
         universe.agreed.clear()
     universe.stuck.free(ctx, group_id)
@@ -101,6 +103,14 @@ def receive_welcome(
         {"owner": member.identity, "name": member.name, "epoch": info.number},
     )
     return [Need("epoch", group_id, info.dmls_epoch)]
+
+
+def _tell_skipped(ctx: Context, universe: Universe, held: GroupState) -> None:
+    """B10: what a node that was put back has acknowledged before, its owner does not hold any more and does not count:
+    nobody but this node knows that it is missing here."""
+    head = held.graph.head_info
+    body = {"owner": held.owner, "epoch": head.number, "held": head.contiguous, "count": None}
+    ctx.event("messages.unavailable", universe.universe_id, body)
 
 
 def adds_again(universe: Universe, state: GroupState, frame: CommitFrame, message: DMLSMessage) -> bool:

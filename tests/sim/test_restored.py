@@ -131,6 +131,25 @@ def test_a_receiver_catches_up() -> None:
         assert not world.confirmed
 
 
+def test_a_receiver_whose_frames_are_gone() -> None:
+    with quiet_world("receiver of nothing") as world:
+        alice, bob, carol, dave = world.apps
+        copy = bob.copy()
+        update(world, alice, carol)
+        talk(world, alice, carol, dave)
+        world.settle()
+        world.run(SETTLING)
+        world.put_back(bob, copy)
+        talk(world, alice, bob)
+        world.finish()
+        check_restored(world, bob, copy)
+        assert noticed(bob)
+        assert {event.body["owner"] for event in bob.events if event.kind == "messages.unavailable"} >= {
+            alice.identity,
+            carol.identity,
+        }
+
+
 def test_the_founder_admits_itself() -> None:
     with quiet_world("founder") as world:
         alice, bob, carol, _ = world.apps

@@ -54,9 +54,14 @@ class PskLost(Exception):  # not an error: it ends the handling of a commit that
 def note_stuck(ctx: Context, universe: Universe, group_id: bytes, reason: str) -> None:
     """This node cannot go on in a member's group: what of it waits here is of no use, and what imports from it by the
     same incarnation cannot be followed either."""
-    if group_id == universe.group_id or not universe.is_current(group_id):
+    if group_id == universe.group_id:
         return
     universe.waiting.forget_group(group_id)
+    if not universe.is_current(group_id):
+        # Nobody can add it there again; so it has to be where others imported from there.
+        for importer in universe.waiting.importers_from(group_id):
+            note_stuck(ctx, universe, importer, PSK)
+        return
     if group_id in universe.stuck:
         return
     state = universe.groups.get(group_id)
@@ -73,7 +78,7 @@ def watch(ctx: Context, universe: Universe) -> None:
     for group_id, lack in universe.lacks.items():
         waited = ctx.now - lack.since > policy.WELCOME_WAIT
         named = ctx.now - lack.named_at < policy.MINUTE
-        if waited and named and group_id not in universe.groups:
+        if waited and named and group_id not in universe.groups and universe.is_current(group_id):
             note_stuck(ctx, universe, group_id, WELCOME)
 
 
@@ -149,7 +154,7 @@ def _note_gone(ctx: Context, universe: Universe, peer_id: bytes, group_id: bytes
     waited = lack is not None and ctx.now - lack.since >= patience
     if peer_id == owner.peer_id or (waited and not others):
         del universe.gone[group_id], universe.behind[group_id]
-        _give_up(ctx, universe, group_id)
+        note_stuck(ctx, universe, group_id, GONE)
     elif others:
         universe.behind[group_id] = Behind(min(others), behind.head, behind.count, ctx.now)
 
@@ -162,16 +167,6 @@ def _cannot_help(universe: Universe, group_id: bytes, oldest: int | None) -> boo
         return False
     state = universe.groups.get(group_id)
     return oldest is None or (state is not None and oldest > state.graph.head_info.number)
-
-
-def _give_up(ctx: Context, universe: Universe, group_id: bytes) -> None:
-    """Nobody can tell what follows: of a member's group it is to be had anew, of a former member's group nobody can
-    give it any more, so what imports from that cannot be followed either."""
-    if universe.is_current(group_id):
-        note_stuck(ctx, universe, group_id, GONE)
-        return
-    for importer in universe.waiting.importers_from(group_id):
-        note_stuck(ctx, universe, importer, PSK)
 
 
 # asking

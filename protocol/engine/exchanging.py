@@ -30,6 +30,7 @@ from starling.protocol.exchange.messages import (
     Summary,
     Want,
     WantedEpoch,
+    WantedGroup,
     WantProfiles,
     WantRoster,
 )
@@ -38,6 +39,9 @@ from starling.protocol.packed import pack
 
 MAX_BEHIND = 1024
 MAX_OTHERS_BEHIND = 16
+MAX_EPOCHS_WANTED = 1024
+"""Of all groups in one `Want`, which may have 256 KiB."""
+
 MAX_RETRY = 30_000
 MAX_HELLO_BYTES = 16 * 1024
 """Of roster entries in a `Hello`: who was away for more than these asks for the rest."""
@@ -312,7 +316,7 @@ def note_lack(ctx: Context, universe: Universe, peer_id: bytes, need: Need) -> N
 
 def ask(ctx: Context, universe: Universe) -> None:
     """Ask for what is due: one message to each peer."""
-    wanted: dict[bytes, list[tuple[bytes, tuple[WantedEpoch, ...]]]] = {}
+    wanted: dict[bytes, list[WantedGroup]] = {}
     for group_id, behind in list(universe.behind.items()):
         satisfied = _is_satisfied(universe, group_id, behind)
         if satisfied:
@@ -334,10 +338,24 @@ def ask(ctx: Context, universe: Universe) -> None:
             continue
         wanted.setdefault(behind.peer_id, []).append(want)
     for peer_id, groups in wanted.items():
-        ctx.send(peer_id, Want(universe.universe_id, tuple(groups)))
+        for part in in_messages(groups):
+            ctx.send(peer_id, Want(universe.universe_id, part))
 
 
-def _want(universe: Universe, group_id: bytes, head: bytes) -> tuple[bytes, tuple[WantedEpoch, ...]]:
+def in_messages(groups: Iterable[WantedGroup]) -> Iterator[tuple[WantedGroup, ...]]:
+    """What is asked of one peer, in as many messages as it takes: none is refused as too large."""
+    part: list[WantedGroup] = []
+    epochs = 0
+    for group in groups:
+        if epochs + len(group[1]) > MAX_EPOCHS_WANTED:
+            yield tuple(part)
+            part, epochs = [], 0
+        part.append(group)
+        epochs += len(group[1])
+    yield tuple(part)
+
+
+def _want(universe: Universe, group_id: bytes, head: bytes) -> WantedGroup:
     """What is lacking of a group on all branches: of each epoch that is not whole the rest. Where `head` is not known
     it may be on a branch of any epoch that can still be entered again: then those are listed too."""
     state = universe.groups.get(group_id)

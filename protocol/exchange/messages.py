@@ -36,6 +36,7 @@ _PROFILE = (Many(_KEY_PACKAGE, 8), Blob(2048))
 
 Position = tuple[bytes, bytes, int, int, bool, int]
 WantedEpoch = tuple[bytes, int, tuple[bytes, ...]]
+WantedGroup = tuple[bytes, tuple[WantedEpoch, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Want(Message):
         Many((_GROUP_ID, Many((_EPOCH, _COUNT, Many(_EPOCH, 4)), MAX_WANTED_EPOCHS)), _MAX_GROUPS),
     )
     universe_id: bytes
-    groups: tuple[tuple[bytes, tuple[WantedEpoch, ...]], ...]
+    groups: tuple[WantedGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)

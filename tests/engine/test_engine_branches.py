@@ -7,10 +7,12 @@ from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node,
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN
 from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
 from starling.protocol.distributed.evidence import Evidence
+from starling.protocol.distributed.policy import MAX_MEMBERS
 from starling.protocol.engine import own_group
+from starling.protocol.engine.exchanging import in_messages
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
 from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
-from starling.protocol.exchange.messages import Summary
+from starling.protocol.exchange.messages import MAX_WANTED_EPOCHS, Summary, Want, attach, decode_message
 
 COMMON, LOST, NEW = "in the common epoch", "on the branch that she forgets", "on the new branch"
 
@@ -319,6 +321,16 @@ def test_a_member_that_invents_heads_does_not_keep_the_true_ones_open() -> None:
     network.run(30 * SECOND)
     assert lost in group.graph.closed and not bob.group(universe, alice).forked
     assert 1 <= node.resolves <= 2
+
+
+def test_no_question_is_too_large_to_be_answered() -> None:
+    epoch = (b"e" * 32, 2**32 - 1, (b"c" * 32,) * MAX_CHILDREN)
+    groups = [(bytes([number]) * 32, (epoch,) * MAX_WANTED_EPOCHS) for number in range(MAX_MEMBERS)]
+    parts = list(in_messages(groups))
+    assert [group for part in parts for group in part] == groups and len(parts) == 5
+    for part in parts:
+        want = Want(b"u" * 32, part)
+        assert decode_message(attach(want.encode(), []))[0] == want
 
 
 # owners that run twice, or lie

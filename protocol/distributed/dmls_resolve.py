@@ -26,7 +26,9 @@ class ClosedHead(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Resolve(Struct):
+class Resolve(Struct):
+    """The component's data."""
+
     heads: Vector[ClosedHead]
 
 
@@ -34,12 +36,12 @@ def build_resolve(heads: Iterable[ClosedHead]) -> bytes:
     """The data of component 0x8D03: at least one head, at most 8, each once. Raises Invalid."""
     closed = tuple(heads)
     _check(closed)
-    return _Resolve(closed).encode()
+    return Resolve(closed).encode()
 
 
 def parse_resolve(data: bytes) -> tuple[ClosedHead, ...]:
     """Raises DecodeError, or Invalid for a number or a size that the rules forbid."""
-    heads = _Resolve.decode(data).heads
+    heads = Resolve.decode(data).heads
     _check(heads)
     return heads
 

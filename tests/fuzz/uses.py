@@ -16,6 +16,7 @@ from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.distributed import labels
 from starling.protocol.distributed.commit_content import read_commit_content
 from starling.protocol.distributed.dependency import parse_dependencies
+from starling.protocol.distributed.dmls_resolve import parse_resolve
 from starling.protocol.distributed.epoch_end import parse_epoch_end
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.head_statement import HeadStatement, HeadStatementTBS
@@ -183,6 +184,7 @@ USES: dict[str, Use] = {
     "SafeAAD": lambda rng, held: [lambda: read_safe_aad(held.encode())],
     "_Dependencies": lambda rng, held: [lambda: parse_dependencies(held.encode())],
     "_KeyPackages": lambda rng, held: [lambda: parse_key_packages(held.encode())],
+    "Resolve": lambda rng, held: [lambda: parse_resolve(held.encode())],
     "_EpochEnd": lambda rng, held: [lambda: parse_epoch_end(held.encode())],
     "DmlsUniverse": lambda rng, held: [held.check],
 }

@@ -19,11 +19,26 @@ def gone_row(
         return (group_id, None) if is_former else None
     if not epochs:
         return (group_id, None) if state.log.adding(member) is None else None
+    lost = _messages_from(state, epochs)
+    if lost is not None:
+        return group_id, lost
     newest = [dmls_epoch for dmls_epoch, _, children in epochs if not children]
     held = (state.log.epochs.get(dmls_epoch) for dmls_epoch in newest)
     if not newest or state.graph.head in newest or any(frames and frames.commits for frames in held):
         return None
     return group_id, floor(state)
+
+
+def _messages_from(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> int | None:
+    """The number of the oldest epoch of which this node may still have all that is asked for, where it does not have
+    some of it any more: what all have acknowledged is gone, also for one that was put back since."""
+    graph = state.graph
+    gone = [graph.oldest_number for dmls_epoch, _, _ in epochs if dmls_epoch not in graph]
+    for dmls_epoch, contiguous, _ in epochs:
+        info = graph.get(dmls_epoch)
+        if info is not None and info.holds(contiguous) and not state.log.holds(dmls_epoch, contiguous):
+            gone.append(info.number + 1)
+    return max(gone, default=None)
 
 
 def floor(state: GroupState) -> int:

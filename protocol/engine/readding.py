@@ -165,8 +165,14 @@ def _cannot_help(universe: Universe, group_id: bytes, oldest: int | None) -> boo
         return False
     if group_id not in universe.roster.send_groups:
         return False
+    if oldest is None:
+        return True
     state = universe.groups.get(group_id)
-    return oldest is None or (state is not None and oldest > state.graph.head_info.number)
+    if state is None:
+        return False
+    hole = state.graph.hole(state.graph.head)
+    needed = hole.number if hole is not None else state.graph.head_info.number
+    return oldest > needed
 
 
 # asking

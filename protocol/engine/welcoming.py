@@ -6,7 +6,7 @@ from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, PUNCTURED
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import leaf_identity, read_member
-from starling.protocol.distributed.report import WELCOME
+from starling.protocol.distributed.report import GONE, WELCOME
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
@@ -74,7 +74,9 @@ def receive_welcome(
         raise
     held = universe.groups.get(group_id)
     if held is not None:
-        if universe.was_put_back and held.graph.head_info.number + 1 < group.epoch:
+        stuck = universe.stuck.groups.get(group_id)
+        skips = held.graph.head_info.number + 1 < group.epoch
+        if universe.was_put_back and (skips or (stuck is not None and stuck.reason == GONE)):
             _tell_skipped(ctx, universe, held)
         held.delete(ctx)
         universe.agreed.clear()

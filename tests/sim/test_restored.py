@@ -150,6 +150,24 @@ def test_a_receiver_whose_frames_are_gone() -> None:
         }
 
 
+def test_a_receiver_of_whom_messages_are_gone_and_commits_are_not() -> None:
+    """It had acknowledged them, so nobody keeps them; it does not wait a day for what cannot come."""
+    with quiet_world("receiver of half") as world:
+        alice, bob, carol, dave = world.apps
+        say_only(world, alice)
+        copy = bob.copy()
+        say_only(world, alice)
+        world.run(SETTLING)
+        world.put_back(bob, copy)
+        talk(world, alice, carol, dave)
+        world.finish()
+        check_restored(world, bob, copy)
+        assert noticed(bob)
+        assert alice.identity in {
+            event.body["owner"] for event in bob.events if event.kind == "messages.unavailable"
+        }
+
+
 def test_the_founder_admits_itself() -> None:
     with quiet_world("founder") as world:
         alice, bob, carol, _ = world.apps

@@ -31,6 +31,10 @@ def tick(ctx: Context, universe: Universe) -> bool:
     readmission.watch(ctx, universe)
     if universe.boot.asks:
         boot.ask_members(ctx, universe)
+    if not universe.boot.done and _due(universe.timers.resolve, ctx.now):
+        universe.timers.resolve = (
+            None  # the boot commit does not wait for it any more, and closes what is known
+        )
     if not universe.boot.done and boot.is_due(universe, ctx.now):
         boot.boot_commit(ctx, universe)
     if universe.boot.done:

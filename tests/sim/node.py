@@ -58,6 +58,9 @@ class Crash(Enum):
 
 Answer = Callable[[Any], None]
 
+_MOST_WAKES = 100
+"""How often a node may want to be woken at one moment of virtual time."""
+
 
 class Node:
     """A process that runs an engine over a store; `store` and `identity` outlive it."""
@@ -91,6 +94,7 @@ class Node:
         self._seed = seed
         self._wake_at: int | None = None
         self._wakes = 0
+        self._woken = (0, 0)
         self._unsaved: list[tuple[Step, Answer | None]] = []
         self._flushing = False
         self._plan: tuple[Crash, int] | None = None
@@ -276,4 +280,8 @@ class Node:
     def _wake(self, number: int) -> None:
         if number == self._wakes and self._wake_at is not None and self.running:
             self._wake_at = None
+            now = self.network.queue.now
+            self._woken = (now, self._woken[1] + 1 if self._woken[0] == now else 1)
+            if self._woken[1] > _MOST_WAKES:
+                raise Violation("spins", f"{self.name} wants to be woken again and again at one moment")
             self.deliver(Wake())

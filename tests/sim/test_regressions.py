@@ -17,7 +17,25 @@ CLOSED_GROUP_OF_A_FORMER_MEMBER = (
     "which that one had added it, so it could never follow: now it is added again."
 )
 
+SPINNING_BEFORE_THE_BOOT_COMMIT = (
+    "A node that was put back knew what to close, and still waited for the roster: until its time was up it wanted to "
+    "be woken at once, again and again."
+)
+
 FOUND = {
+    SPINNING_BEFORE_THE_BOOT_COMMIT: History(
+        seed=212,
+        size=3,
+        level=0,
+        actions=(
+            Action("send", 5, 15, 100),
+            Action("copy", 1, 39, 0),
+            Action("crash before sent", 6, 47, 200),
+            Action("put back", 1, 23, 500),
+            Action("crash before sent", 3, 17, 100),
+            Action("send", 1, 8, 1500),
+        ),
+    ),
     CLOSED_GROUP_OF_A_FORMER_MEMBER: History(
         seed=6732214,
         size=3,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.sim import faults
-from tests.sim.app import App, Copy
+from tests.sim.app import ALARMS, App, Copy
 from tests.sim.event_queue import BEGINNING, EventQueue
 from tests.sim.faults import CALM, Faults
 from tests.sim.ledger import SealLedger
@@ -73,6 +73,7 @@ class World:
         self._factory = factory
         self._converged = converged
         self._suites = suites
+        self._alarms = ALARMS
         self._joining: dict[int, str | None] = {}
         self._texts = 0
         certain = (
@@ -101,6 +102,7 @@ class World:
 
     def _seat(self, identity: Identity, store: Store) -> App:
         app = App(self._node(identity, store), self.oracle)
+        app.alarms = self._alarms
         self.apps.append(app)
         return app
 
@@ -222,8 +224,10 @@ class World:
         return twin
 
     def _expect_alarms(self) -> None:
+        """From here on nodes have reason to raise them, also those that are yet to join."""
+        self._alarms = frozenset()
         for app in self.apps:
-            app.alarms = frozenset()
+            app.alarms = self._alarms
 
     def end_clones(self) -> None:
         """The person with two nodes ends the second one for good, and starts anew with the first."""

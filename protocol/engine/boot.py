@@ -49,7 +49,11 @@ def boot_commit(ctx: Context, universe: Universe) -> None:
     closes = resolving.closing(universe)
     universe.resolves += bool(closes)
     universe.timers.resolve = None
-    own_group.commit(ctx, universe, path=True, removes=removes, closes=closes, replace_leaves=True, boot=True)
+    # The KeyPackages of a copy may be out of use by now: they are put in leaves where somebody said that it is none.
+    replaces = universe.boot.answered and not universe.was_put_back
+    own_group.commit(
+        ctx, universe, path=True, removes=removes, closes=closes, replace_leaves=replaces, boot=True
+    )
     universe.boot.done = True
     imports.import_now(ctx, universe)
     membership.align(ctx, universe)

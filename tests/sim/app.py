@@ -223,6 +223,8 @@ class App:
             case "universe.joined":
                 self.universe_id = event.universe_id
                 self.joined = True
+            case "group.entered":
+                self.oracle.entered(self.key, body["owner"])
             case "universe.superseded" | "universe.recovering":
                 self.superseded = event.kind == "universe.superseded"
             case "member.asks_again":

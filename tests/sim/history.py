@@ -29,8 +29,8 @@ _KINDS = (
     "repeat",
     "repeat",
 )
-_KINDS_OF_COPIES = (*_KINDS, *["copy"] * 6, *["put back"] * 4, *["confirm"] * 2, "clone")
-_PAUSES = (0, 0, 5, 40, 100, 200, 500, 1_500)
+KINDS_OF_COPIES = (*_KINDS, *["copy"] * 6, *["put back"] * 4, *["confirm"] * 2, "clone")
+PAUSES = (0, 0, 5, 40, 100, 200, 500, 1_500)
 _LARGE = 70_000
 _SLEEP = 65_000
 """Longer than the age at which an import is due before a message."""
@@ -58,30 +58,22 @@ class History:
     suites: tuple[int, ...] = field(default=(1,))
 
 
-def actions(kinds: tuple[str, ...] = _KINDS) -> st.SearchStrategy[Action]:
+def actions() -> st.SearchStrategy[Action]:
     return st.builds(
-        Action, st.sampled_from(kinds), st.integers(0, 6), st.integers(0, 127), st.sampled_from(_PAUSES)
+        Action, st.sampled_from(_KINDS), st.integers(0, 6), st.integers(0, 127), st.sampled_from(PAUSES)
     )
 
 
 def histories(
-    *,
-    sizes: tuple[int, ...],
-    steps: tuple[int, int],
-    grown: bool = False,
-    suites: tuple[int, ...] = (1,),
-    copies: bool = False,
+    *, sizes: tuple[int, ...], steps: tuple[int, int], grown: bool = False, suites: tuple[int, ...] = (1,)
 ) -> st.SearchStrategy[History]:
-    """With `copies` data directories are copied, put back and cloned too, and nobody is removed."""
     return st.builds(
         _history,
         st.integers(0, 2**32 - 1),
         st.sampled_from(sizes),
         st.integers(0, len(LEVELS) - 1),
-        st.lists(actions(_KINDS_OF_COPIES if copies else _KINDS), min_size=steps[0], max_size=steps[1]),
-        st.none()
-        if copies
-        else st.one_of(st.none(), st.none(), st.tuples(st.integers(1, 6), st.integers(0, steps[1]))),
+        st.lists(actions(), min_size=steps[0], max_size=steps[1]),
+        st.one_of(st.none(), st.none(), st.tuples(st.integers(1, 6), st.integers(0, steps[1]))),
         st.just(grown),
         st.just(suites),
     )

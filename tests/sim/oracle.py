@@ -119,6 +119,12 @@ class Oracle:
             if message.app == app:
                 message.forgotten = True
 
+    def entered(self, app: bytes, owner: bytes) -> None:
+        """This app's node is new in an owner's group: it goes by what only others have of what the owner forgot."""
+        for message in self.messages.values():
+            if message.sender == owner and message.forgotten:
+                message.waived.add(app)
+
     # what happens
 
     def reported(self, message_id: bytes, recipients: int) -> None:

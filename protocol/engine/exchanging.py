@@ -102,7 +102,9 @@ def send_summary(ctx: Context, universe: Universe, peer_id: bytes, *, answer: bo
 
 def positions(universe: Universe, peer_id: bytes) -> tuple[Position, ...]:
     """How far this node is in the send groups that the peer's member is in too, on every branch."""
-    return tuple((*place, _floor(universe.groups[place[0]])) for place in _places(universe, peer_id))
+    return tuple(
+        (*place, _floor(universe.groups[place[0]], place[1])) for place in _places(universe, peer_id)
+    )
 
 
 def positions_digest(universe: Universe, peer_id: bytes) -> bytes:
@@ -121,9 +123,14 @@ def _places(universe: Universe, peer_id: bytes) -> Iterator[tuple[bytes, bytes, 
                 yield group_id, head, tip.number, tip.contiguous, graph.hole(head) is None
 
 
-def _floor(state: GroupState) -> int:
-    """The number of the oldest epoch that this node could still enter another child of."""
-    return min(state.graph[dmls_epoch].number for dmls_epoch in state.retained())
+def _floor(state: GroupState, head: bytes) -> int:
+    """The number of the oldest epoch from which on this node could still enter another child of every one up to a head.
+
+    An older one may be kept beside a gap: epochs do not settle in their order.
+    """
+    kept = frozenset(state.retained())
+    lineage = itertools.takewhile(lambda info: info.dmls_epoch in kept, state.graph.lineage(head))
+    return min((info.number for info in lineage), default=state.graph[head].number)
 
 
 def pulse(ctx: Context, universe: Universe, peer_id: bytes, link: Link) -> None:
@@ -145,12 +152,12 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
     """Note where the peer holds more than this node."""
     lacking: dict[bytes, tuple[bytes, int]] = {}
     own_heads: list[bytes] = []
-    own_floor = 0
+    own_floors: list[int] = []
     for group_id, head, number, count, whole, floor in message.positions:
         state = universe.groups.get(group_id)
         if state is not None and state.is_own:
             own_heads.append(head)
-            own_floor = floor
+            own_floors.append(floor)
             _check_own(ctx, universe, state, head, number, count, peer_id)
         elif state is None:
             if universe.owner_of(group_id) is not None:
@@ -164,7 +171,7 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
         note_behind(ctx, universe, peer_id, group_id, head, count)
     member = universe.member_of_peer(peer_id)
     if own_heads and member is not None:
-        resolving.note_floor(universe, member.identity, own_heads, own_floor)
+        resolving.note_floor(universe, member.identity, own_heads, min(own_floors))
     universe.boot.answered = True
     if message.answer:
         send_summary(ctx, universe, peer_id, answer=False)

@@ -9,7 +9,8 @@ from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.policy import MAX_MEMBERS
 from starling.protocol.engine import own_group
-from starling.protocol.engine.exchanging import in_messages
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.exchanging import in_messages, positions
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
 from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
 from starling.protocol.exchange.messages import MAX_WANTED_EPOCHS, Summary, Want, attach, decode_message
@@ -468,3 +469,24 @@ def test_a_fifth_commit_on_one_epoch_is_told_and_not_followed() -> None:
     assert len(parent.children) == MAX_CHILDREN == 4 and len(graph.heads) == 4
     assert bob.texts()[-3:] == ["1", "2", "3"]
     assert len(bob.heard("fork.detected")) == 1 and not bob.universe(universe).refused
+
+
+def test_what_is_kept_beside_a_gap_does_not_lower_the_floor() -> None:
+    """An epoch that a path commit ended stays longer than a younger one; of that no other child can be followed."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    for _ in range(2):
+        alice.do(UpdateKeys(universe))
+        network.run(MINUTE)
+    group = bob.group(universe, alice)
+    graph = group.graph
+    *kept, head = sorted(group.retained(), key=lambda dmls_epoch: graph[dmls_epoch].number)
+
+    def floor() -> int:
+        rows = positions(bob.universe(universe), alice.identity.peer_id)
+        (found,) = (row[-1] for row in rows if row[0] == group.group_id)
+        return found
+
+    assert len(kept) >= 2 and floor() == graph[kept[0]].number
+    group.drop_state(Context(network.now, bytes), kept[-1])
+    assert floor() == graph[head].number

@@ -6,7 +6,7 @@ imported, and forgets what nobody can need any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph
@@ -239,7 +239,8 @@ class PskLedger:
             if not self.has_imported(identity, exported, graphs, importing):
                 return False
             for used in self.imports(identity, exported.group_id):
-                if used.parent in retained.get(used.importer_group_id, ()) and _is_before(
+                kept = retained.get(used.importer_group_id, frozenset())
+                if _may_come_again(graphs.get(used.importer_group_id), used, kept) and _is_before(
                     graph, exported.dmls_epoch, exported.epoch, used.dmls_epoch, used.epoch
                 ):
                     return False
@@ -255,6 +256,14 @@ class PskLedger:
 def has_branches(graph: EpochGraph) -> bool:
     """Whether epochs of a group may lie side by side, so that their numbers do not tell which came first."""
     return len(graph.tips) > 1 or bool(graph.closed)
+
+
+def _may_come_again(graph: EpochGraph | None, used: LastImport, retained: Container[bytes]) -> bool:
+    """Whether a sibling of an import, or of what led to it, can still be entered: it may import the same. An epoch
+    that lingers outlasts later ones."""
+    if graph is None or used.parent not in graph:
+        return used.parent in retained
+    return any(info.dmls_epoch in retained for info in graph.lineage(used.parent))
 
 
 def _is_before(graph: EpochGraph | None, first: bytes, number: int, second: bytes, later: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
-from starling.protocol.distributed.psk_ledger import LastImport, PskLedger
+from starling.protocol.distributed.psk_ledger import ExportedPsk, LastImport, PskLedger
 
 OWNER = b"o" * 32
 SOURCE, IMPORTER = b"source", b"importer"
@@ -44,3 +44,22 @@ def test_a_branch_that_is_forgotten_takes_its_imports_along() -> None:
     assert [last.child for last in kept] == [b"dead"]
     assert not ledger.forget_branch(OWNER, SOURCE, frozenset({b"dead"}))
     assert not ledger.last_imports and not ledger.other_imports
+
+
+def test_what_all_imported_stays_while_an_older_epoch_lingers() -> None:
+    """A sibling of what led to the import may import the same: here the commit that ended `p`, on which a copy of the
+    importer commits again."""
+    source = graph_of((b"s0", b""), (b"s1", b"s0"))
+    importer = graph_of((b"p", b""), (b"boot", b"p"), (b"import", b"boot"))
+    graphs = {SOURCE: source, IMPORTER: importer}
+    ledger = PskLedger()
+    ledger.add(ExportedPsk(SOURCE, 1, b"s1", frozenset(), 0, b"psk"))
+    ledger.note_import(OWNER, SOURCE, LastImport(1, b"s1", IMPORTER, b"boot", b"import"), graphs)
+
+    def unneeded(*retained: bytes) -> list[bytes]:
+        found = ledger.unneeded(1, {SOURCE: b"x" * 32}, [OWNER], {IMPORTER: retained}, graphs)
+        return [exported.dmls_epoch for exported in found]
+
+    assert unneeded(b"p", b"import") == []
+    assert unneeded(b"boot", b"import") == []
+    assert unneeded(b"import") == [b"s1"]

@@ -35,7 +35,7 @@ TOLD = {
     "member.stuck": "{identity} cannot follow {owner} and is to be added again",
     "member.asks_again": "{name} asks to start anew, with the number {verification}",
     "universe.superseded": "another state of me was admitted anew: I am silent until my person asks for it",
-    "messages.unavailable": "some messages of {owner} are kept by nobody any more",
+    "messages.unavailable": "some messages of {owner} may be missing here, and nobody keeps them any more",
 }
 """What an app says of an event."""
 

@@ -94,14 +94,15 @@ def settled_epochs(
     )
     settled: list[bytes] = []
     kept: list[EpochInfo] = []
-    for info in map(graph.__getitem__, retained):
-        if not info.children:
-            continue
+    superseded = [info for info in map(graph.__getitem__, retained) if info.children]
+    lingering = [info for info in superseded if now < lingers_until(graph, info)]
+    for info in superseded:
         expired = info.superseded_at is not None and now - info.superseded_at > RETENTION
         everybody = (
             known
             and info.is_past
-            and now >= lingers_until(graph, info)
+            # What follows stays with it: a gap would end the branch on which another child can be followed.
+            and not any(graph.is_at_or_after(info.dmls_epoch, older.dmls_epoch) for older in lingering)
             and all(
                 has_past(graph, identity, report, info.dmls_epoch) for identity, report in reports.items()
             )

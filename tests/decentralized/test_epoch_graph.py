@@ -318,11 +318,11 @@ def test_an_epoch_settles_when_all_report_to_be_past_it() -> None:
     ]
 
 
-def test_what_a_path_commit_ended_lingers_and_what_another_ended_does_not() -> None:
+def test_what_a_path_commit_ended_lingers_with_what_follows_and_what_another_ended_does_not() -> None:
     graph = graph_of(4)
     graph[name(2)].with_path = False
     reports = {b"b": report(3, 2)}
-    assert settled_epochs(graph, graph.epochs, reports, LINGER) == [name(1)]
+    assert settled_epochs(graph, graph.epochs, reports, LINGER) == []
     assert settled_epochs(graph, graph.epochs, reports, LINGER + 1) == [name(0), name(1)]
     assert [lingers_until(graph, graph[name(number)]) for number in range(4)] == [
         LINGER + 1,

@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument(
         "--large",
         action="store_true",
-        help="only: simulated universes of up to 100 members, and of 1,000 (half an hour, 8 GB)",
+        help="only: simulated universes of up to 100 members, and of 1,000 (about 40 minutes, 4 GB)",
     )
     parser.add_argument(
         "--draw", nargs="+", metavar="FILE", help="only: the pictures in docs/ from results that were kept"
@@ -122,7 +122,7 @@ def _print_table(chosen: dict[str, ModuleType], results: dict[str, Any]) -> None
 
 def _keep(results: dict[str, Any], began: float, args: argparse.Namespace) -> Path:
     RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}.json"
+    file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(began))}-{os.getpid()}.json"
     about = {
         "starling": version("starling"),
         "libp2p": version("libp2p"),

@@ -154,14 +154,16 @@ class Forks(Stage):
 
     def two_at_once(self) -> None:
         """A copy runs beside the original: everybody is told, with evidence, until one is retired."""
-        backup = self.copy(self.bob)
+        self.stop(self.bob)
         second = self.folder / "second"
         second.mkdir()
+        self.bob.node.copy_to(second)
         twin = Person(self.node("Bob", second))
-        twin.node.put_back(backup.folder)
-        twin.node.start()
+        # Both begin at the same time, as after a machine was cloned.
+        with self.senders() as pool:
+            finish([pool.submit(self.start, self.bob), pool.submit(twin.node.start)])
         twin.app = Listener(twin.node, UNIVERSE, "app", partial(self.note, "Bob's copy"), self.kinds)
-        progress("a second daemon runs on the copy of Bob's data directory")
+        progress("Bob's data directory is copied, and both daemons run")
         others = [self.alice, self.carol, self.dave]
         try:
             self.speak(self.bob)

@@ -111,7 +111,7 @@ class Forks(Stage):
         progress("Dave is away, so nothing that Bob does now is settled")
         backup = self.copy(self.bob)
         self.speak(self.bob, 2)
-        self.wait(self.has_received, [self.alice, self.carol], "has not received everything")
+        self.wait_heard([self.alice, self.carol])
         self.put_back(self.bob, backup)
         self.speak(self.bob, 2)
         self.start(self.dave)
@@ -147,6 +147,7 @@ class Forks(Stage):
         backup = self.copy(self.bob)
         self.speak(self.bob)
         for _ in range(2):
+            self.wait_heard([self.alice, self.carol, self.dave])
             self.put_back(self.bob, backup)
             self.speak(self.bob)
             self.speak(self.alice)
@@ -170,8 +171,7 @@ class Forks(Stage):
             self.speak(twin, who="Bob's copy")
             heard = partial(self.has_heard, "clone.detected")
             self.wait(heard, others, "has not heard of the clone")
-            self.wait_sent()
-            self.wait(self.has_received, others, "has not received everything")
+            self.wait_heard(others)
             progress("the others have read both of them")
         finally:
             twin.node.stop()
@@ -296,6 +296,11 @@ class Forks(Stage):
         return not self.tally.missing(person.name)
 
     # waiting
+
+    def wait_heard(self, others: list[Person]) -> None:
+        """Until these have all that was said: what has not left a node yet would be lost with its directory."""
+        self.wait_sent()
+        self.wait(self.has_received, others, "has not received everything")
 
     def wait_sent(self) -> None:
         wait_until(

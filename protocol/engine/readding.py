@@ -232,7 +232,9 @@ def _unasked(ctx: Context, universe: Universe) -> dict[bytes, Stuck]:
 def _raise_incarnation(ctx: Context, universe: Universe) -> None:
     """Become somebody new for X-13. First the others are told what has arrived, so that it is not sent again."""
     reporting.send_report(ctx, universe)
-    universe.incarnation += 1
+    # In seconds where this node may have forgotten that it had a higher one.
+    least = ctx.now // 1000 if universe.was_put_back else 0
+    universe.incarnation = max(universe.incarnation + 1, least)
     universe.save(ctx)
     own_group.commit(ctx, universe, path=True, replace_leaves=True)
     universe.stuck.note_readded(ctx, universe.me, universe.own.graph.head_info.number)

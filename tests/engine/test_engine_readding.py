@@ -85,6 +85,18 @@ def test_who_cannot_open_a_path_is_added_again_everywhere() -> None:
     assert not bob.universe(universe).stuck.groups and not bob.table("stuck")
 
 
+def test_who_was_put_back_rises_above_what_it_may_have_forgotten() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    # As after a copy of it, put back since, had been added again a few times.
+    bob.universe(universe).was_put_back = True
+    forgotten = bob.universe(universe).incarnation + 3
+    with sealed_badly_for(alice, universe, bob):
+        alice.do(UpdateKeys(universe))
+    network.run(MINUTE)
+    assert incarnation_in(carol, universe, carol, bob) > forgotten
+    all_read_all(network, universe, [alice, bob, carol])
+
+
 def test_it_is_cut_off_nowhere_else_while_the_owner_does_not_add_it_again() -> None:
     """R6: nobody imports what it could not know, and all others' messages go on."""
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")

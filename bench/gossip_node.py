@@ -62,7 +62,7 @@ async def raw(commands: AsyncIterator[dict[str, Any]], counted: Counted) -> None
     from libp2p.pubsub.gossipsub import GossipSub
     from libp2p.pubsub.pubsub import Pubsub
     from libp2p.tools.anyio_service import background_trio_service
-    from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has none
+    from multiaddr import Multiaddr
 
     logging.disable(logging.CRITICAL)
     host = new_host()

@@ -30,7 +30,7 @@ def note_seals(path: Path) -> None:
         os.write(notes, hashlib.sha256(bytes([len(key)]) + bytes(key) + bytes(nonce)).digest())
         return original(suite, key, nonce, *args, **kwargs)
 
-    CipherSuite.seal = seal  # type: ignore[method-assign]  # the point of the notes
+    CipherSuite.seal = seal  # type: ignore[method-assign]  # every seal of this process is to be noted, whoever asks for it
 
 
 def reused(paths: list[Path]) -> tuple[int, int]:

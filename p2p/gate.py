@@ -16,7 +16,7 @@ from libp2p.abc import INetConn, INetStream, INetwork, INotifee
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.rcmgr import Direction
 from libp2p.stream_muxer.yamux.yamux import Yamux
-from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has none
+from multiaddr import Multiaddr
 
 from starling.p2p.events import EventQueue
 from starling.p2p.interface import PeerConnected, PeerDisconnected, PeerInfo

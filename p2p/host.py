@@ -39,7 +39,7 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
-from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has none
+from multiaddr import Multiaddr
 
 from starling.p2p.interface import ListenError
 from starling.p2p.limits import MAX_CONNECTIONS, shielded
@@ -81,7 +81,7 @@ class KeptAliveTCP(TCP):
 
     async def dial(self, maddr: Multiaddr) -> IRawConnection:
         raw = await super().dial(maddr)
-        _keep_alive(raw.stream)  # type: ignore[attr-defined]  # a RawConnection over a TrioTCPStream
+        _keep_alive(raw.stream)  # type: ignore[attr-defined]  # libp2p types it as an interface; here it is always a RawConnection over a TrioTCPStream
         return raw
 
 
@@ -111,7 +111,7 @@ class GuardedSwarm(Swarm):
                 self.counters["connection_faults"] += 1
                 await muxed_conn.close()
 
-        muxed_conn.start = guarded_start  # type: ignore[method-assign]  # the swarm takes it from here
+        muxed_conn.start = guarded_start  # type: ignore[method-assign]  # it is this one connection that is guarded; the swarm calls its `start`
         return await super().add_conn(muxed_conn, direction)
 
     async def _do_handle_inbound_connection(
@@ -158,7 +158,7 @@ class GuardedHost(BasicHost):
     async def handle_stream(self, stream: INetStream) -> None:
         """Serve an inbound stream; whatever goes wrong resets that stream and is counted."""
         try:
-            if len(stream.swarm_conn.streams) > MAX_INBOUND_STREAMS:  # type: ignore[attr-defined]  # always a SwarmConn
+            if len(stream.swarm_conn.streams) > MAX_INBOUND_STREAMS:  # type: ignore[attr-defined]  # typed as an interface that has no streams; it is always a SwarmConn
                 self.counters["streams_refused"] += 1
                 await stream.reset()
             else:

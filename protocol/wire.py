@@ -300,7 +300,7 @@ def _codec_of(annotation: Any) -> Codec:
         if len(inner) == 1 and len(typing.get_args(annotation)) == 2:
             return _optional(_codec_of(inner[0]))
     if isinstance(annotation, type) and issubclass(annotation, Struct):
-        if annotation.read.__func__ is Struct.read.__func__:  # type: ignore[attr-defined]  # a class method
+        if annotation.read.__func__ is Struct.read.__func__:  # type: ignore[attr-defined]  # typed as a callable; it is a class method
             composed = _struct_codec(annotation)
             return Codec(_write_struct, composed.read, composed.read_alike)
         return Codec(_write_struct, annotation.read)

@@ -297,7 +297,7 @@ def test_a_structure_remembers_what_it_was_read_from() -> None:
 
 
 def test_a_failed_encoding_is_not_remembered() -> None:
-    wrong = _RememberedPair(b"a", None)  # type: ignore[arg-type]
+    wrong = _RememberedPair(b"a", None)  # type: ignore[arg-type]  # what cannot be encoded
     for _ in range(2):
         with pytest.raises(UsageError):
             wrong.encode()

@@ -53,8 +53,9 @@ class Worker:
         return answer
 
     def close(self) -> None:
+        assert self.process.stdin is not None
         with suppress(OSError):
-            self.process.stdin.close()  # type: ignore[union-attr]  # it was made with a pipe
+            self.process.stdin.close()
         self.process.kill()
         self.process.wait()
 

@@ -48,7 +48,7 @@ class DiskNode(Node):
         if self.runs == 1:
             Store.create(self.directory, NODE_KEY, self.identity.save(), os.urandom)
         self.store = Store(self.directory, NODE_KEY)
-        self.rows = StoredFrames(self.store)  # type: ignore[assignment]  # see there
+        self.rows = StoredFrames(self.store)  # type: ignore[assignment]  # the frames are all that a network asks of rows
         self.engine = Engine(
             self.identity, self.store.records(), now=self.network.now, random=self.random_source()
         )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 from tests.attack.scene import Breach
 
@@ -22,11 +23,8 @@ def watched_keys() -> Iterator[Counter[bytes]]:
         used[bytes(key)] += 1
         return original(suite, key, *args)
 
-    CipherSuite.seal = seal  # type: ignore[method-assign]  # what is watched
-    try:
+    with mock.patch.object(CipherSuite, "seal", seal):
         yield used
-    finally:
-        CipherSuite.seal = original  # type: ignore[method-assign]  # put back
 
 
 def check_used_once(used: Counter[bytes]) -> None:

@@ -45,9 +45,10 @@ def without_wiping(patches: pytest.MonkeyPatch) -> None:
 def without_wiping_in_memory(patches: pytest.MonkeyPatch) -> None:
     """What leaves the store stays with something that still refers to it."""
     original: Any = GroupState.drop_state
+    left_over: list[Group | None] = []
 
     def drop_state(state: GroupState, ctx: Context, dmls_epoch: bytes) -> None:
-        state.left_over = [*getattr(state, "left_over", ()), state.state(dmls_epoch)]  # type: ignore[attr-defined]
+        left_over.append(state.state(dmls_epoch))
         original(state, ctx, dmls_epoch)
 
     patches.setattr(GroupState, "drop_state", drop_state)

@@ -26,7 +26,7 @@ def owner(name: str, number: int) -> dict[str, Any]:
     return {"owner": f"{number:02x}" * 32, "name": name, "healed": NOON - HOUR}
 
 
-VIEW = {
+VIEW: dict[str, Any] = {
     "converged": True,
     "digest": "482109375510",
     "digest_hex": "ab" * 32,
@@ -63,7 +63,7 @@ def test_all_members(tmp_path: Path) -> None:
 
 
 def test_one_member(tmp_path: Path) -> None:
-    bob = VIEW["members"][1] | {"imported_by": [owner("Alice", 1)]}  # type: ignore[index]
+    bob = VIEW["members"][1] | {"imported_by": [owner("Alice", 1)]}
 
     def answer(request: dict[str, Any]) -> list[Any]:
         if request["method"] == "member.list":

@@ -251,7 +251,7 @@ async def test_a_send_waits_for_its_encryption(tmp_path: Path) -> None:
 
             # Whatever wakes the engine: here a frame, then its timer.
             node.network._events.put(Listening(("/ip4/127.0.0.1/tcp/1",)))
-            node.engine.handle = _waking(node.engine.handle)  # type: ignore[method-assign]  # a stand-in
+            node.engine.handle = _waking(node.engine.handle)  # type: ignore[method-assign]  # each step asks to be woken at once
             await other.result("security.update", universe="lab")
         states = [
             m["state"]

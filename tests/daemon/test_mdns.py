@@ -123,7 +123,7 @@ def test_a_node_is_found_again_after_its_address_changed(tmp_path: Path) -> None
     He is restarted because his system takes half a minute to give up on a connection that is cut silently.
     """
     if reason := why_not():
-        pytest.skip(reason)
+        pytest.skip(reason)  # without root or `ip` there is no way to have two machines here
     with two_machines() as (here, there):
         alice = Machine("Alice", here, tmp_path / "alice", "/ip4/0.0.0.0/tcp/4001")
         bob = Machine("Bob", there, tmp_path / "bob", "/ip4/127.0.0.1/tcp/0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.mls.group_members import Client
 
@@ -47,8 +48,8 @@ class ForkMember:
     def restart(self) -> None:
         self.forked = ForkedGroup.load(self.forked.save(), limits=self.limits)
 
-    def commit(self, proposals: Sequence[Proposal] = (), **options: object) -> ReleasedCommit:
-        self.forked.commit(proposals, random=self.client.random, **options)  # type: ignore[arg-type]  # the options of `commit`
+    def commit(self, proposals: Sequence[Proposal] = (), **options: Any) -> ReleasedCommit:
+        self.forked.commit(proposals, random=self.client.random, **options)
         released = self.forked.release(self.now)
         self.step()
         return released
@@ -56,14 +57,14 @@ class ForkMember:
     def say(self, text: bytes) -> bytes:
         return self.forked.protect(text, random=self.client.random)
 
-    def get(self, message: bytes, **options: object) -> Received:
-        received = self.forked.receive(message, now=self.now, **options)  # type: ignore[arg-type]  # the options of `receive`
+    def get(self, message: bytes, **options: Any) -> Received:
+        received = self.forked.receive(message, now=self.now, **options)
         if isinstance(received, ForkMessage):
             self.read.append(received.application_data)
         self.step()
         return received
 
-    def enter(self, message: bytes, **options: object) -> bytes:
+    def enter(self, message: bytes, **options: Any) -> bytes:
         """The epoch of a commit of somebody else."""
         received = self.get(message, **options)
         assert isinstance(received, ForkCommit) and received.dmls_epoch is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tests.decentralized.forked_members import NOW, ForkMember, gather, welcomed
 from tests.mls.group_members import Client
@@ -44,8 +45,8 @@ def secret(psk_id: PreSharedKeyID) -> bytes | None:
     return b"known to all" if psk_id.psk_id == b"shared" else None
 
 
-def due(member: ForkMember, **options: object) -> list[Proposal]:
-    return member.forked.due(random=member.client.random, **options)  # type: ignore[arg-type]  # the options of `due`
+def due(member: ForkMember, **options: Any) -> list[Proposal]:
+    return member.forked.due(random=member.client.random, **options)
 
 
 def newcomer() -> tuple[Client, KeyPackageBundle]:

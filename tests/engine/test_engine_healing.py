@@ -205,7 +205,7 @@ def test_a_clock_that_is_wrong_claims_no_future(skew: int) -> None:
         step = bob.engine.handle(item, network.now + skew)
         return replace(step, wake_at=None if step.wake_at is None else step.wake_at - skew)
 
-    bob.handle = handle  # type: ignore[method-assign]
+    bob.handle = handle  # type: ignore[method-assign]  # by a clock of its own
     bob.start()
     network.nodes.pop(bob.id)
     network.nodes[bob.id] = bob

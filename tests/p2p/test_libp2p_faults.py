@@ -35,7 +35,7 @@ from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils import encode_varint_prefixed
-from multiaddr import Multiaddr  # type: ignore[import-untyped]  # it has none
+from multiaddr import Multiaddr
 from tests.p2p.real_node import introduce, meshed, start, until
 
 from starling.p2p import gossip as settings
@@ -302,7 +302,7 @@ async def test_the_33rd_unread_message_is_lost_silently() -> None:
     subscription = await pubsub.subscribe("t")
     for number in range(100):
         pubsub.notify_subscriptions(rpc_pb2.Message(data=b"%d" % number, topicIDs=["t"]))
-    assert subscription.receive_channel.statistics().current_buffer_used == 32  # type: ignore[attr-defined]
+    assert subscription.receive_channel.statistics().current_buffer_used == 32  # type: ignore[attr-defined]  # typed as an interface without statistics
 
     network = unstarted()
     for number in range(8192):
@@ -353,7 +353,7 @@ async def test_an_asynchronous_validator_lets_a_message_through_twice() -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(pubsub.push_msg, ids(1)[0], message)
-    assert subscription.receive_channel.statistics().current_buffer_used == 2  # type: ignore[attr-defined]
+    assert subscription.receive_channel.statistics().current_buffer_used == 2  # type: ignore[attr-defined]  # typed as an interface without statistics
 
     async with trio.open_nursery() as nursery:
         one, two = await start(nursery, 1), await start(nursery, 2)

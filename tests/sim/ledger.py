@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 from tests.sim.violation import Violation
 
@@ -41,8 +42,5 @@ class SealLedger:
             self.record(key, nonce)
             return original(suite, key, nonce, *args, **kwargs)
 
-        CipherSuite.seal = seal  # type: ignore[method-assign]  # the point of the ledger
-        try:
+        with mock.patch.object(CipherSuite, "seal", seal):
             yield
-        finally:
-            CipherSuite.seal = original  # type: ignore[method-assign]  # put back

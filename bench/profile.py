@@ -24,7 +24,7 @@ STACKS = Path(__file__).parent / "results" / "profile.stacks"
 
 LAYERS = (
     ("crypto: signatures, AEAD, HPKE, hashes", ("protocol/crypto/", "/cryptography/", "/pyhpke/")),
-    ("wire codec and packing", ("protocol/wire.py", "protocol/distributed/packed.py")),
+    ("wire codec and packing", ("protocol/wire/", "protocol/packed.py")),
     ("MLS", ("protocol/mls/",)),
     ("engine and exchange", ("protocol/",)),
     (

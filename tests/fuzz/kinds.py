@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import starling.protocol
-from starling.protocol import wire
 from starling.protocol.mls import message, proposal
 from starling.protocol.mls.credential import BASIC, X509, Certificate, Credential
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.public_message import PublicMessage
+from starling.protocol.wire import Fixed, Select, Struct, codecs, structure
 
 
 @dataclass(frozen=True)
@@ -100,26 +100,26 @@ def kind_of(annotation: Any, name: str = "") -> Kind:
         base, *marks = typing.get_args(annotation)
         for mark in marks:
             match mark:
-                case wire._VectorMark():
+                case structure.VectorMark():
                     return Many(kind_of(typing.get_args(base)[0]))
-                case wire.Uint():
+                case codecs.Uint():
                     return Number(mark.size, _VALUES.get(name, ()))
-                case wire.Opaque():
+                case codecs.Opaque():
                     return Opaque()
-                case wire.Fixed():
+                case Fixed():
                     return Opaque(mark.size)
-                case wire.Select():
+                case Select():
                     return choice_of(mark)
         return kind_of(base, name)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         (inner,) = (arg for arg in typing.get_args(annotation) if arg is not type(None))
         return Optional(kind_of(inner))
-    if isinstance(annotation, type) and issubclass(annotation, wire.Struct):
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
         return Structure(annotation)
     raise TypeError(f"no grammar for {annotation!r}")
 
 
-def choice_of(select: wire.Select) -> Choice:
+def choice_of(select: Select) -> Choice:
     table = tuple((tag, Structure(cls)) for tag, cls in sorted(select._table.items()))
     tag = bytearray()
     select._tag_codec.write(0, tag)
@@ -135,7 +135,7 @@ def annotated_fields(cls: type[Any]) -> tuple[Field, ...]:
         condition = None
         if typing.get_origin(annotation) is Annotated:
             base, *marks = typing.get_args(annotation)
-            when = next((mark for mark in marks if isinstance(mark, wire.When)), None)
+            when = next((mark for mark in marks if isinstance(mark, structure.When)), None)
             if when is not None:
                 condition = (when.field, when.values)
                 annotation = when.of or next(a for a in typing.get_args(base) if a is not type(None))
@@ -207,7 +207,7 @@ def present(value: Any, field: Field) -> bool:
 def structures() -> tuple[type[Any], ...]:
     """Every structure of the protocol that stands for itself, in order of name."""
     found: set[type[Any]] = set()
-    waiting: list[type[Any]] = [wire.Struct]
+    waiting: list[type[Any]] = [Struct]
     while waiting:
         below = waiting.pop().__subclasses__()
         waiting += below

@@ -1,36 +1,4 @@
-"""The presentation language of TLS and MLS (RFC 9420 §2.1, RFC 8446 §3) as annotated fields.
-
-A structure is a frozen dataclass under `Struct`; the codec comes from the annotations, composed once a class:
-
-    @dataclass(frozen=True, slots=True)
-    class Example(Struct):
-        version: uint16                       # uint8 uint16 uint32 uint64
-        name: opaque                          # opaque<V>
-        tag: Annotated[bytes, Fixed(4)]       # opaque[4]
-        ids: Vector[uint32]                   # uint32<V>, a tuple
-        parent: Other | None                  # optional<Other>
-        inner: Other                          # a nested struct
-        source: uint8
-        lifetime: Annotated[Lifetime | None, When("source", 1)]        # where source == 1, else None
-        hash: Annotated[bytes | None, When("source", 3, of=opaque)]    # `of` where it is no Struct
-
-    Example(...).encode() -> bytes
-    Example.decode(data) -> Example           # strict: DecodeError for a cut, trailing bytes or a bad length
-
-A select over classes is a table:
-
-    Proposal = Select(uint16, {1: Add, 2: Update, ...}, tag="proposal_type")
-
-where every class has the class variable named by `tag`. Use `Annotated[Add | Update, Proposal]` as a field
-type, or `Proposal.encode(value)` and `Proposal.decode(data)` alone. A tag that is not in the table is
-`Unsupported`, since its body has no known length, or `DecodeError` with `extensible=False`.
-`Select.register` adds an alternative.
-
-A structure whose wire form is hashed, signed or passed on derives from `Remembered`: what was decoded is not
-encoded again.
-
-A class with an unusual layout overrides `write(self, out)` and `read(cls, reader)`.
-"""
+"""Structures and tagged unions whose codec is composed of their annotations."""
 
 from __future__ import annotations
 
@@ -38,175 +6,24 @@ import dataclasses
 import struct
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from starling.protocol.errors import DecodeError, Unsupported, UsageError
+from starling.protocol.wire.codecs import (
+    Codec,
+    Fixed,
+    Opaque,
+    Read,
+    ReadAlike,
+    Uint,
+    optional,
+    uint_vector,
+    vector,
+)
+from starling.protocol.wire.reader import Reader, encode_opaque
 
 T = TypeVar("T")
-
-
-class Reader:
-    """A cursor over bytes; every read checks the bounds and raises `DecodeError`."""
-
-    __slots__ = ("data", "end", "position")
-
-    def __init__(self, data: bytes, position: int = 0, end: int | None = None) -> None:
-        self.data = data
-        self.position = position
-        self.end = len(data) if end is None else end
-
-    def take(self, size: int) -> bytes:
-        start = self.position
-        stop = start + size
-        if stop > self.end:
-            raise DecodeError("cut short")
-        self.position = stop
-        return self.data[start:stop]
-
-    def uint(self, size: int) -> int:
-        return int.from_bytes(self.take(size))
-
-    def uint8(self) -> int:
-        position = self.position
-        if position >= self.end:
-            raise DecodeError("cut short")
-        self.position = position + 1
-        return self.data[position]
-
-    def length(self) -> int:
-        """A variable-size length header, minimal (RFC 9420 §2.1.2), and no longer than what is left."""
-        position = self.position
-        if position >= self.end:
-            raise DecodeError("cut short")
-        first = self.data[position]
-        prefix = first >> 6
-        if prefix == 0:
-            self.position = position + 1
-            value = first
-        elif prefix == 1:
-            value = self.uint(2) & 0x3FFF
-            if value < 0x40:
-                raise DecodeError("a length is not minimal")
-        elif prefix == 2:
-            value = self.uint(4) & 0x3FFFFFFF
-            if value < 0x4000:
-                raise DecodeError("a length is not minimal")
-        else:
-            raise DecodeError("a length header is invalid")
-        if value > self.end - self.position:
-            raise DecodeError("a length is beyond the end")
-        return value
-
-    def opaque(self) -> bytes:
-        data, start = self.data, self.position + 1
-        if start <= self.end:  # a length of one byte, in line since nearly all fields are short
-            size = data[start - 1]
-            if size < 0x40:
-                stop = start + size
-                if stop > self.end:
-                    raise DecodeError("a length is beyond the end")
-                self.position = stop
-                return data[start:stop]
-        return self.take(self.length())
-
-    @property
-    def left(self) -> int:
-        return self.end - self.position
-
-    def rest(self) -> bytes:
-        return self.take(self.left)
-
-    def finish(self) -> None:
-        if self.position != self.end:
-            raise DecodeError("trailing bytes")
-
-
-def encode_length(length: int) -> bytes:
-    """The minimal header of a variable-size vector of this many bytes (RFC 9420 §2.1.2)."""
-    if length < 0x40:
-        return length.to_bytes(1)
-    if length < 0x4000:
-        return (length | 0x4000).to_bytes(2)
-    if length < 0x40000000:
-        return (length | 0x80000000).to_bytes(4)
-    raise UsageError("a vector is longer than 2^30 - 1 bytes")
-
-
-def encode_opaque(value: bytes) -> bytes:
-    """opaque<V>: V(x) of the protocol texts."""
-    size = len(value)
-    return (_SHORT_LENGTHS[size] if size < 0x40 else encode_length(size)) + value
-
-
-_SHORT_LENGTHS = tuple(bytes((size,)) for size in range(0x40))
-
-
-Write = Callable[[Any, bytearray], None]
-Read = Callable[[Reader], Any]
-ReadAlike = Callable[[bytes], tuple[Any, ...] | None]
-
-
-class Codec:
-    """How one field type is written and read; `read_alike` is a quick way to read a vector of them."""
-
-    __slots__ = ("read", "read_alike", "write")
-
-    def __init__(self, write: Write, read: Read, read_alike: ReadAlike | None = None) -> None:
-        self.write = write
-        self.read = read
-        self.read_alike = read_alike
-
-
-class Uint:
-    """An unsigned integer of `size` bytes, big-endian."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def codec(self) -> Codec:
-        size = self.size
-
-        def write(value: int, out: bytearray) -> None:
-            out += value.to_bytes(size)
-
-        def read(reader: Reader) -> int:
-            start = reader.position
-            stop = start + size
-            if stop > reader.end:
-                raise DecodeError("cut short")
-            reader.position = stop
-            return int.from_bytes(reader.data[start:stop])
-
-        return Codec(write, read)
-
-
-class Opaque:
-    """opaque<V>."""
-
-    def codec(self) -> Codec:
-        def write(value: bytes, out: bytearray) -> None:
-            out += encode_length(len(value))
-            out += value
-
-        return Codec(write, Reader.opaque)
-
-
-class Fixed:
-    """opaque[size]."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def codec(self) -> Codec:
-        size = self.size
-
-        def write(value: bytes, out: bytearray) -> None:
-            if len(value) != size:
-                raise UsageError(f"a field has {size} bytes")
-            out += value
-
-        return Codec(write, lambda reader: reader.take(size))
 
 
 class When:
@@ -225,8 +42,8 @@ uint64 = Annotated[int, Uint(8)]
 opaque = Annotated[bytes, Opaque()]
 
 
-class _VectorMark:
-    pass
+class VectorMark:
+    """Says that an annotated tuple is a variable-size vector."""
 
 
 if typing.TYPE_CHECKING:
@@ -237,7 +54,7 @@ else:
         """`Vector[X]` is X<V>: a tuple, preceded by its length in bytes."""
 
         def __class_getitem__(cls, item: Any) -> Any:
-            return Annotated[tuple[item, ...], _VectorMark()]
+            return Annotated[tuple[item, ...], VectorMark()]
 
 
 class Select:
@@ -286,19 +103,19 @@ def _codec_of(annotation: Any) -> Codec:
     if typing.get_origin(annotation) is Annotated:
         base, *marks = typing.get_args(annotation)
         for mark in marks:
-            if isinstance(mark, _VectorMark):
+            if isinstance(mark, VectorMark):
                 item = typing.get_args(base)[0]
                 size = _uint_size(item)
                 if size is not None:
-                    return _uint_vector(size)
-                return _vector(_codec_of(item))
+                    return uint_vector(size)
+                return vector(_codec_of(item))
             if isinstance(mark, Uint | Opaque | Fixed | Select):
                 return mark.codec()
         return _codec_of(base)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         inner = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
         if len(inner) == 1 and len(typing.get_args(annotation)) == 2:
-            return _optional(_codec_of(inner[0]))
+            return optional(_codec_of(inner[0]))
     if isinstance(annotation, type) and issubclass(annotation, Struct):
         if annotation.read.__func__ is Struct.read.__func__:  # type: ignore[attr-defined]  # typed as a callable; it is a class method
             composed = _struct_codec(annotation)
@@ -317,74 +134,6 @@ def _uint_size(annotation: Any) -> int | None:
 
 def _write_struct(value: Struct, out: bytearray) -> None:
     value.write(out)
-
-
-def _uint_vector(size: int) -> Codec:
-    letter = {1: "B", 2: "H", 4: "I", 8: "Q"}[size]
-    unpack = struct.Struct(f">{letter}").iter_unpack
-
-    def write(values: tuple[int, ...], out: bytearray) -> None:
-        out += encode_length(size * len(values))
-        out += struct.pack(f">{len(values)}{letter}", *values)
-
-    def read(reader: Reader) -> tuple[int, ...]:
-        body = reader.opaque()
-        if len(body) % size:
-            raise DecodeError("cut short")
-        return tuple([item for (item,) in unpack(body)])  # a list is twice as quick here
-
-    return Codec(write, read)
-
-
-def _vector(item: Codec) -> Codec:
-    write_item, read_item, read_alike = item.write, item.read, item.read_alike
-
-    def write(values: tuple[Any, ...], out: bytearray) -> None:
-        body = bytearray()
-        for value in values:
-            write_item(value, body)
-        out += encode_length(len(body))
-        out += body
-
-    def read(reader: Reader) -> tuple[Any, ...]:
-        length = reader.length()
-        end, stop = reader.end, reader.position + length
-        if read_alike is not None and length > _MANY:
-            alike = read_alike(reader.data[reader.position : stop])
-            if alike is not None:
-                reader.position = stop
-                return alike
-        reader.end = stop
-        values = []
-        while (before := reader.position) < stop:
-            values.append(read_item(reader))
-            if reader.position == before:
-                raise DecodeError("a vector of empty items")
-        reader.end = end
-        return tuple(values)
-
-    return Codec(write, read)
-
-
-def _optional(item: Codec) -> Codec:
-    write_item, read_item = item.write, item.read
-
-    def write(value: Any, out: bytearray) -> None:
-        if value is None:
-            out.append(0)
-        else:
-            out.append(1)
-            write_item(value, out)
-
-    def read(reader: Reader) -> Any:
-        present = reader.uint8()
-        if present == 0:
-            return None
-        if present == 1:
-            return read_item(reader)
-        raise DecodeError("an optional is neither present nor absent")
-
-    return Codec(write, read)
 
 
 def _struct_codec(cls: type[Struct]) -> Codec:
@@ -452,10 +201,6 @@ def _read_fields(
         arguments.append(f"(field_{index} := {argument})")
     read_all: Read = eval(f"lambda reader: cls({', '.join(arguments)})", names)
     return read_all
-
-
-_MANY = 1000
-"""From so many bytes on, looking whether the structures of a vector are alike is worth its time."""
 
 
 def _read_alike(cls: type[Struct], count: int) -> ReadAlike:

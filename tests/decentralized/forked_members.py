@@ -9,13 +9,22 @@ from typing import Any
 from tests.mls.group_members import Client
 
 from starling.protocol.decentralized.deletion import ForkLimits
-from starling.protocol.decentralized.fork_results import ForkCommit, ForkMessage, Received, ReleasedCommit
+from starling.protocol.decentralized.fork_choice import rank
+from starling.protocol.decentralized.fork_results import (
+    ForkCommit,
+    ForkMessage,
+    Ignored,
+    IgnoredReason,
+    Received,
+    ReleasedCommit,
+)
 from starling.protocol.decentralized.forked_group import ForkedGroup
 from starling.protocol.decentralized.held_epochs import by_signature_key
 from starling.protocol.decentralized.key_schedule import PUNCTURED, punctured_extensions
 from starling.protocol.mls import Add, KeyPackageBundle, MLSMessage, Proposal, Remove, Welcome
 
 NOW = 1_000_000
+KNOWN, DELETED, EVICTED = (Ignored(reason) for reason in IgnoredReason)
 
 
 def opened(welcome: bytes) -> Welcome:
@@ -119,3 +128,9 @@ def gather(count: int, limits: ForkLimits | None = None, world: int = 0) -> list
         for client, bundle in zip(clients[1:], bundles, strict=True)
     ]
     return [founder, *joined]
+
+
+def by_rank(member: ForkMember, *commits: ReleasedCommit) -> list[ReleasedCommit]:
+    """The commits in the order in which they win, the best first, as a member sees it that holds them all."""
+    tree = member.forked.tree
+    return sorted(commits, key=lambda commit: rank(tree[commit.dmls_epoch]), reverse=True)

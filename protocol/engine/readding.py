@@ -266,23 +266,27 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
         _tell(ctx, universe, member, owner.identity, group.reason)
 
 
-def take_key_packages(
-    ctx: Context, universe: Universe, owner: bytes, child: Group, packages: tuple[KeyPackage, ...]
+def note_owner(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    group: Group,
+    packages: tuple[KeyPackage, ...] = (),
 ) -> None:
-    """What a member's path commit brings: its fresh KeyPackages, of the incarnation of its leaf. Bad ones hurt only
-    itself and do not undo its commit."""
-    if owner not in universe.roster.members or not packages:
-        return
-    known = universe.incarnation_of(owner)
-    try:
-        incarnation = shown_incarnation(child)
-        if incarnation >= known:
-            universe.profiles.learn_key_packages(ctx, owner, incarnation, packages)
-    except (ProtocolError, Unsupported):
-        universe.refuse("key_packages")
-        return
-    if universe.incarnation_of(owner) > known:
+    """What a member's own group shows of it, entered by a commit or by a Welcome: the incarnation of its leaf, and the
+    fresh KeyPackages of a path commit. Bad ones hurt only itself and do not undo its commit."""
+    if not universe.is_current(state.group_id):
+        return  # of who started anew a superseded group tells nothing, whoever still commits there
+    known = universe.incarnation_of(state.owner)
+    incarnation = shown_incarnation(group)
+    universe.profiles.note_incarnation(ctx, state.owner, incarnation)
+    if incarnation > known:
         universe.timers.align = ctx.now
+    if packages and incarnation >= known:
+        try:
+            universe.profiles.learn_key_packages(ctx, state.owner, incarnation, packages)
+        except (ProtocolError, Unsupported):
+            universe.refuse("key_packages")
 
 
 def shown_incarnation(group: Group) -> int:

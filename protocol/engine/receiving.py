@@ -279,7 +279,7 @@ def _receive_commit(
         key_packages=content.key_packages,
         added={leaf_identity(package.leaf_node) for package in content.adds},
     )
-    readding.take_key_packages(ctx, universe, state.owner, staged.next, content.key_packages)
+    readding.note_owner(ctx, universe, state, staged.next, content.key_packages)
     note_update(ctx, universe, state, child, content)
     logged = LoggedFrame(
         frame_id=arrival.frame_id,

@@ -17,7 +17,7 @@ from starling.protocol.engine.epochs import enter_epoch
 from starling.protocol.engine.forks import note_fork
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state
-from starling.protocol.engine.readding import note_stuck, own_incarnation_in
+from starling.protocol.engine.readding import note_owner, note_stuck, own_incarnation_in
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, Invalid, ProtocolError, Unsupported
 from starling.protocol.exchange.frame import CommitFrame
@@ -87,6 +87,7 @@ def receive_welcome(
     universe.groups[group_id] = state
     info = enter_epoch(ctx, universe, state, group, None, has_path=True, head_statement=frame.head_statement)
     healing.note_welcome(ctx, universe, state, info, group)
+    note_owner(ctx, universe, state, group)
     logged = LoggedFrame(
         frame_id=frame_id,
         group_id=group_id,

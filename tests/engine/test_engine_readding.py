@@ -18,9 +18,9 @@ from starling.protocol.distributed.report import StuckGroup, build_report
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, RemoveMember, UpdateKeys
-from starling.protocol.engine.step import Send
+from starling.protocol.engine.step import Send, SendToPeer
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
-from starling.protocol.exchange.messages import Gone, Summary
+from starling.protocol.exchange.messages import Gone, Profiles, Summary, attach, decode_message
 from starling.protocol.mls import committing
 
 
@@ -159,6 +159,27 @@ def test_a_hostile_member_is_added_again_a_few_times_a_day() -> None:
     network.leap(DAY)
     for owner in (alice, carol):
         assert incarnation_in(owner, universe, owner, mallory) == mallory.universe(universe).incarnation
+
+
+def is_profiles(send: Send) -> bool:
+    return isinstance(send, SendToPeer) and isinstance(decode_message(attach(send.data, []))[0], Profiles)
+
+
+def test_who_enters_its_group_anew_learns_its_newer_incarnation_from_its_leaf() -> None:
+    """The commit that showed it was closed to the owner that is to add it again, and came with the same report."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.drop = lambda source, target, send: target is alice and is_profiles(send)
+    held = bob.universe(universe)
+    held.incarnation += 1
+    with sealed_badly_for(bob, universe, alice):
+        bob.do(UpdateKeys(universe))
+    network.run(MINUTE)
+    assert not alice.universe(universe).stuck.groups, "she has entered it anew"
+    assert incarnation_in(carol, universe, carol, bob) == held.incarnation
+    network.drop = lambda source, target, send: False
+    network.run(MINUTE)
+    assert incarnation_in(alice, universe, alice, bob) == held.incarnation
+    all_read_all(network, universe, [alice, bob, carol])
 
 
 def test_who_joins_later_adds_it_by_its_new_incarnation() -> None:

@@ -102,6 +102,8 @@ def enter_epoch(
     leaf's private key are kept."""
     key_schedule.check_context(context.extensions)
     secrets = key_schedule.enter(suite, epoch_secret)
+    for derivation in rules.derivations:
+        secrets.add(derivation.derive(suite, context, epoch_secret, secrets.exporter_secret))
     tag = schedules.confirmation_tag(suite, secrets.confirmation_key, context.confirmed_transcript_hash)
     secret_tree = SecretTree(suite, tree.leaf_count, secrets.take("encryption_secret"))
     if rules.retain_sender is not None:

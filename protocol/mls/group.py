@@ -537,7 +537,9 @@ class Group:
         if keep_handshake:
             if init_input:
                 epoch.key_schedule.puncture(epoch.suite, epoch.secrets, init_input)
-            epoch.secrets.keep_only({"sender_data_secret", "membership_key"})
+            kept = {"sender_data_secret", "membership_key"}
+            outliving = (item.names for item in epoch.rules.derivations if item.outlives_head)
+            epoch.secrets.keep_only(kept.union(*outliving))
         else:
             epoch.secrets.keep_only({"sender_data_secret"})
             epoch.secrets.wipe_init()

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from starling.protocol.errors import Invalid
 from starling.protocol.mls.credential import Credential
+from starling.protocol.mls.derivation import Derivation
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.leaf_node import LeafNode
@@ -23,11 +24,13 @@ class GroupRules:
     readable from generation 0 on, and no private keys of parent nodes are stored (K-15, K-23).
     `leaf_verification`: how the signatures of a tree's leaves are verified when we join.
     `custom_proposals`: private proposal types by code point; each is also known to `PROPOSALS`.
+    `derivations`: what extensions derive of every epoch; no two have a name in common.
     """
 
     retain_sender: int | None = None
     leaf_verification: LeafVerification = LeafVerification()
     custom_proposals: Mapping[int, type[CustomProposal]] = MappingProxyType({})
+    derivations: Sequence[Derivation] = ()
 
     def check_sender(self, sender: Sender, content_type: int) -> None:
         """Raise `Invalid` where this sender may not send this content, before anything is verified."""

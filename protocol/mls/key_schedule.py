@@ -35,6 +35,7 @@ class EpochSecrets:
     `UsageError`.
     `extra` has the values, public or secret, that a key schedule of its own adds by name. `init_nodes` is
     there where it derives the init secrets of several children, each once, in place of one `init_secret`.
+    What extensions derive (`Derivation`) is held by name among the rest.
     """
 
     __slots__ = ("_secrets", "extra", "init_nodes")
@@ -77,11 +78,22 @@ class EpochSecrets:
         self._secrets.pop(name).wipe()
         return value
 
+    def add(self, secrets: Mapping[str, bytes]) -> None:
+        """Hold further secrets of the epoch, by names of their own (`Derivation`)."""
+        for name, value in secrets.items():
+            assert name not in self._secrets, f"{name} is there already"
+            self._secrets[name] = Secret(value)
+
+    def forget(self, names: Iterable[str]) -> bool:
+        """Wipe these; whether any of them was there."""
+        held = [name for name in names if name in self._secrets]
+        for name in held:
+            self._secrets.pop(name).wipe()
+        return bool(held)
+
     def keep_only(self, names: Iterable[str]) -> None:
         """Wipe all but these; `extra` stays."""
-        kept = set(names)
-        for name in [name for name in self._secrets if name not in kept]:
-            self._secrets.pop(name).wipe()
+        self.forget(self._secrets.keys() - set(names))
 
     def items(self) -> list[tuple[str, bytes]]:
         """Names and values of what is held, for saving."""

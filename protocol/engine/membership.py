@@ -204,6 +204,10 @@ def align(ctx: Context, universe: Universe) -> None:
         own_group.commit(ctx, universe, path=True, removes=list(again.values()), adds=adds)
         for identity in again:
             universe.stuck.note_readded(ctx, identity, universe.own.graph.head_info.number)
+            theirs = universe.groups.get(universe.roster.members[identity].send_group_id)
+            if theirs is not None:
+                theirs.updated = False  # its next path commit is imported at once, as a joiner's first
+                theirs.save(ctx)
         for identity in map(leaf_identity, (package.leaf_node for package in adds)):
             orders = owed.get(identity) or resending.held_back_for(universe, identity)
             resending.send_again(ctx, universe, identity, orders)

@@ -235,6 +235,8 @@ def _raise_incarnation(ctx: Context, universe: Universe) -> None:
     # In seconds where this node may have forgotten that it had a higher one.
     least = ctx.now // 1000 if universe.was_put_back else 0
     universe.incarnation = max(universe.incarnation + 1, least)
+    # Those KeyPackages are out of use as soon as all have added it, as a joiner's are (5.4).
+    universe.timers.first_path = ctx.now + policy.FIRST_PATH_COMMIT
     universe.save(ctx)
     own_group.commit(ctx, universe, path=True, replace_leaves=True)
     universe.stuck.note_readded(ctx, universe.me, universe.own.graph.head_info.number)

@@ -77,8 +77,11 @@ def _own_group(ctx: Context, universe: Universe) -> None:
 
 
 def _all_joined(universe: Universe) -> bool:
-    """Whether the Welcomes of all members are in."""
-    return all(info.send_group_id in universe.groups for info in universe.others())
+    """Whether the Welcomes of all members are in, to KeyPackages of this incarnation."""
+    groups = (universe.groups.get(info.send_group_id) for info in universe.others())
+    return all(
+        state is not None and readding.own_incarnation_in(state) == universe.incarnation for state in groups
+    )
 
 
 def _due(time: int | None, now: int) -> bool:

@@ -85,6 +85,36 @@ def test_who_cannot_open_a_path_is_added_again_everywhere() -> None:
     assert not bob.universe(universe).stuck.groups and not bob.table("stuck")
 
 
+def test_its_key_package_is_out_of_use_as_soon_as_all_have_added_it_again() -> None:
+    """PROTOCOL 5.4, as for a joiner: it makes another path commit at once, and the others import that."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    bob.events.clear()
+    with sealed_badly_for(alice, universe, bob):
+        alice.do(UpdateKeys(universe))
+    network.run(20 * SECOND)
+    entered = max(at for at, event in enumerate(bob.events) if event.kind == "group.entered")
+    path = next(
+        event.body["epoch"]
+        for event in bob.events[entered:]
+        if event.kind == "epoch.started" and event.body["owner"] == bob.me and event.body["path"]
+    )
+    for node in (alice, carol):
+        held = node.universe(universe)
+        assert held.ledger.last_imports[node.me, bob.universe(universe).group_id].epoch == path
+    all_read_all(network, universe, [alice, bob, carol])
+
+
+def test_it_makes_another_path_commit_after_a_minute_where_not_all_have_added_it_again() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    with sealed_badly_for(alice, universe, bob):
+        alice.do(UpdateKeys(universe))
+    network.run(30 * SECOND)
+    before = sum(commit["path"] for commit in bob.commits())
+    network.run(MINUTE)
+    assert sum(commit["path"] for commit in bob.commits()) == before + 1
+
+
 def test_who_was_put_back_rises_above_what_it_may_have_forgotten() -> None:
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     # As after a copy of it, put back since, had been added again a few times.
@@ -173,7 +203,7 @@ def test_who_enters_its_group_anew_learns_its_newer_incarnation_from_its_leaf() 
     held.incarnation += 1
     with sealed_badly_for(bob, universe, alice):
         bob.do(UpdateKeys(universe))
-    network.run(MINUTE)
+    network.run(10 * SECOND)
     assert not alice.universe(universe).stuck.groups, "she has entered it anew"
     assert incarnation_in(carol, universe, carol, bob) == held.incarnation
     network.drop = lambda source, target, send: False

@@ -40,7 +40,7 @@ def universe_show(client: Client, args: Namespace) -> int:
     else:
         output.pairs({name: value for name, value in shown.items() if not isinstance(value, list)})
         output.line("")
-        _member_table(shown["members"])
+        _member_table(shown)
     return EXIT_OK
 
 
@@ -220,24 +220,37 @@ def history(client: Client, args: Namespace) -> int:
 
 
 def members(client: Client, args: Namespace) -> int:
-    shown = client.call("member.list", {"universe": args.universe})["members"]
+    shown = client.call("member.list", {"universe": args.universe})
     if args.json:
-        output.as_json(shown)
+        output.as_json(shown["members"])
     else:
         _member_table(shown)
     return EXIT_OK
 
 
-def _member_table(shown: list[dict[str, Any]]) -> None:
-    rows = [{**member, "identity": member["identity"][:16]} for member in shown]
+def _member_table(shown: dict[str, Any]) -> None:
+    """Who is a member, and who is one no more but for some owners."""
+    rows = [
+        {
+            **member,
+            "identity": member["identity"][:16],
+            "in_groups": f"{member['in_groups']} of {member['groups']}",
+        }
+        for member in shown["members"]
+    ]
     output.table(
         rows,
         ("name", "identity", "role", "connected", "epoch", "imports", "in_groups", "last_update"),
         "nobody: this node is not a member (any more, or yet); 'starling universe show' tells",
     )
-    for member in shown:
+    for member in shown["members"]:
         if member.get("asks_again"):
             output.line(f"{member['name']} asks to start anew; 'starling readmit' tells what to do")
+    for member in shown["former_members"]:
+        if member["removed_by"] < member["groups"]:
+            output.line(
+                f"{output.name(member)}: removed by {member['removed_by']} of {member['groups']} senders"
+            )
 
 
 def update(client: Client, args: Namespace) -> int:

@@ -63,6 +63,14 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         (),
     ),
     "member.removed": ("somebody was removed from the roster", ("identity",)),
+    "member.admitted": (
+        "every member's send group has this member now, perhaps this node, as far as is seen here",
+        ("identity", "name", "groups"),
+    ),
+    "removal.done": (
+        "no member's send group has this former member any more",
+        ("identity", "name", "groups"),
+    ),
     "member.excluded": ("this node was removed from one member's group", ("owner", "epoch")),
     "member.stuck": (
         "a member, perhaps this node, cannot follow another's group and asks to be added again; `reason` is `commit`, "

@@ -135,7 +135,12 @@ class Methods:
 
         def look(engine: Any) -> dict[str, Any]:
             converged = engine.converged(universe)
-            return {**engine.universe(universe), "converged": converged, "members": engine.members(universe)}
+            return {
+                **engine.universe(universe),
+                "converged": converged,
+                "members": engine.members(universe),
+                "former_members": engine.former_members(universe),
+            }
 
         return render.plain(await self._loop.view(look))
 
@@ -186,7 +191,11 @@ class Methods:
 
     async def member_list(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
-        return {"members": render.plain(await self._loop.view(lambda engine: engine.members(universe)))}
+
+        def look(engine: Any) -> dict[str, Any]:
+            return {"members": engine.members(universe), "former_members": engine.former_members(universe)}
+
+        return render.plain(await self._loop.view(look))
 
     async def member_remove(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])

@@ -92,6 +92,7 @@ _UNIVERSE_VIEW = _members(
     "name string",
     "converged boolean all members report the same, and nothing is missing",
     "members list as of member.list",
+    "former_members list as of member.list",
     "state string? active, joining, removed, asking (to be admitted anew) or superseded (by a copy of this node)",
     "founder string?",
     "send_groups integer? of whom this node has the keys",
@@ -209,7 +210,13 @@ METHODS = {
                 "verification string twelve digits to compare with who confirms it",
             ),
         ),
-        Method("member.list", "Who is in a universe.", (_UNIVERSE,), _members("members list")),
+        Method(
+            "member.list",
+            "Who is in a universe, and who was; of each in how many of all `groups` it is (`in_groups`), or is not any "
+            "more (`removed_by`), as the trees show here.",
+            (_UNIVERSE,),
+            _members("members list", "former_members list"),
+        ),
         Method(
             "member.remove",
             "Remove a member (founder only).",

@@ -388,6 +388,10 @@ class Engine:
     def members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return list(views.members_view(self._universe(universe_id)))
 
+    def former_members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        """Who was a member, and by how many owners each is removed already."""
+        return list(views.former_view(self._universe(universe_id)))
+
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return list(views.invites_view(self._universe(universe_id)))
 

@@ -49,6 +49,8 @@ def enter_epoch(
     )
     if has_path:
         _export(ctx, universe, group, info)
+    if parent is None or parent.members != info.members:
+        universe.trees_changed = True
     # It would give the PSK again after the ledger's copy is wiped, for as long as the epoch is the head.
     group.secrets.take("exporter_secret")
     state.enter(ctx, info, group)

@@ -7,7 +7,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import UNIVERSE_SUITES
 from starling.protocol.distributed.ticket import Ticket, TicketError, verify_sponsor_mac
-from starling.protocol.engine import membership, own_group
+from starling.protocol.engine import catching_up, membership, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
 from starling.protocol.engine.receiving import receive
@@ -162,6 +162,7 @@ def take_answer(
         universe.universe_id,
         {"name": universe.roster.universe_name or "", "members": len(universe.roster.members)},
     )
+    catching_up.note(universe, universe.me)
     for info in universe.others():
         if info.peer_id in universe.connected:
             greet(ctx, universe, info.peer_id)

@@ -9,7 +9,7 @@ from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import BOOT_WAIT
 from starling.protocol.distributed.roster import Roster
-from starling.protocol.engine import joining, readmission
+from starling.protocol.engine import catching_up, joining, readmission
 from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
 from starling.protocol.engine.group_state import load_group_row, load_logged
 from starling.protocol.engine.healing_vectors import vector_universe
@@ -60,6 +60,7 @@ def load_universes(
             joining.resume(universes[key], row, now)
     for universe in universes.values():
         readmission.resume(universe)
+        universe.catching_up = catching_up.unfinished(universe)
     return universes
 
 

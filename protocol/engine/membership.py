@@ -13,7 +13,7 @@ from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
-from starling.protocol.engine import healing, own_group, resending
+from starling.protocol.engine import catching_up, healing, own_group, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
@@ -100,6 +100,7 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
                 _note_own_removal(ctx, universe)
         elif identity not in anew:
             ctx.event("member.removed", universe.universe_id, {"identity": identity})
+            catching_up.note(universe, identity)
     if universe.removed:
         return
     for identity, _ in sorted(after.items() - before.items()):
@@ -109,6 +110,7 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
             ctx.event("member.readmitted", universe.universe_id, body)
         elif identity != universe.me:
             ctx.event("member.joined", universe.universe_id, body)
+            catching_up.note(universe, identity)
         if info.peer_id in universe.connected and info.peer_id not in universe.links:
             greet(ctx, universe, info.peer_id)
     for peer_id in [peer_id for peer_id in universe.links if universe.member_of_peer(peer_id) is None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starling.protocol.distributed import policy
 from starling.protocol.engine import (
     boot,
+    catching_up,
     exchanging,
     frame_quota,
     imports,
@@ -42,6 +43,7 @@ def tick(ctx: Context, universe: Universe) -> bool:
     for peer_id, link in universe.links.items():
         if link.pulse_at <= ctx.now:
             exchanging.pulse(ctx, universe, peer_id, link)
+    catching_up.watch(ctx, universe)
     readding.watch(ctx, universe)
     exchanging.ask(ctx, universe)
     universe.waiting.forget_before(ctx.now - policy.WAITING_RETENTION)

@@ -220,6 +220,10 @@ class Universe:
         self.boot = Boot(deadline=now)
         self.timers = Timers(last_update=now, full_sweep=now + policy.SWEEP_INTERVAL)
         self.watch = Watch()
+        self.catching_up: set[bytes] = set()
+        """Who came or went, and some owner has not followed yet (`catching_up`)."""
+        self.trees_changed = False
+        """Whether some send group has other members since that was last looked at."""
         self.converged = False
         self.agreed: set[bytes] = set()
         """The members whose newest report was found to say just what this node has, since that last changed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from starling.protocol.engine import readmission
+from starling.protocol.engine import catching_up, readmission
 from starling.protocol.engine.reporting import is_converged
 from starling.protocol.engine.universe import Universe
 
@@ -57,10 +57,6 @@ def _member_view(universe: Universe, identity: bytes) -> View:
     info = universe.roster.members[identity]
     group = universe.groups.get(info.send_group_id)
     is_self = identity == universe.me
-    admitted = sum(
-        identity in state.graph.head_info.members or state.owner == identity
-        for state in universe.groups.values()
-    )
     imports = {
         group_id: last.epoch
         for (importer, group_id), last in universe.ledger.last_imports.items()
@@ -77,13 +73,31 @@ def _member_view(universe: Universe, identity: bytes) -> View:
         "epoch": group.graph.head_info.number if group is not None else None,
         "dmls_epoch": group.graph.head if group is not None else None,
         "cipher_suite": info.cipher_suite,
-        "in_groups": admitted,
+        "in_groups": catching_up.in_groups(universe, identity),
+        "groups": len(universe.roster.members),
         "imports": len(imports),
         "last_update": group.last_update or None if group is not None else None,
         "forked": group.forked if group is not None else False,
         "asks_again": [asked.verification for asked in universe.asks_again.get(identity, ())],
         "addresses": list(universe.profiles.addresses(identity)),
     }
+
+
+def former_view(universe: Universe) -> list[View]:
+    """Who was a member, and by how many of the current ones each is removed from their groups already."""
+    if not universe.is_active:
+        return []
+    roster = universe.roster
+    return [
+        {
+            "identity": identity,
+            "name": info.name,
+            "removed_by": catching_up.out_of_groups(universe, identity),
+            "groups": len(roster.members),
+        }
+        for identity, info in sorted(roster.former.items())
+        if identity not in roster.members
+    ]
 
 
 def invites_view(universe: Universe) -> list[View]:

@@ -106,6 +106,9 @@ class FakeEngine:
             {"identity": self.identity.identity_public_key, "name": "Ann", "peer_id": self.identity.peer_id}
         ]
 
+    def former_members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return []
+
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []
 

@@ -322,8 +322,11 @@ def test_closed_standard_streams_are_as_good_as_empty_ones(tmp_path: Path) -> No
 # the rest
 
 
-MEMBERS = [{"identity": "ab" * 32, "name": "bob"}, {"identity": "ac" * 32, "name": "eve"}]
-MEMBERS += [{"identity": "ad" * 32, "name": "eve"}]
+MEMBERS = [
+    {"identity": digits * 32, "name": name, "in_groups": 2, "groups": 3}
+    for digits, name in (("ab", "bob"), ("ac", "eve"), ("ad", "eve"))
+]
+LISTED = {"members": MEMBERS, "former_members": []}
 MESSAGE = {"number": 1, "time": 1_000, "body": "x", "encoding": "utf8", "sender": "ab", "sender_name": "bob"}
 
 
@@ -347,7 +350,7 @@ def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
     [
         (("universe", "create", "lab"), "universe.create", {"universe_id": "ab" * 32}),
         (("universe", "list"), "universe.list", {"universes": [{"universe_id": "ab" * 32, "name": "lab"}]}),
-        (("universe", "show", "lab"), "universe.get", {"name": "lab", "members": []}),
+        (("universe", "show", "lab"), "universe.get", {"name": "lab", "members": [], "former_members": []}),
         (("invite", "inspect", "T"), "invite.inspect", {"expires_at": 1}),
         (("invite", "list", "lab"), "invite.list", {"invites": [{"invite_id": "aa", "uses": 1, "spent": 0}]}),
         (("invite", "revoke", "lab", "aa"), "invite.revoke", {"revoked": "aa"}),
@@ -356,7 +359,7 @@ def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
             "message.history",
             {"messages": [MESSAGE]},
         ),
-        (("members", "lab"), "member.list", {"members": MEMBERS}),
+        (("members", "lab"), "member.list", LISTED),
         (("update", "lab"), "security.update", {"epoch": 3}),
         (("status",), "daemon.status", {"name": "alice"}),
         (
@@ -377,6 +380,16 @@ def test_each_command_asks_its_method(
     assert [request["method"] for request in served.requests] == [method, method]
     for line in as_json.stdout.splitlines():
         json.loads(line)
+
+
+def test_members_says_how_many_owners_have_followed(tmp_path: Path) -> None:
+    former = [
+        {"identity": digits * 32, "name": name, "removed_by": by, "groups": 3}
+        for digits, name, by in (("ae", "carol", 2), ("af", "dave", 3))
+    ]
+    with scripted(tmp_path / "home", always({"members": MEMBERS[:1], "former_members": former})):
+        shown = starling(tmp_path / "home", "members", "lab").stdout
+    assert "2 of 3" in shown and "carol: removed by 2 of 3 senders" in shown and "dave" not in shown
 
 
 def removing(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:

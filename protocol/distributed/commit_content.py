@@ -16,7 +16,15 @@ from starling.protocol.distributed.leaf_replace import LeafReplace
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
 from starling.protocol.mls.key_package import KeyPackage
-from starling.protocol.mls.proposal import Add, AppDataUpdate, AppEphemeral, PreSharedKey, Proposal, Remove
+from starling.protocol.mls.proposal import (
+    Add,
+    AppDataUpdate,
+    AppDataUpdateOperation,
+    AppEphemeral,
+    PreSharedKey,
+    Proposal,
+    Remove,
+)
 from starling.protocol.mls.psk import PSKType
 
 _EPHEMERALS = frozenset(
@@ -77,6 +85,8 @@ def read_commit_content(proposals: Sequence[Proposal], *, has_path: bool) -> Com
                 raise Invalid(Rule.COMMIT_COMPONENTS)
             ephemerals[proposal.component_id] = proposal.data
         elif isinstance(proposal, AppDataUpdate):
+            if proposal.op != AppDataUpdateOperation.UPDATE:
+                raise Invalid(Rule.COMPONENT_UPDATE)
             if proposal.component_id == component_ids.ROSTER_DIGEST:
                 roster_digest = proposal.update or b""
         else:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
-from starling.protocol.distributed import component_ids, labels
+from starling.protocol.distributed import component_ids, labels, wire_formats
 from starling.protocol.distributed.identity import KEY_LENGTH, Identity, peer_public_key, verify
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.ticket import Ticket, TicketSecret
 from starling.protocol.distributed.ticket_proof import prove
 from starling.protocol.errors import DecodeError, Invalid, UsageError
+from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS
 from starling.protocol.mls import extension as extensions
 from starling.protocol.mls.capabilities import MLS10, Capabilities
 from starling.protocol.mls.components import (
@@ -56,6 +57,7 @@ COMPONENTS = (
     APP_COMPONENTS,
     SAFE_AAD,
     LAST_RESORT_KEY_PACKAGE,
+    EXTERNAL_RECEIVERS,
     component_ids.DMLS_UNIVERSE,
     component_ids.DMLS_DEPS,
     component_ids.DMLS_MEMBER,
@@ -202,7 +204,8 @@ def leaf_capabilities() -> Capabilities:
 
 
 def leaf_extensions(member: DmlsMember) -> tuple[Extension, ...]:
-    """A leaf's extensions: the dictionary with app_components, safe_aad (none) and `dmls_member`."""
+    """A leaf's extensions: the dictionary with app_components, safe_aad (none) and `dmls_member`; the supported wire
+    formats."""
     dictionary = AppDataDictionary.of(
         {
             APP_COMPONENTS: ComponentsList(COMPONENTS).encode(),
@@ -210,7 +213,7 @@ def leaf_extensions(member: DmlsMember) -> tuple[Extension, ...]:
             component_ids.DMLS_MEMBER: member.encode(),
         }
     )
-    return (Extension(extensions.APP_DATA_DICTIONARY, dictionary.encode()),)
+    return (Extension(extensions.APP_DATA_DICTIONARY, dictionary.encode()), wire_formats.SUPPORTED)
 
 
 def owner_extensions(

@@ -23,7 +23,14 @@ class Rule(enum.Enum):
         "universe id and owner identity have 32 bytes, mode is known, export length is 16 to 64",
     )
     UNIVERSE_IMMUTABLE = ("X-2", "dmls_universe never changes")
-    COMPONENT_UPDATE = ("C-6", "only the roster digest is updated, by 32 bytes, once a commit")
+    COMPONENT_UPDATE = (
+        "C-6",
+        "roster digest (32 bytes) and external receivers are updated, once a commit, never removed",
+    )
+    REQUIRED_WIRE_FORMATS = (
+        "C-2",
+        "a send group requires the semi-private and the private external wire format, and no other",
+    )
     ROSTER_DIGEST = ("6", "a send group's GroupContext carries a 32-byte roster digest")
 
     # what commits carry

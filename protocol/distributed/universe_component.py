@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from starling.protocol.distributed import component_ids
+from starling.protocol.distributed import component_ids, wire_formats
 from starling.protocol.distributed.identity import KEY_LENGTH
 from starling.protocol.distributed.member import PROPOSAL_TYPES, SEND_GROUP_ID_LENGTH
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
+from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS, parse_external_receivers
 from starling.protocol.mls import extension as extensions
 from starling.protocol.mls.components import (
     APP_COMPONENTS,
@@ -34,6 +35,7 @@ _EXPORT_LENGTHS = range(16, 65)
 _GROUP_COMPONENTS = (
     APP_COMPONENTS,
     SAFE_AAD,
+    EXTERNAL_RECEIVERS,
     component_ids.DMLS_UNIVERSE,
     component_ids.DMLS_MEMBER,
     component_ids.ROSTER_DIGEST,
@@ -67,8 +69,8 @@ class DmlsUniverse(Struct):
 
 
 def send_group_extensions(universe: DmlsUniverse, roster_digest: bytes) -> tuple[Extension, ...]:
-    """The GroupContext extensions of a new send group: the dictionary, required_capabilities, and the
-    key schedule (K-5).
+    """The GroupContext extensions of a new send group: the dictionary, required_capabilities, the
+    required wire formats (C-2), and the key schedule (K-5).
 
     AppDataUpdate is required, so nobody can change the dictionary by GroupContextExtensions.
     """
@@ -83,13 +85,19 @@ def send_group_extensions(universe: DmlsUniverse, roster_digest: bytes) -> tuple
         }
     )
     required = RequiredCapabilities(
-        extension_types=(extensions.APP_DATA_DICTIONARY, extensions.KOH_KEY_SCHEDULE),
+        extension_types=(
+            extensions.APP_DATA_DICTIONARY,
+            extensions.SUPPORTED_WIRE_FORMATS,
+            extensions.REQUIRED_WIRE_FORMATS,
+            extensions.KOH_KEY_SCHEDULE,
+        ),
         proposal_types=PROPOSAL_TYPES,
         credential_types=(BASIC,),
     )
     return (
         Extension(extensions.REQUIRED_CAPABILITIES, required.encode()),
         Extension(extensions.APP_DATA_DICTIONARY, dictionary.encode()),
+        wire_formats.REQUIRED,
         Extension(extensions.KOH_KEY_SCHEDULE, b""),
     )
 
@@ -116,11 +124,17 @@ def read_roster_digest(context_extensions: Iterable[Extension]) -> bytes:
 def update_component(component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
     """The new data of a component after AppDataUpdate proposals, for a send group's rules.
 
-    Only the roster digest changes, once a commit. Raises Invalid.
+    The roster digest and the external receivers change, each once a commit and as a whole. Raises DecodeError,
+    Invalid.
     """
     if component_id == component_ids.DMLS_UNIVERSE:
         raise Invalid(Rule.UNIVERSE_IMMUTABLE)
-    if component_id != component_ids.ROSTER_DIGEST or current is None or len(updates) != 1:
+    if len(updates) != 1:
+        raise Invalid(Rule.COMPONENT_UPDATE)
+    if component_id == EXTERNAL_RECEIVERS:
+        parse_external_receivers(updates[0])
+        return updates[0]
+    if component_id != component_ids.ROSTER_DIGEST or current is None:
         raise Invalid(Rule.COMPONENT_UPDATE)
     _check_digest(updates[0], Rule.COMPONENT_UPDATE)
     return updates[0]

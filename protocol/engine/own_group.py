@@ -54,6 +54,7 @@ from starling.protocol.mls.committing import ChangeLeaf
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.negotiation import Negotiated
 from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
@@ -310,6 +311,7 @@ class TakenKeys:
 
     def __init__(self, group: Group) -> None:
         self._group = group
+        self._required = Negotiated.required(group.context.extensions)
         self._encryption_keys = {node.encryption_key for node in group.tree.nodes if node is not None}
         self._signature_keys = {leaf.signature_key: index for index, leaf in group.tree.leaves()}
 
@@ -317,6 +319,7 @@ class TakenKeys:
         """Whether the leaf may be added, or stand at `index` instead of the one there; its keys are taken then."""
         try:
             leaf.check(self._group.cipher_suite, self._group.context.required_capabilities)
+            self._required.check_supported(leaf.extensions)
         except (ProtocolError, Unsupported):
             return False
         holder = self._signature_keys.get(leaf.signature_key, index)

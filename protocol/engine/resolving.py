@@ -91,3 +91,4 @@ def resolve(ctx: Context, universe: Universe) -> None:
     if heads:
         universe.resolves += 1
         own_group.commit(ctx, universe, path=False, closes=heads)
+        resolve_soon(ctx, universe)  # one commit closes no more than 8

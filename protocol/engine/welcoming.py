@@ -11,6 +11,7 @@ from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
 from starling.protocol.distributed.universe_component import read_universe
+from starling.protocol.distributed.wire_formats import check_required_wire_formats
 from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch
@@ -198,6 +199,7 @@ def _check(
         raise Invalid(Rule.WELCOME_SIGNER)
     if group.own_leaf_index == OWNER_LEAF:
         raise Invalid(Rule.WELCOME_LEAF)
+    check_required_wire_formats(group.context.extensions)
     description = read_universe(group.context.extensions)
     if (
         description.universe_id != universe.universe_id

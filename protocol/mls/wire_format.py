@@ -7,13 +7,16 @@ MLS10 = 1
 
 
 class WireFormat:
-    """What an MLSMessage carries."""
+    """What an MLSMessage carries. The formats of the drafts have no assigned code points yet (C-1)."""
 
     MLS_PUBLIC_MESSAGE = 0x0001
     MLS_PRIVATE_MESSAGE = 0x0002
     MLS_WELCOME = 0x0003
     MLS_GROUP_INFO = 0x0004
     MLS_KEY_PACKAGE = 0x0005
+    MLS_TARGETED_MESSAGE = 0x0006
+    MLS_SEMIPRIVATE_MESSAGE = 0xFAFE
+    MLS_PRIVATE_EXTERNAL_MESSAGE = 0xF4E9
 
 
 DEFAULT_WIRE_FORMATS = frozenset(range(WireFormat.MLS_PUBLIC_MESSAGE, WireFormat.MLS_KEY_PACKAGE + 1))

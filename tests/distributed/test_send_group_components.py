@@ -40,9 +40,17 @@ from starling.protocol.distributed.universe_component import (
     send_group_extensions,
     update_component,
 )
+from starling.protocol.distributed.wire_formats import check_required_wire_formats
 from starling.protocol.errors import DecodeError, Invalid, UsageError, VerificationFailed
+from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS
 from starling.protocol.mls.components import read_component, read_dictionary, with_dictionary
-from starling.protocol.mls.extension import REQUIRED_CAPABILITIES, RequiredCapabilities, find_extension
+from starling.protocol.mls.extension import (
+    REQUIRED_CAPABILITIES,
+    RequiredCapabilities,
+    find_extension,
+    with_extension,
+)
+from starling.protocol.mls.negotiation import WireFormats
 
 UNIVERSE_ID = b"\x11" * 32
 UNIVERSE = DmlsUniverse(UNIVERSE_ID, 32, ALICE.identity_public_key, 1, b"")
@@ -69,7 +77,9 @@ def test_send_group_extensions() -> None:
     assert read_component(extensions, 2) == b"\x00"  # safe_aad is on, and empty
     required = RequiredCapabilities.decode(find_extension(extensions, REQUIRED_CAPABILITIES) or b"")
     assert set(required.proposal_types) == {8, 9, 0xF0D2}
-    assert required.extension_types == (6, 0xF0D1)
+    assert required.extension_types == (6, 7, 8, 0xF0D1)
+    check_required_wire_formats(extensions)
+    assert find_extension(extensions, 8) == bytes.fromhex("04f4e9fafe")
     assert find_extension(extensions, 0xF0D1) == b""
 
 
@@ -96,6 +106,15 @@ def test_universe_fields(universe: DmlsUniverse) -> None:
         send_group_extensions(universe, bytes(32))
 
 
+@pytest.mark.parametrize("formats", [None, (), (0xFAFE,), (0xF4E9,), (0xF4E9, 0xFAFE, 6)])
+def test_other_wire_formats(formats: tuple[int, ...] | None) -> None:
+    data = WireFormats(formats).encode() if formats is not None else None
+    extensions = with_extension(send_group_extensions(UNIVERSE, bytes(32)), 8, data)
+    with pytest.raises(Invalid) as caught:
+        check_required_wire_formats(extensions)
+    assert caught.value.rule is Rule.REQUIRED_WIRE_FORMATS
+
+
 def test_missing_components() -> None:
     with pytest.raises(Invalid) as caught:
         read_universe(())
@@ -105,7 +124,7 @@ def test_missing_components() -> None:
     assert caught.value.rule is Rule.ROSTER_DIGEST
 
 
-def test_only_the_roster_digest_is_updated() -> None:
+def test_only_the_roster_digest_and_the_receivers_are_updated() -> None:
     old, new = bytes(32), b"\x07" * 32
     assert update_component(component_ids.ROSTER_DIGEST, old, (new,)) == new
     with pytest.raises(Invalid) as caught:
@@ -116,10 +135,15 @@ def test_only_the_roster_digest_is_updated() -> None:
         (component_ids.ROSTER_DIGEST, old, (b"short",)),
         (component_ids.ROSTER_DIGEST, None, (new,)),
         (2, b"\x00", (b"\x00",)),
+        (EXTERNAL_RECEIVERS, None, (b"\x00", b"\x00")),
     ):
         with pytest.raises(Invalid) as caught:
             update_component(component_id, current, updates)
         assert caught.value.rule is Rule.COMPONENT_UPDATE
+    for current in (None, b"\x00"):
+        assert update_component(EXTERNAL_RECEIVERS, current, (b"\x00",)) == b"\x00"
+    with pytest.raises(DecodeError):
+        update_component(EXTERNAL_RECEIVERS, None, (b"\x01",))
 
 
 # imports

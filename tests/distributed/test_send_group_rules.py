@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 
+from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.send_group_rules import SendGroupRules
 from starling.protocol.errors import Invalid
+from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.proposal import (
+    AppDataUpdate,
+    AppDataUpdateOperation,
     ExternalInit,
     GroupContextExtensions,
     PreSharedKey,
@@ -64,6 +68,13 @@ def test_proposals_that_send_groups_do_not_use(proposal: Proposal) -> None:
     with pytest.raises(Invalid) as refused:
         _check([proposal])
     assert refused.value.rule is Rule.COMMIT_PROPOSALS
+
+
+def test_no_component_is_removed() -> None:
+    for component_id in (2, component_ids.DMLS_UNIVERSE, component_ids.ROSTER_DIGEST, EXTERNAL_RECEIVERS):
+        with pytest.raises(Invalid) as refused:
+            _check([AppDataUpdate(component_id, AppDataUpdateOperation.REMOVE)])
+        assert refused.value.rule is Rule.COMPONENT_UPDATE
 
 
 @pytest.mark.parametrize(

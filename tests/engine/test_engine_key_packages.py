@@ -49,7 +49,11 @@ def without_proposals(leaf: LeafNode) -> LeafNode:
     return replace(leaf, capabilities=replace(leaf.capabilities, proposals=()))
 
 
-@pytest.mark.parametrize("kind", ["key of another", "other send group", "no capabilities"])
+def without_wire_formats(leaf: LeafNode) -> LeafNode:
+    return replace(leaf, extensions=leaf.extensions[:1])
+
+
+@pytest.mark.parametrize("kind", ["key of another", "other send group", "no capabilities", "no wire formats"])
 def test_a_bad_key_package_does_not_stop_the_updates_of_others(kind: str) -> None:
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     stolen = newest_key(alice, universe, carol)
@@ -59,6 +63,7 @@ def test_a_bad_key_package_does_not_stop_the_updates_of_others(kind: str) -> Non
         ),
         "other send group": lambda: repackaged(bob, universe, lambda leaf: leaf, send_group_id=bytes(32)),
         "no capabilities": lambda: repackaged(bob, universe, without_proposals),
+        "no wire formats": lambda: repackaged(bob, universe, without_wire_formats),
     }[kind]()
     alice.hear(bob, Profiles(universe, (((bad,), b""),)))
     before = alice.group(universe, alice).graph.head_info.number

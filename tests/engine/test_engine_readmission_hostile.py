@@ -17,6 +17,7 @@ from starling.protocol.engine import joining, own_group
 from starling.protocol.engine.inputs import JoinUniverse, ReadmitMember, Recover, RemoveMember, UpdateKeys
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import ReadmitRequest
+from starling.protocol.mls.extension import REQUIRED_WIRE_FORMATS, with_extension
 
 
 def asking() -> tuple[Network, bytes, Node, Node, Node, ReadmitRequest]:
@@ -193,6 +194,23 @@ def test_a_group_supersedes_none_but_its_owners(monkeypatch: pytest.MonkeyPatch)
     network.run(10 * SECOND)
     for node in (alice, bob):
         assert node.universe(universe).refused["WELCOME_SUPERSEDES"]
+        assert mallory.universe(universe).group_id not in node.universe(universe).groups
+
+
+def test_a_group_without_the_required_wire_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C-2: a joiner founds a group in which nothing semi-private could ever be sent."""
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    mallory = network.add("mallory")
+    whole = own_group.send_group_extensions
+    monkeypatch.setattr(
+        own_group,
+        "send_group_extensions",
+        lambda about, digest: with_extension(whole(about, digest), REQUIRED_WIRE_FORMATS, None),
+    )
+    mallory.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(10 * SECOND)
+    for node in (alice, bob):
+        assert node.universe(universe).refused["REQUIRED_WIRE_FORMATS"]
         assert mallory.universe(universe).group_id not in node.universe(universe).groups
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from starling.protocol.distributed.archivers import MAX_ARCHIVERS, ArchiverInfo
 from starling.protocol.distributed.identity import Identity, check_name
 from starling.protocol.distributed.roster_body import (
     MAX_HONOURS,
     MAX_USES,
     Admission,
+    Archiver,
     Body,
     Founding,
     Invite,
@@ -108,6 +110,15 @@ class Roster:
     def peers(self) -> Mapping[bytes, MemberInfo]:
         """Current members by the id of their libp2p peer; of two that claim one, the lower identity key."""
         return self.view.peers
+
+    @property
+    def archivers(self) -> Mapping[bytes, ArchiverInfo]:
+        """The archivers by identity key, at most 16."""
+        return self.view.archivers
+
+    def archiver_of_peer(self, peer_id: bytes) -> ArchiverInfo | None:
+        """The archiver that a libp2p peer is."""
+        return next((info for info in self.archivers.values() if info.peer_id == peer_id), None)
 
     @property
     def invites(self) -> Mapping[bytes, InviteInfo]:
@@ -319,6 +330,35 @@ class Roster:
         honours = tuple(sorted(n.read.entry_id for n in acts))[:MAX_HONOURS]
         body = Removal(Target.MEMBER, honours)
         return self._make(identity, subject, Kind.REMOVAL, body, naming=(member.entry_id,))
+
+    def make_archiver(
+        self,
+        identity: Identity,
+        *,
+        subject: bytes,
+        name: str,
+        peer_id: bytes,
+        public_key: bytes,
+        offer: bytes,
+        addresses: tuple[str, ...],
+    ) -> bytes:
+        """Names an archiver: no member, it keeps ciphertext for those who are away."""
+        if subject in self.members or peer_id in self.peers:
+            raise UsageError("a member's node cannot be the universe's archiver")
+        if subject in self.archivers:
+            raise UsageError("this is an archiver of the universe already")
+        if len(self.archivers) >= MAX_ARCHIVERS:
+            raise UsageError(f"a universe has at most {MAX_ARCHIVERS} archivers")
+        body = Archiver(check_name(name), peer_id, public_key, offer, addresses)
+        return self._make(identity, subject, Kind.ARCHIVER, body)
+
+    def make_remove_archiver(self, identity: Identity, subject: bytes) -> bytes:
+        """Takes an archiver's name off the roster."""
+        info = self.archivers.get(subject)
+        if info is None:
+            raise UsageError("no such archiver in this universe")
+        body = Removal(Target.ARCHIVER, ())
+        return self._make(identity, subject, Kind.REMOVAL, body, naming=(info.entry_id,))
 
     def make_topic(self, identity: Identity, random: Callable[[int], bytes]) -> bytes:
         """A new gossip topic, which nobody removed before knows."""

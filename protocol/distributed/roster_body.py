@@ -3,10 +3,11 @@
 Kind        body
 invite      [mac_key, role, uses, expires_at]
 member      [name, role, send_group_id, peer_id, signature_key, cipher_suite, incarnation, invite_id]
-removal     [target, honours]; target is `member`, `invite` or `leave`
+removal     [target, honours]; target is `member`, `invite`, `archiver` or `leave`
 policy      [universe_name, nonce]; today only the founding entry
 topic       [secret]
 re-admit    as member
+archiver    [name, peer_id, public_key, offer, addresses]
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from starling.protocol.distributed.identity import NAME_LENGTH, is_name, peer_public_key
+from starling.protocol.distributed.peer_address import MAX_ADDRESS_LENGTH, MAX_ADDRESSES, is_address
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import DecodeError, Invalid, Unsupported
 from starling.protocol.packed import Blob, Either, Many, Text, Uint, pack, shape, unpack
@@ -43,6 +45,7 @@ class Kind(enum.IntEnum):
     POLICY = 5
     TOPIC = 6
     READMIT = 7
+    ARCHIVER = 8
 
 
 class Target(enum.StrEnum):
@@ -50,6 +53,7 @@ class Target(enum.StrEnum):
 
     MEMBER = "member"
     INVITE = "invite"
+    ARCHIVER = "archiver"
     LEAVE = "leave"
 
 
@@ -129,7 +133,25 @@ class Topic:
         return pack([self.secret])
 
 
-Body = Founding | Invite | Admission | Removal | Topic
+@dataclass(frozen=True, slots=True)
+class Archiver:
+    """A node that is no member and keeps ciphertext for those who are away; the entry's subject is its identity key.
+
+    `public_key` is the HPKE key to which commits are sealed for it (X25519, as in all suites of send groups), `offer`
+    proves to it that it is meant, `addresses` are multiaddr texts without the peer id, where it was at first.
+    """
+
+    name: str
+    peer_id: bytes
+    public_key: bytes
+    offer: bytes
+    addresses: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        return pack([self.name, self.peer_id, self.public_key, self.offer, list(self.addresses)])
+
+
+Body = Founding | Invite | Admission | Removal | Topic | Archiver
 
 
 def decode_body(kind: int, data: bytes) -> Body:
@@ -154,6 +176,8 @@ def decode_body(kind: int, data: bytes) -> Body:
         case Kind.TOPIC:
             (secret,) = shape(value, (_ID,))
             return Topic(secret)
+        case Kind.ARCHIVER:
+            return _archiver(value)
         case _:
             return _admission(value)
 
@@ -176,11 +200,26 @@ def _admission(value: object) -> Admission:
     admission = Admission(*shape(value, _ADMISSION))
     _require(is_name(admission.name), "name")
     _role(admission.role)
+    _check_peer_id(admission.peer_id)
+    return admission
+
+
+_ARCHIVER = (_NAME, Blob(64), _ID, _ID, Many(Text(MAX_ADDRESS_LENGTH), MAX_ADDRESSES))
+
+
+def _archiver(value: object) -> Archiver:
+    name, peer_id, public_key, offer, addresses = shape(value, _ARCHIVER)
+    _require(is_name(name), "name")
+    _require(all(map(is_address, addresses)), "addresses")
+    _check_peer_id(peer_id)
+    return Archiver(name, peer_id, public_key, offer, tuple(addresses))
+
+
+def _check_peer_id(peer_id: bytes) -> None:
     try:
-        peer_public_key(admission.peer_id)
+        peer_public_key(peer_id)
     except DecodeError as error:
         raise Invalid(Rule.MEMBER_PEER_ID) from error
-    return admission
 
 
 def _role(role: str) -> str:

@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from starling.protocol.distributed.roster_body import Admission, Founding, Invite, Kind, Removal, Target
+from starling.protocol.distributed.roster_body import (
+    Admission,
+    Archiver,
+    Founding,
+    Invite,
+    Kind,
+    Removal,
+    Target,
+)
 from starling.protocol.distributed.roster_entry import ReadEntry, read_entry, universe_id_of
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid, Pending, ProtocolError
@@ -20,6 +28,9 @@ from starling.protocol.errors import Invalid, Pending, ProtocolError
 MAX_SIBLINGS = 4
 MAX_WAITING = 256
 MAX_WAITING_PER_AUTHOR = 32
+
+
+_REMOVABLE = {Target.MEMBER: Admission, Target.INVITE: Invite, Target.ARCHIVER: Archiver}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +204,7 @@ class RosterGraph:
                 self._check_removal(read, body, ancestors)
             case Admission():
                 self._check_admission(read, body, ancestors)
-            case Invite():
+            case Invite() | Archiver():
                 pass
             case _:
                 if entry.subject != self.universe_id:
@@ -228,7 +239,7 @@ class RosterGraph:
         entry = read.entry
         if entry.author == entry.subject:
             raise Invalid(Rule.ENTRY_REMOVAL, "removing oneself is leaving")
-        wanted = Admission if body.target is Target.MEMBER else Invite
+        wanted = _REMOVABLE[body.target]
         if not any(
             ancestors & node.bit and isinstance(node.read.body, wanted)
             for node in self._by_subject.get(entry.subject, ())

@@ -21,6 +21,7 @@ from operator import or_
 from types import MappingProxyType
 
 from starling.protocol.distributed import labels
+from starling.protocol.distributed.archivers import ArchiverInfo, standing_archivers
 from starling.protocol.distributed.roster_body import (
     Admission,
     Founding,
@@ -71,7 +72,7 @@ class InviteInfo:
 class RosterView:
     """The outcome. `removed` maps former members to the ids of the removals that stand, `former` to what they
     were; `send_groups` maps all ids of send groups, former ones too, to whose they are, and
-    `peers` the peer ids of the members to who they are."""
+    `peers` the peer ids of the members to who they are. `archivers` are no members."""
 
     universe_name: str | None
     members: Mapping[bytes, MemberInfo]
@@ -79,6 +80,7 @@ class RosterView:
     former: Mapping[bytes, MemberInfo]
     send_groups: Mapping[bytes, MemberInfo]
     peers: Mapping[bytes, MemberInfo]
+    archivers: Mapping[bytes, ArchiverInfo]
     invites: Mapping[bytes, InviteInfo]
     topic_secrets: tuple[bytes, ...] = field(repr=False)
     topic_is_stale: bool
@@ -92,6 +94,7 @@ def evaluate(graph: RosterGraph) -> RosterView:
     invites: dict[bytes, list[Node]] = {}
     revoked: set[bytes] = set()
     topics: list[Node] = []
+    told: list[Node] = []  # the removals of those who knew the topic
     universe_name = None
     for node in graph.nodes:
         subject = node.read.entry.subject
@@ -100,8 +103,11 @@ def evaluate(graph: RosterGraph) -> RosterView:
                 admissions.setdefault(subject, []).append(node)
             case Removal(target=Target.INVITE):
                 revoked.add(subject)
+            case Removal(target=Target.ARCHIVER):
+                told.append(node)
             case Removal():
                 removals.setdefault(subject, []).append(node)
+                told.append(node)
             case Invite():
                 invites.setdefault(subject, []).append(node)
             case Topic():
@@ -140,6 +146,7 @@ def evaluate(graph: RosterGraph) -> RosterView:
         removed=MappingProxyType(removed),
         former=MappingProxyType(former),
         peers=MappingProxyType({info.peer_id: info for info in reversed(members.values())}),
+        archivers=MappingProxyType(standing_archivers(graph)),
         send_groups=MappingProxyType(send_groups | {info.send_group_id: info for info in members.values()}),
         invites=MappingProxyType(
             {
@@ -148,7 +155,7 @@ def evaluate(graph: RosterGraph) -> RosterView:
             }
         ),
         topic_secrets=tuple(_secret(node) for node in ordered[:MAX_TOPICS]),
-        topic_is_stale=any(not newest & node.bit for nodes in removals.values() for node in nodes),
+        topic_is_stale=any(not newest & node.bit for node in told),
         digest=_digest(graph),
     )
 
@@ -165,7 +172,7 @@ def unanswered(graph: RosterGraph, identity: bytes, ancestors: int) -> tuple[byt
             node.read.entry_id
             for node in about
             if isinstance(node.read.body, Removal)
-            and node.read.body.target is not Target.INVITE
+            and node.read.body.target in (Target.MEMBER, Target.LEAVE)
             and node.read.entry_id not in answered
         )
     )

@@ -62,7 +62,7 @@ class Rule(enum.Enum):
     ENTRY_RIGHT = ("6", "the author held the right according to the entries it names")
     ENTRY_QUOTA = ("6", "an author makes at most 16,384 entries, 4 under one version")
     ENTRY_INVITE = ("6", "a member entry names the invite it spends among its ancestors")
-    ENTRY_REMOVAL = ("6", "a removal names a member or an invite among its ancestors")
+    ENTRY_REMOVAL = ("6", "a removal names a member, an invite or an archiver among its ancestors")
     ENTRY_READMIT = ("6", "a re-admission names the removals it answers")
     ENTRY_LEAVE = ("6", "leaving names the own member entry and nothing else")
 

@@ -1,0 +1,74 @@
+"""The archivers of a universe: nodes that are no members and keep ciphertext for those who are away (PROTOCOL 6).
+
+An archiver has no leaf and no send group, so nothing that members hold says whether it is one: an entry stands unless
+there is a removal that it does not follow, and of those that stand the one that no other follows counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from starling.protocol.distributed.roster_body import Archiver, Removal, Target
+from starling.protocol.distributed.roster_graph import Node, RosterGraph
+
+MAX_ARCHIVERS = 16
+"""Of more, named in a partition, those with the lowest identity keys count (S-13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiverInfo:
+    """An archiver, as its newest entry names it; `author` is who named it."""
+
+    identity: bytes
+    name: str
+    peer_id: bytes
+    public_key: bytes
+    offer: bytes
+    addresses: tuple[str, ...]
+    author: bytes
+    entry_id: bytes
+
+
+def standing_archivers(graph: RosterGraph) -> dict[bytes, ArchiverInfo]:
+    """The archivers by identity key, in the order of their keys, at most 16."""
+    named: dict[bytes, list[Node]] = {}
+    removals: dict[bytes, list[Node]] = {}
+    for node in graph.nodes:
+        match node.read.body:
+            case Archiver():
+                named.setdefault(node.read.entry.subject, []).append(node)
+            case Removal(target=Target.ARCHIVER):
+                removals.setdefault(node.read.entry.subject, []).append(node)
+    found: dict[bytes, ArchiverInfo] = {}
+    for identity in sorted(named):
+        standing = [
+            node
+            for node in named[identity]
+            if all(node.follows(other) for other in removals.get(identity, ()))
+        ]
+        if standing and len(found) < MAX_ARCHIVERS:
+            found[identity] = _info(_newest(standing))
+    return found
+
+
+def _newest(standing: list[Node]) -> Node:
+    followed = reduce(or_, (node.ancestors for node in standing))
+    heads = [node for node in standing if not followed & node.bit]
+    return max(heads, key=lambda node: (node.read.entry.version, node.read.entry.body))
+
+
+def _info(node: Node) -> ArchiverInfo:
+    entry, body = node.read.entry, node.read.body
+    assert isinstance(body, Archiver)
+    return ArchiverInfo(
+        entry.subject,
+        body.name,
+        body.peer_id,
+        body.public_key,
+        body.offer,
+        body.addresses,
+        entry.author,
+        node.read.entry_id,
+    )

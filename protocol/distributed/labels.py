@@ -21,6 +21,11 @@ TICKET_ISSUE = "Starling ticket issue"
 ADDRESS = "Starling address"
 """The libp2p key over the addresses of its node."""
 
+ARCHIVER_OFFER = "Starling archiver offer"
+"""An archiver's identity key over the text by which a universe names it."""
+FLOOR = "Starling floor"
+"""A member's identity key over what it wants no more of archivers."""
+
 READMIT = "Starling readmit request"
 """A member's identity key over its request to start anew (5.6 B7)."""
 

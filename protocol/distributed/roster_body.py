@@ -16,6 +16,7 @@ import enum
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.identity import NAME_LENGTH, is_name, peer_public_key
 from starling.protocol.distributed.peer_address import MAX_ADDRESS_LENGTH, MAX_ADDRESSES, is_address
 from starling.protocol.distributed.rules import Rule
@@ -212,6 +213,7 @@ def _archiver(value: object) -> Archiver:
     _require(is_name(name), "name")
     _require(all(map(is_address, addresses)), "addresses")
     _check_peer_id(peer_id)
+    cipher_suite(1).hpke.check_public_key(public_key)  # else nobody could commit in such an epoch
     return Archiver(name, peer_id, public_key, offer, tuple(addresses))
 
 

@@ -51,6 +51,9 @@ class Rule(enum.Enum):
     HEAD_FIELDS = ("R4", "a head statement's hashes have 32 bytes and its ids are bounded")
     HEAD_COMMIT = ("R4", "a head statement names the commit it travels with")
 
+    # floors
+    FLOOR_FIELDS = ("7", "floors name this universe, a member, and groups that ascend")
+
     # roster
     UNIVERSE_FULL = ("X-19", "nobody is admitted to a universe of 150 members")
     ENTRY_UNIVERSE = ("6", "an entry belongs to this universe")

@@ -10,8 +10,6 @@ capitals or broken over lines, and a typo is noticed.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,18 +26,15 @@ from starling.protocol.distributed.identity import (
 )
 from starling.protocol.distributed.peer_address import MAX_ADDRESS_LENGTH, MAX_ADDRESSES, is_address
 from starling.protocol.distributed.roster_body import MAX_TIME
+from starling.protocol.distributed.text_form import MAX_TEXT, read_text, write_text
 from starling.protocol.errors import DecodeError, UsageError, VerificationFailed
 from starling.protocol.packed import Blob, Many, Text, Uint, pack, shape, unpack
 from starling.protocol.wire import Struct, opaque
 
 SECRET_LENGTH = 32
 MAX_MEMBERS = 4
-MAX_TEXT = 12_000
-"""The longest text that is looked at, in characters."""
-
 _PREFIX = "starling1"
 _VERSION = 1
-_CHECKSUM_LENGTH = 5
 _SUITE = cipher_suite(1)
 
 
@@ -150,9 +145,7 @@ class Ticket:
 
     def text(self) -> str:
         """The text form; it is a secret."""
-        content = pack([_VERSION, self._fields(), self.signature])
-        body = base64.b32encode(content + _checksum(content)).decode().rstrip("=").lower()
-        return _PREFIX + body
+        return write_text(_PREFIX, pack([_VERSION, self._fields(), self.signature]))
 
     @classmethod
     def parse(cls, text: str) -> Ticket:
@@ -162,10 +155,12 @@ class Ticket:
         """
         if len(text) > MAX_TEXT:
             raise TicketError("This is too long to be a ticket.")
-        compact = "".join(text.split()).lower()
-        if not compact.startswith(_PREFIX):
+        try:
+            content = read_text(_PREFIX, text)
+        except DecodeError as error:
+            raise TicketError("The ticket has a typo, or a part of it is missing.") from error
+        if content is None:
             raise TicketError(f"A ticket begins with {_PREFIX}.")
-        content = _decode_text(compact.removeprefix(_PREFIX))
         try:
             return cls._from_content(content)
         except TicketError:
@@ -237,21 +232,6 @@ def _is_member(member: TicketMember) -> bool:
     except DecodeError:
         return False
     return len(member.addresses) <= MAX_ADDRESSES and all(map(is_address, member.addresses))
-
-
-def _checksum(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()[:_CHECKSUM_LENGTH]
-
-
-def _decode_text(body: str) -> bytes:
-    try:
-        data = base64.b32decode(body.upper() + "=" * (-len(body) % 8))
-    except ValueError as error:
-        raise TicketError("The ticket has a typo, or a part of it is missing.") from error
-    content, checksum = data[:-_CHECKSUM_LENGTH], data[-_CHECKSUM_LENGTH:]
-    if _checksum(content) != checksum or base64.b32encode(data).decode().rstrip("=").lower() != body:
-        raise TicketError("The ticket has a typo, or a part of it is missing.")
-    return content
 
 
 @dataclass(frozen=True, slots=True)

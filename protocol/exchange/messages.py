@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from starling.protocol.distributed.floor import MAX_FLOORS
 from starling.protocol.distributed.roster_entry import MAX_ENTRY
 from starling.protocol.errors import DecodeError
 from starling.protocol.exchange.frame import MAX_FRAME
@@ -34,6 +35,10 @@ MAX_WANTED_EPOCHS = 32
 _PROFILE = (Many(_KEY_PACKAGE, 8), Blob(2048))
 
 
+MAX_LISTED = 512
+"""Frames in one `Listed`."""
+
+ListedRow = tuple[bytes, int, bytes, tuple[tuple[bytes, int], ...]]
 Position = tuple[bytes, bytes, int, int, bool, int]
 WantedEpoch = tuple[bytes, int, tuple[bytes, ...]]
 WantedGroup = tuple[bytes, tuple[WantedEpoch, ...]]
@@ -182,6 +187,77 @@ class Gone(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ListPulse(Message):
+    """Between a member and an archiver, on connect and every few seconds: the digest of the roster, and how far the
+    sender's list of its frames goes. The list is named by a random `list_id`; with another one it begins anew.
+    An archiver that is `full` takes nothing more."""
+
+    kind = 32
+    patterns = (_UNIVERSE_ID, _DIGEST, Blob.of(16), Uint(), bool)
+    universe_id: bytes
+    roster_digest: bytes
+    list_id: bytes
+    last: int
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WantList(Message):
+    """Asks for what a list has after a place in it."""
+
+    kind = 33
+    patterns = (_UNIVERSE_ID, Blob.of(16), Uint())
+    universe_id: bytes
+    list_id: bytes
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Message):
+    """The answer to `WantList`: frames that are held after the place `after`, in order, up to the place `upto`.
+
+    Each row is `(group_id, number of the epoch, dmls_epoch, frames)`, and each of its frames `(frame id, what it
+    is)`: see `feed.FrameKind`.
+    """
+
+    kind = 34
+    max_bytes = 256 * 1024
+    patterns = (
+        _UNIVERSE_ID,
+        Blob.of(16),
+        Uint(),
+        Uint(),
+        Many((_GROUP_ID, Uint(), _EPOCH, Many((Blob.of(32), Uint(2)), MAX_LISTED, 1)), MAX_LISTED),
+    )
+    universe_id: bytes
+    list_id: bytes
+    after: int
+    upto: int
+    rows: tuple[ListedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WantFrames(Message):
+    """Asks for frames by their ids; `Frames` answers, with as many of them as it may have."""
+
+    kind = 35
+    patterns = (_UNIVERSE_ID, Many(Blob.of(32), MAX_FRAMES, 1))
+    universe_id: bytes
+    frame_ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFloors(Message):
+    """A member's signed floors (`distributed.floor`), for an archiver."""
+
+    kind = 36
+    max_bytes = 64 * 1024
+    patterns = (_UNIVERSE_ID, Blob(MAX_FLOORS, 1))
+    universe_id: bytes
+    floors: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class JoinHello(Message):
     """A joiner's first word: which invite, and a nonce for the sponsor to prove itself on."""
 
@@ -256,6 +332,7 @@ _KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
         Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles, Gone,
+        ListPulse, WantList, Listed, WantFrames, MemberFloors,
         JoinHello, JoinProof, JoinRequest, JoinAnswer, JoinRefused, ReadmitRequest,
     )
 }  # fmt: skip

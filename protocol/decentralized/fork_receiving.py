@@ -16,11 +16,13 @@ from starling.protocol.decentralized.fork_results import (
 from starling.protocol.decentralized.fork_rules import ForkRule
 from starling.protocol.decentralized.held_epochs import HeldEpochs
 from starling.protocol.decentralized.live_epoch import LiveEpoch
-from starling.protocol.errors import Invalid, ProtocolError, UsageError
+from starling.protocol.errors import Invalid, ProtocolError, UsageError, VerificationFailed
+from starling.protocol.extensions.private_external import open_private_external
 from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import StagedCommit
 from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.private_external_message import PrivateExternalMessage
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.proposal import PreSharedKey, Proposal, Update
 from starling.protocol.mls.psk import FindPsk, PSKType
@@ -44,7 +46,10 @@ def receive(epochs: HeldEpochs, data: bytes, psks: FindPsk, now: int) -> Receive
     try:
         if isinstance(body, PrivateMessage) and body.content_type == ContentType.APPLICATION:
             return _application(epochs, name, live, message.message)
-        content = live.opened(digest) or live.group.open_handshake(message.message)
+        content = live.opened(digest)
+        if content is None and digest in live.from_outside:
+            return Ignored(IgnoredReason.KNOWN)
+        content = content or _open_handshake(live, message.message, digest)
     except Invalid as invalid:
         if invalid.rule in (Rule.GENERATION_CONSUMED, Rule.OWN_MESSAGE):
             return Ignored(IgnoredReason.KNOWN)
@@ -58,6 +63,35 @@ def receive(epochs: HeldEpochs, data: bytes, psks: FindPsk, now: int) -> Receive
         raise
     live.done(digest)
     return received
+
+
+def find_epoch(epochs: HeldEpochs, message: MLSMessage) -> bytes:
+    """The head that a private external message without the name of an epoch was sealed to (P-11)."""
+    body = message.body
+    if not isinstance(body, PrivateExternalMessage):
+        raise Invalid(Rule.CONTENT_TYPE)
+    if body.group_id != epochs.group_id:
+        raise Invalid(Rule.WRONG_GROUP)
+    heads = [epoch for epoch in epochs.tree if epoch.held and epoch.superseded_at is None]
+    names = [epoch.dmls_epoch for epoch in heads if epoch.number == body.epoch]
+    if not names:
+        raise Invalid(Rule.WRONG_EPOCH)
+    for name in names:
+        try:
+            open_private_external(epochs.live[name].group, message)
+        except VerificationFailed:
+            continue
+        return name
+    raise VerificationFailed
+
+
+def _open_handshake(live: LiveEpoch, message: MLSMessage, digest: bytes) -> AuthenticatedContent:
+    if not isinstance(message.body, PrivateExternalMessage):
+        return live.group.open_handshake(message)
+    live.from_outside.check_room()
+    content = live.group.open_handshake(open_private_external(live.group, message))
+    live.from_outside.add(digest)
+    return content
 
 
 def _application(epochs: HeldEpochs, name: bytes, live: LiveEpoch, message: MLSMessage) -> ForkMessage:

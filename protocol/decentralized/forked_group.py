@@ -40,6 +40,7 @@ from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.group_rules import RFC_RULES, GroupRules
 from starling.protocol.mls.key_package import KeyPackageBundle
 from starling.protocol.mls.leaf_node import LeafNode
+from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.proposal import Add, PreSharedKey, Proposal, ReInit, Remove, Update
 from starling.protocol.mls.psk import FindPsk, PreSharedKeyID, no_psks
 from starling.protocol.mls.welcome import Welcome
@@ -116,6 +117,7 @@ class ForkedGroup:
         signature_private_key: bytes,
         *,
         resync: bool = False,
+        proposals: Sequence[Proposal] = (),
         psks: FindPsk = no_psks,
         rules: GroupRules = RFC_RULES,
         member_of: MemberOf = by_signature_key,
@@ -135,6 +137,7 @@ class ForkedGroup:
             leaf_node,
             signature_private_key,
             resync=resync,
+            proposals=proposals,
             psks=psks,
             rules=rules,
             key_schedule=PUNCTURED,
@@ -358,6 +361,12 @@ class ForkedGroup:
         names is not its own), and `Unsupported`. What raised `Pending` can be tried again as it is.
         """
         return fork_receiving.receive(self._epochs, data, psks, now)
+
+    def receive_from_outside(self, data: bytes, *, psks: FindPsk = no_psks, now: int) -> Received:
+        """The same for an encoded MLSMessage with a PrivateExternalMessage that does not name its epoch (P-11): the
+        heads of its number are tried. Raises `VerificationFailed` where it opens on none."""
+        name = fork_receiving.find_epoch(self._epochs, MLSMessage.decode(data))
+        return self.receive(wrap(data, name), psks=psks, now=now)
 
     # deleting and saving
 

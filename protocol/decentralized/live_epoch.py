@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from starling.protocol.crypto.secret import Secret
 from starling.protocol.decentralized.key_schedule import PUNCTURED
+from starling.protocol.extensions.replay_cache import ReplayCache
 from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
@@ -39,18 +40,21 @@ class LiveEpochRecord(Struct):
     proposals: Vector[AuthenticatedContent]
     opened: Vector[_Opened]
     leaf_keys: Vector[_LeafKey] = field(repr=False)
+    from_outside: Vector[opaque]
 
 
 class LiveEpoch:
     """`proposals` stay when the epoch is superseded, since a sibling of the child may refer to them. `leaf_keys` are
-    the private keys of our Updates among them, by encryption key."""
+    the private keys of our Updates among them, by encryption key. `from_outside` knows the private external messages
+    that have come (P-12)."""
 
-    __slots__ = ("_opened", "group", "leaf_keys", "proposals")
+    __slots__ = ("_opened", "from_outside", "group", "leaf_keys", "proposals")
 
     def __init__(self, group: Group) -> None:
         self.group = group
         self.proposals = PendingProposals(group.cipher_suite)
         self.leaf_keys: dict[bytes, Secret] = {}
+        self.from_outside = ReplayCache()
         self._opened: dict[bytes, AuthenticatedContent] = {}
 
     def opened(self, digest: bytes) -> AuthenticatedContent | None:
@@ -107,6 +111,7 @@ class LiveEpoch:
             self.proposals.contents,
             tuple(_Opened(digest, content) for digest, content in self._opened.items()),
             tuple(_LeafKey(public, bytes(private)) for public, private in self.leaf_keys.items()),
+            self.from_outside.digests,
         ).encode()
 
     @classmethod
@@ -118,4 +123,5 @@ class LiveEpoch:
             epoch.proposals.add(content)
         epoch._opened = {entry.digest: entry.content for entry in saved.opened}
         epoch.leaf_keys = {entry.encryption_key: Secret(entry.private_key) for entry in saved.leaf_keys}
+        epoch.from_outside = ReplayCache(saved.from_outside)
         return epoch

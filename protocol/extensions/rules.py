@@ -11,6 +11,25 @@ class Rule(enum.Enum):
     # semi-private messages
     EXTERNAL_RECEIVERS_LIST = ("S-13", "a group has at most 16 external receivers, each once")
 
+    # private external messages
+    EXTERNAL_ENCRYPTION_KEY = (
+        "P-1",
+        "an ExternalEncryptionInfo has the suite and the public key of its epoch",
+    )
+    EXTERNAL_ENCRYPTION_ROOT = ("P-2", "an ExternalEncryptionInfo is signed by the root key of its epoch")
+    EXTERNAL_ENCRYPTION_NONE = ("P-13", "a GroupInfo to write to the group by has a root key and an info")
+    EXTERNAL_ENCRYPTION_HEAD = (
+        "P-11",
+        "private external messages are opened in newest epochs with a root key",
+    )
+    PRIVATE_EXTERNAL_HEADER = ("P-10", "the header of a private external message is that of what is inside")
+    PRIVATE_EXTERNAL_SENDER = ("P-9", "who sends a private external message is no member")
+    ROOT_KEY = ("P-5", "a root key is a signature private key of the suite")
+    ROOT_KEY_ONCE = ("P-6", "a commit replaces the root key once")
+    ROOT_KEY_REPLACED = ("P-6", "a commit that removes replaces the root key")
+    ROOT_KEY_NEW = ("P-6", "a root key was not there before")
+    ROOT_KEY_STAYS = ("P-6", "a group that has a root key keeps one")
+
     @property
     def section(self) -> str:
         return self.value[0]

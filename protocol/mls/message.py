@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starling.protocol.errors import Unsupported
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.key_package import KeyPackage
+from starling.protocol.mls.private_external_message import PrivateExternalMessage
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.public_message import PublicMessage
 from starling.protocol.mls.welcome import Welcome
@@ -19,6 +20,7 @@ _BODIES: dict[int, type[Struct]] = {
     WireFormat.MLS_WELCOME: Welcome,
     WireFormat.MLS_GROUP_INFO: GroupInfo,
     WireFormat.MLS_KEY_PACKAGE: KeyPackage,
+    WireFormat.MLS_PRIVATE_EXTERNAL_MESSAGE: PrivateExternalMessage,
 }
 
 

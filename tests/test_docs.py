@@ -29,7 +29,7 @@ CODE = ("protocol", "p2p", "daemon")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"`([\w.-]+(?:/[\w.-]*)+)`")
-_ID = re.compile(r"\b(?:[KXC]-\d+|P-\d{1,2}|[RB]\d|I\d)\b")
+_ID = re.compile(r"\b(?:[KXCT]-\d+|P-\d{1,2}|[RB]\d|I\d)\b")
 
 
 def _prose(page: Path) -> str:

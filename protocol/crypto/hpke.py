@@ -1,4 +1,5 @@
-"""HPKE base mode for MLS: sealing to a public key, exporting, and key pairs (RFC 9180; RFC 9420 §5.1.3, §8.3).
+"""HPKE for MLS: sealing to a public key, in base and in PSK mode, exporting, and key pairs (RFC 9180; RFC 9420 §5.1.3,
+§8.3).
 
 `pyhpke` does all suites, X-Wing with a KEM of our own. Where `cryptography` has a base mode it is quicker, and
 is used for opening, and for sealing when the randomness is the operating system's; any other source of
@@ -29,6 +30,8 @@ from starling.protocol.errors import DecodeError, VerificationFailed
 from starling.protocol.wire import Struct, opaque
 
 Random = Callable[[int], bytes]
+PskSeal = Callable[[bytes, bytes], bytes]
+"""AAD and plaintext to the ciphertext, in PSK mode; used once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,34 @@ class Hpke:
         except (InvalidTag, PyHPKEError, ValueError):
             raise VerificationFailed from None
 
+    def setup_psk(
+        self, public_key: bytes, info: bytes, psk: bytes, psk_id: bytes, random: Random
+    ) -> tuple[bytes, PskSeal]:
+        """SetupPSKS (RFC 9180 §5.1.2): the KEM output, and what seals one plaintext. They are apart, since the AAD
+        may have the KEM output in it. `psk` has at least 32 bytes. Raises `DecodeError` for a bad public key."""
+        kem_output, context = self._send(_public_key(self.kem, public_key), info, random, psk, psk_id)
+
+        def seal(aad: bytes, plaintext: bytes) -> bytes:
+            return context.seal(plaintext, aad)
+
+        return kem_output, seal
+
+    def open_psk(
+        self,
+        private_key: PrivateKey,
+        info: bytes,
+        aad: bytes,
+        sealed: HPKECiphertext,
+        psk: bytes,
+        psk_id: bytes,
+    ) -> bytes:
+        """OpenPSK (RFC 9180 §6.1). Raises `VerificationFailed`."""
+        try:
+            context = self._receive(private_key, sealed.kem_output, info, psk, psk_id)
+            return context.open(sealed.ciphertext, aad)
+        except (InvalidTag, PyHPKEError, ValueError):
+            raise VerificationFailed from None
+
     def send_export(
         self, public_key: bytes, exporter_context: bytes, length: int, random: Random
     ) -> tuple[bytes, bytes]:
@@ -147,22 +178,30 @@ class Hpke:
         except (PyHPKEError, ValueError):
             raise DecodeError("not a KEM output") from None
 
-    def _send(self, recipient: Any, info: bytes, random: Random) -> tuple[bytes, ContextInterface]:
+    def _send(
+        self, recipient: Any, info: bytes, random: Random, psk: bytes = b"", psk_id: bytes = b""
+    ) -> tuple[bytes, ContextInterface]:
         ephemeral = None
         if not isinstance(self.kem, XWingId):
             pair = self._suite.kem.derive_key_pair(random(64))
             ephemeral = KEMKeyPair(pair.private_key, pair.public_key)
         try:
-            return self._suite.create_sender_context(_wrapped(recipient), info, eks=ephemeral)
+            return self._suite.create_sender_context(
+                _wrapped(recipient), info, eks=ephemeral, psk=psk, psk_id=psk_id
+            )
         except (PyHPKEError, ValueError):
             raise DecodeError("not a usable public key") from None
 
     def _key_object(self, private_key: PrivateKey) -> Any:
         return parsed_key(private_key, functools.partial(_private_key, self.kem))
 
-    def _receive(self, private_key: PrivateKey, kem_output: bytes, info: bytes) -> ContextInterface:
+    def _receive(
+        self, private_key: PrivateKey, kem_output: bytes, info: bytes, psk: bytes = b"", psk_id: bytes = b""
+    ) -> ContextInterface:
         recipient = self._key_object(private_key)
-        return self._suite.create_recipient_context(kem_output, _wrapped(recipient), info)
+        return self._suite.create_recipient_context(
+            kem_output, _wrapped(recipient), info, psk=psk, psk_id=psk_id
+        )
 
 
 def _wrapped(key: Any) -> KEMKeyInterface:

@@ -3,9 +3,9 @@
 The MLS epoch number does not tell two forks apart; `dmls_epoch` does. It is an unauthenticated hint: a wrong one
 leads to a message that does not decrypt. It is no MLSMessage and has no code point: the frame says what it is (C-7).
 
-What is sent in an epoch may be wrapped: a PublicMessage, a PrivateMessage, a PrivateExternalMessage. A Welcome, a
-GroupInfo and a KeyPackage belong to no epoch of the receiver's and never are (K-13b). Send groups allow PrivateMessages
-alone (X-20), and their owners a PrivateExternalMessage of who wants to be added (X-9).
+What is sent in an epoch may be wrapped: a PublicMessage, a PrivateMessage, a PrivateExternalMessage, a TargetedMessage.
+A Welcome, a GroupInfo and a KeyPackage belong to no epoch of the receiver's and never are (K-13b). Send groups allow
+PrivateMessages alone (X-20), and their owners a PrivateExternalMessage of who wants to be added (X-9).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_external_message import PrivateExternalMessage
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.public_message import PublicMessage
+from starling.protocol.mls.targeted_message import TargetedMessage
 from starling.protocol.mls.wire_format import WireFormat
 from starling.protocol.wire import Struct, encode_opaque, opaque
 
@@ -28,7 +29,9 @@ SEND_GROUP_FORMATS = frozenset({WireFormat.MLS_PRIVATE_MESSAGE})
 EXTERNAL_FORMATS = frozenset({WireFormat.MLS_PRIVATE_EXTERNAL_MESSAGE})
 """What is wrapped by who asks the owner of a send group to be added."""
 
-SHARED_GROUP_FORMATS = SEND_GROUP_FORMATS | EXTERNAL_FORMATS | {WireFormat.MLS_PUBLIC_MESSAGE}
+SHARED_GROUP_FORMATS = (
+    SEND_GROUP_FORMATS | EXTERNAL_FORMATS | {WireFormat.MLS_PUBLIC_MESSAGE, WireFormat.MLS_TARGETED_MESSAGE}
+)
 """What is wrapped in a group with many committers."""
 
 
@@ -51,7 +54,7 @@ class DMLSMessage(Struct):
 
 def _place(message: MLSMessage) -> tuple[bytes, int]:
     body = message.body
-    if isinstance(body, PrivateMessage | PrivateExternalMessage):
+    if isinstance(body, PrivateMessage | PrivateExternalMessage | TargetedMessage):
         return body.group_id, body.epoch
     if isinstance(body, PublicMessage):
         return body.content.group_id, body.content.epoch

@@ -8,16 +8,18 @@ from starling.protocol.decentralized.fork_results import (
     ForkCommit,
     ForkMessage,
     ForkProposal,
+    ForkTargetedMessage,
     Ignored,
     IgnoredReason,
     Received,
     UnknownEpoch,
 )
 from starling.protocol.decentralized.fork_rules import ForkRule
-from starling.protocol.decentralized.held_epochs import HeldEpochs
+from starling.protocol.decentralized.held_epochs import HeldEpochs, dmls_epoch_of
 from starling.protocol.decentralized.live_epoch import LiveEpoch
 from starling.protocol.errors import Invalid, ProtocolError, UsageError, VerificationFailed
 from starling.protocol.extensions.private_external import open_private_external
+from starling.protocol.extensions.targeted_messages import epoch_of_targeted, unprotect_targeted
 from starling.protocol.mls.commit import Commit
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import StagedCommit
@@ -27,7 +29,10 @@ from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.proposal import PreSharedKey, Proposal, Update
 from starling.protocol.mls.psk import FindPsk, PSKType
 from starling.protocol.mls.rules import Rule
+from starling.protocol.mls.targeted_message import TargetedMessage
 from starling.protocol.mls.wire_format import ContentType, SenderType
+
+_KNOWN = (Rule.GENERATION_CONSUMED, Rule.OWN_MESSAGE, Rule.MESSAGE_REPEATED)
 
 
 def receive(epochs: HeldEpochs, data: bytes, psks: FindPsk, now: int) -> Received:
@@ -44,6 +49,8 @@ def receive(epochs: HeldEpochs, data: bytes, psks: FindPsk, now: int) -> Receive
     body = message.message.body
     digest = epochs.suite.hash(data)
     try:
+        if isinstance(body, TargetedMessage):
+            return _targeted(epochs, name, live, message.message)
         if isinstance(body, PrivateMessage) and body.content_type == ContentType.APPLICATION:
             return _application(epochs, name, live, message.message)
         content = live.opened(digest)
@@ -51,7 +58,7 @@ def receive(epochs: HeldEpochs, data: bytes, psks: FindPsk, now: int) -> Receive
             return Ignored(IgnoredReason.KNOWN)
         content = content or _open_handshake(live, message.message, digest)
     except Invalid as invalid:
-        if invalid.rule in (Rule.GENERATION_CONSUMED, Rule.OWN_MESSAGE):
+        if invalid.rule in _KNOWN:
             return Ignored(IgnoredReason.KNOWN)
         raise
     # Its generation is consumed now: whatever waits is tried again with what was opened.
@@ -101,6 +108,24 @@ def _application(epochs: HeldEpochs, name: bytes, live: LiveEpoch, message: MLSM
     epoch.present.add(sender)
     epoch.messages += 1
     return ForkMessage(name, sender, opened.application_data, opened.authenticated_data)
+
+
+def find_epoch_of_targeted(epochs: HeldEpochs, message: MLSMessage) -> bytes:
+    """The name of the epoch in which a TargetedMessage was sent. Raises `Invalid`, or `VerificationFailed` where it
+    is none that is held."""
+    body = message.body
+    if not isinstance(body, TargetedMessage):
+        raise Invalid(Rule.CONTENT_TYPE)
+    return dmls_epoch_of(epoch_of_targeted((live.group for live in epochs.live.values()), body))
+
+
+def _targeted(epochs: HeldEpochs, name: bytes, live: LiveEpoch, message: MLSMessage) -> ForkTargetedMessage:
+    opened = unprotect_targeted(live.group, message)
+    sender = epochs.member(live.group, opened.sender_leaf_index)
+    epoch = epochs.tree[name]
+    epoch.present.add(sender)
+    epoch.messages += 1
+    return ForkTargetedMessage(name, sender, opened.application_data, opened.authenticated_data)
 
 
 def _handshake(

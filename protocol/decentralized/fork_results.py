@@ -42,6 +42,11 @@ class ForkMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkTargetedMessage(ForkMessage):
+    """The same for one that only this member can read."""
+
+
+@dataclass(frozen=True, slots=True)
 class ForkProposal:
     """A verified proposal, kept for the commits of its epoch; `reference` is its ProposalRef (Nh bytes)."""
 

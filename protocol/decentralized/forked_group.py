@@ -19,7 +19,10 @@ from starling.protocol.decentralized.consolidation import due_changes
 from starling.protocol.decentralized.deletion import ForkLimits
 from starling.protocol.decentralized.dmls_message import wrap
 from starling.protocol.decentralized.fork_choice import winning_path
-from starling.protocol.decentralized.fork_results import Received, ReleasedCommit
+from starling.protocol.decentralized.fork_results import (
+    Received,
+    ReleasedCommit,
+)
 from starling.protocol.decentralized.fork_rules import ForkRule
 from starling.protocol.decentralized.fork_tree import ForkTree
 from starling.protocol.decentralized.held_epochs import (
@@ -33,6 +36,7 @@ from starling.protocol.decentralized.held_epochs import (
 from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.decentralized.lineage import Ancestor, lineage_extension, read_lineage
 from starling.protocol.errors import Invalid, ProtocolError, UsageError
+from starling.protocol.extensions.targeted_messages import protect_targeted
 from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import CommitResult, Group
@@ -261,6 +265,30 @@ class ForkedGroup:
         self.tree[self.head].messages += 1
         return wrap(message, self.head)
 
+    def protect_targeted(
+        self,
+        member: bytes,
+        application_data: bytes,
+        *,
+        authenticated_data: bytes | None = None,
+        padding: int = 0,
+        random: Random,
+    ) -> bytes:
+        """A DMLSMessage on the winning fork that only this member can read; else as `protect_targeted` of the
+        extension. `UsageError` (`recipient`) also for who is no member there."""
+        group = self.group
+        leaves = {self._epochs.member_of(leaf): index for index, leaf in group.tree.leaves()}
+        message = protect_targeted(
+            group,
+            leaves.get(member, group.own_leaf_index),
+            application_data,
+            authenticated_data=authenticated_data,
+            padding=padding,
+            random=random,
+        )
+        self.tree[self.head].messages += 1
+        return wrap(message, self.head)
+
     def propose(
         self,
         proposal: Proposal,
@@ -367,6 +395,12 @@ class ForkedGroup:
         heads of its number are tried. Raises `VerificationFailed` where it opens on none."""
         name = fork_receiving.find_epoch(self._epochs, MLSMessage.decode(data))
         return self.receive(wrap(data, name), psks=psks, now=now)
+
+    def receive_targeted(self, data: bytes, *, now: int) -> Received:
+        """The same for an encoded MLSMessage with a TargetedMessage that does not name its epoch (T-9): all that are
+        held and have its number are tried. Raises `VerificationFailed` where it is of none."""
+        name = fork_receiving.find_epoch_of_targeted(self._epochs, MLSMessage.decode(data))
+        return self.receive(wrap(data, name), now=now)
 
     # deleting and saving
 

@@ -8,6 +8,10 @@ import enum
 class Rule(enum.Enum):
     """One clause: (section, what must hold)."""
 
+    # targeted messages
+    TARGETED_RECIPIENT = ("targeted messages §6", "a targeted message is for one's own leaf")
+    TARGETED_PROFILE = ("T-2", "the component targeted_profile names a known revision")
+
     # semi-private messages
     EXTERNAL_RECEIVERS_LIST = ("S-13", "a group has at most 16 external receivers, each once")
 

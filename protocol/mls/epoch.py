@@ -19,6 +19,7 @@ from starling.protocol.mls.key_schedule import EpochSecrets, KeySchedule
 from starling.protocol.mls.private_tree import PrivateTree
 from starling.protocol.mls.proposal import ReInit
 from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.replay_cache import ReplayCache
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.safe_aad import uses_safe_aad
 from starling.protocol.mls.secret_tree import SecretTree
@@ -49,6 +50,7 @@ class Epoch:
     reinit: ReInit | None = None
     init_input: bytes = b""
     """What the init secret was derived with in the parent, until that is superseded by this one."""
+    replay_cache: ReplayCache = field(default_factory=ReplayCache)
     context_bytes: bytes = field(init=False)
     safe_aad: bool = field(init=False)
     media_types: tuple[MediaType, ...] = field(init=False)
@@ -66,6 +68,13 @@ class Epoch:
             raise UsageError("nothing is sent in a superseded epoch", "superseded")
         return self.signature_private_key
 
+    def leaf_key(self) -> Secret:
+        """The private key of our leaf; `UsageError` in a superseded epoch that does not keep it."""
+        key = self.private_tree.keys.get(2 * self.own_leaf_index)
+        if key is None:
+            raise UsageError("this epoch does not hold its leaf key any more", "superseded")
+        return key
+
     def wipe(self) -> None:
         """Delete all secrets."""
         self.secrets.wipe()
@@ -73,6 +82,7 @@ class Epoch:
         self.exporter_tree.wipe()
         self.private_tree.wipe()
         self.signature_private_key.wipe()
+        self.replay_cache.clear()
 
 
 def signing_secret(signature_private_key: PrivateKey) -> Secret:

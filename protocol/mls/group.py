@@ -52,6 +52,7 @@ from starling.protocol.mls.protection import (
 )
 from starling.protocol.mls.psk import FindPsk, no_psks
 from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.replay_cache import ReplayCache
 from starling.protocol.mls.staging import FindLeafKey, stage_commit
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import ContentType, WireFormat
@@ -177,8 +178,8 @@ class Group:
         return save_epoch(self._epoch)
 
     def save_ratchets(self) -> bytes:
-        """The ratchets and the exporter tree: to be stored with what `protect`, `unprotect` and `safe_export`
-        gave. Holds secrets."""
+        """The ratchets, the exporter tree and the replay cache: to be stored with what `protect`, `unprotect`,
+        `safe_export` and messages without a generation gave. Holds secrets."""
         return save_ratchets(self._epoch)
 
     @classmethod
@@ -233,6 +234,11 @@ class Group:
     def secrets(self) -> EpochSecrets:
         """The epoch's secrets, owned by this group; `extra` has what the key schedule adds."""
         return self._epoch.secrets
+
+    @property
+    def replay_cache(self) -> ReplayCache:
+        """The messages without a generation that were taken in this epoch; saved with the ratchets."""
+        return self._epoch.replay_cache
 
     @property
     def rules(self) -> GroupRules:
@@ -311,8 +317,15 @@ class Group:
     def decrypt_with_label(self, label: bytes, context: bytes, ciphertext: HPKECiphertext) -> bytes:
         """Open what was sealed to our leaf's encryption key (§5.1.3), in a superseded epoch too. Raises
         `VerificationFailed` or `DecodeError`."""
-        private_key = self._epoch.private_tree.keys[2 * self.own_leaf_index]
-        return self.cipher_suite.decrypt_with_label(private_key, label, context, ciphertext)
+        return self.cipher_suite.decrypt_with_label(self._epoch.leaf_key(), label, context, ciphertext)
+
+    def open_psk(self, info: bytes, aad: bytes, sealed: HPKECiphertext, psk: bytes, psk_id: bytes) -> bytes:
+        """The same for HPKE's PSK mode (RFC 9180 §6.1). Raises `VerificationFailed`."""
+        return self.cipher_suite.hpke.open_psk(self._epoch.leaf_key(), info, aad, sealed, psk, psk_id)
+
+    def sign_with_label(self, label: str, content: bytes) -> bytes:
+        """SignWithLabel (§5.1.2) with our leaf's signature key, for what an extension frames itself."""
+        return self.cipher_suite.sign_with_label(self._epoch.signing_key(), label, content)
 
     def open_handshake(self, message: MLSMessage) -> AuthenticatedContent:
         """Open and verify a proposal or commit, so that the caller sees it before it decides.
@@ -545,6 +558,7 @@ class Group:
             epoch.secrets.wipe_init()
             epoch.secret_tree.drop_handshake()
             epoch.private_tree.wipe()
+            epoch.replay_cache.clear()
 
     def _take_init_input(self) -> bytes:
         """What the parent is punctured at: it says which init secret was ours, so it goes then."""

@@ -17,6 +17,7 @@ from starling.protocol.mls.node_secrets import NodeRecord
 from starling.protocol.mls.private_tree import PrivateTree
 from starling.protocol.mls.proposal import ReInit
 from starling.protocol.mls.ratchet_tree import RatchetTree
+from starling.protocol.mls.replay_cache import ReplayCache, SeenRecord
 from starling.protocol.mls.secret_tree import SecretTree, SecretTreeRecord
 from starling.protocol.wire import Reader, Struct, Vector, When, opaque, uint16, uint32
 
@@ -63,6 +64,13 @@ class ExporterTreeRecord(Struct):
     nodes: Vector[NodeRecord]
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayCacheRecord(Struct):
+    """The messages without a generation that were taken."""
+
+    seen: Vector[SeenRecord]
+
+
 def save_epoch(epoch: Epoch) -> bytes:
     """The record without the ratchets: it changes only when the epoch is superseded."""
     signing = epoch.signature_private_key
@@ -84,10 +92,12 @@ def save_epoch(epoch: Epoch) -> bytes:
 
 
 def save_ratchets(epoch: Epoch) -> bytes:
-    """What sending, receiving and the safe exporter consume: the secret tree's record, and where something is
-    left of the exporter tree, its record."""
-    nodes = epoch.exporter_tree.save()
-    return epoch.secret_tree.save().encode() + (ExporterTreeRecord(nodes).encode() if nodes else b"")
+    """What sending, receiving and the safe exporter consume: the records of the secret tree, the exporter tree, and
+    the replay cache, the last ones only where they or what follows have something."""
+    nodes, seen = epoch.exporter_tree.save(), epoch.replay_cache.save()
+    exporter_tree = ExporterTreeRecord(nodes).encode() if nodes or seen else b""
+    replay_cache = ReplayCacheRecord(seen).encode() if seen else b""
+    return epoch.secret_tree.save().encode() + exporter_tree + replay_cache
 
 
 def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: KeySchedule) -> Epoch:
@@ -101,6 +111,7 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
     reader = Reader(ratchets)
     secret_tree = SecretTreeRecord.read(reader)
     exporter_nodes = ExporterTreeRecord.read(reader).nodes if reader.left else ()
+    seen = _read_seen(reader) if reader.left else ()
     reader.finish()
     return Epoch(
         suite=suite,
@@ -123,7 +134,15 @@ def load_epoch(record: bytes, ratchets: bytes, rules: GroupRules, key_schedule: 
         rules=rules,
         key_schedule=key_schedule,
         reinit=saved.reinit,
+        replay_cache=ReplayCache(seen),
     )
+
+
+def _read_seen(reader: Reader) -> tuple[SeenRecord, ...]:
+    seen = ReplayCacheRecord.read(reader).seen
+    if not seen:
+        raise DecodeError("a replay cache without anything")
+    return seen
 
 
 def _named(values: Mapping[str, bytes]) -> tuple[_Named, ...]:

@@ -81,6 +81,10 @@ class Rule(enum.Enum):
     HANDSHAKE_GENERATION = ("K-23", "a retained handshake ratchet gives generations 0 to 999")
     RATCHET_DELETED = ("RFC 9420 §9.2", "the sender's ratchet is still there")
 
+    # messages without a generation
+    MESSAGE_REPEATED = ("T-8", "a message without a generation is taken once")
+    MESSAGE_LIMIT = ("T-8", "a member sends at most 4,096 messages without a generation in an epoch")
+
     # proposal lists
     PROPOSAL_UPDATE_OF_COMMITTER = ("RFC 9420 §12.2", "the committer's own Update is not committed")
     PROPOSAL_UPDATE_BY_VALUE = ("RFC 9420 §12.2", "an Update is committed by reference")

@@ -83,7 +83,7 @@ def test_a_cut_or_longer_message_does_not_decode() -> None:
             MLSMessage.decode(data + b"\x00")
 
 
-@pytest.mark.parametrize("head", ["00000001", "00020001", "00010000", "00010006", "0001f4e9"])
+@pytest.mark.parametrize("head", ["00000001", "00020001", "00010000", "00010007", "0001f000"])
 def test_other_versions_and_wire_formats_are_unsupported(head: str) -> None:
     with pytest.raises(Unsupported):
         MLSMessage.decode(bytes.fromhex(head) + bytes(40))

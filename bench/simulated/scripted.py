@@ -30,6 +30,7 @@ from starling.protocol.distributed.universe_component import (
     send_group_extensions,
 )
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame
+from starling.protocol.extensions.private_external_rules import new_root_key
 from starling.protocol.mls import key_schedule as schedules
 from starling.protocol.mls.committing import create_group_info
 from starling.protocol.mls.epoch import enter_epoch
@@ -139,7 +140,7 @@ class ScriptedOwner:
             FIRST_EPOCH,
             tree_hash(_SUITE, own_tree),
             self._random(_SUITE.hash_length),
-            send_group_extensions(about, founded.roster.digest),
+            send_group_extensions(about, founded.roster.digest, new_root_key(_SUITE, self._random)),
         )
         joiner_secret = self._random(_SUITE.hash_length)
         no_psk = bytes(_SUITE.hash_length)

@@ -19,6 +19,10 @@ from starling.protocol.distributed.ticket import Ticket, TicketSecret
 from starling.protocol.distributed.ticket_proof import prove
 from starling.protocol.errors import DecodeError, Invalid, UsageError
 from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS
+from starling.protocol.extensions.private_external_info import (
+    EXTERNAL_ENCRYPTION_INFO,
+    ROOT_PRIVATE_SIGNATURE_KEY,
+)
 from starling.protocol.mls import extension as extensions
 from starling.protocol.mls.capabilities import MLS10, Capabilities
 from starling.protocol.mls.components import (
@@ -58,6 +62,8 @@ COMPONENTS = (
     SAFE_AAD,
     LAST_RESORT_KEY_PACKAGE,
     EXTERNAL_RECEIVERS,
+    ROOT_PRIVATE_SIGNATURE_KEY,
+    EXTERNAL_ENCRYPTION_INFO,
     component_ids.DMLS_UNIVERSE,
     component_ids.DMLS_DEPS,
     component_ids.DMLS_MEMBER,

@@ -31,6 +31,7 @@ class Rule(enum.Enum):
         "C-2",
         "a send group requires the semi-private and the private external wire format, and no other",
     )
+    ROOT_KEY = ("P-5", "a send group has a root key from its founding")
     ROSTER_DIGEST = ("6", "a send group's GroupContext carries a 32-byte roster digest")
 
     # what commits carry

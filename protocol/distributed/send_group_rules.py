@@ -1,4 +1,4 @@
-"""What makes an MLS group a send group: the hooks that the group asks (PROTOCOL X-2, X-9, X-10, X-17)."""
+"""What makes an MLS group a send group: the hooks that the group asks (PROTOCOL X-2, X-9, X-10, X-17, P-6)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from starling.protocol.distributed.member import verify_member
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.universe_component import update_component
 from starling.protocol.errors import Invalid
+from starling.protocol.extensions.private_external_info import EXTERNAL_ENCRYPTION
+from starling.protocol.extensions.private_external_rules import UsedRootKeys, check_root_key
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
@@ -18,7 +20,7 @@ from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.leaf_verification import LeafVerification
 from starling.protocol.mls.proposal import Proposal
 from starling.protocol.mls.ratchet_tree import RatchetTree
-from starling.protocol.mls.wire_format import SenderType
+from starling.protocol.mls.wire_format import ContentType, SenderType
 
 OWNER_LEAF = 0
 
@@ -27,16 +29,24 @@ REMEMBERED_LEAVES = 1024
 
 
 class SendGroupRules(GroupRules):
-    """The rules of the send groups of one universe."""
+    """The rules of a send group."""
 
     retain_sender = OWNER_LEAF
     leaf_verification = LeafVerification(remembered=REMEMBERED_LEAVES)
     custom_proposals = MappingProxyType({LeafReplace.proposal_type: LeafReplace})
+    derivations = (EXTERNAL_ENCRYPTION,)
 
-    def __init__(self, universe_id: bytes) -> None:
+    def __init__(self, universe_id: bytes, *, is_own: bool = False) -> None:
+        """Those of one group; `is_own` where this node is the owner."""
         self.universe_id = universe_id
+        self.is_own = is_own
+        self.used_root_keys = UsedRootKeys()
 
     def check_sender(self, sender: Sender, content_type: int) -> None:
+        """Leaf 0 speaks alone. Its owner also hears who asks to be added, in a private external message (X-9)."""
+        asks = sender.sender_type == SenderType.NEW_MEMBER_PROPOSAL and content_type == ContentType.PROPOSAL
+        if asks and self.is_own:
+            return
         if sender.sender_type != SenderType.MEMBER or sender.leaf_index != OWNER_LEAF:
             raise Invalid(Rule.SENDER_NOT_OWNER)
 
@@ -51,6 +61,7 @@ class SendGroupRules(GroupRules):
         if committer_leaf_index != OWNER_LEAF:
             raise Invalid(Rule.SENDER_NOT_OWNER)
         content = read_commit_content(proposals, has_path=has_path)
+        check_root_key(group_context, proposals, self.used_root_keys)
         self.check_replaces(tree, content)
 
     def check_replaces(self, tree: RatchetTree, content: CommitContent) -> None:

@@ -11,6 +11,7 @@ from starling.protocol.distributed.member import PROPOSAL_TYPES, SEND_GROUP_ID_L
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
 from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS, parse_external_receivers
+from starling.protocol.extensions.private_external_info import ROOT_PRIVATE_SIGNATURE_KEY
 from starling.protocol.mls import extension as extensions
 from starling.protocol.mls.components import (
     APP_COMPONENTS,
@@ -36,6 +37,7 @@ _GROUP_COMPONENTS = (
     APP_COMPONENTS,
     SAFE_AAD,
     EXTERNAL_RECEIVERS,
+    ROOT_PRIVATE_SIGNATURE_KEY,
     component_ids.DMLS_UNIVERSE,
     component_ids.DMLS_MEMBER,
     component_ids.ROSTER_DIGEST,
@@ -68,9 +70,11 @@ class DmlsUniverse(Struct):
             raise Invalid(Rule.UNIVERSE_FIELDS)
 
 
-def send_group_extensions(universe: DmlsUniverse, roster_digest: bytes) -> tuple[Extension, ...]:
+def send_group_extensions(
+    universe: DmlsUniverse, roster_digest: bytes, root_key: bytes
+) -> tuple[Extension, ...]:
     """The GroupContext extensions of a new send group: the dictionary, required_capabilities, the
-    required wire formats (C-2), and the key schedule (K-5).
+    required wire formats (C-2), and the key schedule (K-5). `root_key` is the data of the first root key (P-5).
 
     AppDataUpdate is required, so nobody can change the dictionary by GroupContextExtensions.
     """
@@ -80,6 +84,7 @@ def send_group_extensions(universe: DmlsUniverse, roster_digest: bytes) -> tuple
         {
             APP_COMPONENTS: ComponentsList(_GROUP_COMPONENTS).encode(),
             SAFE_AAD: ComponentsList().encode(),
+            ROOT_PRIVATE_SIGNATURE_KEY: root_key,
             component_ids.DMLS_UNIVERSE: universe.encode(),
             component_ids.ROSTER_DIGEST: roster_digest,
         }
@@ -124,8 +129,8 @@ def read_roster_digest(context_extensions: Iterable[Extension]) -> bytes:
 def update_component(component_id: int, current: bytes | None, updates: Sequence[bytes]) -> bytes:
     """The new data of a component after AppDataUpdate proposals, for a send group's rules.
 
-    The roster digest and the external receivers change, each once a commit and as a whole. Raises DecodeError,
-    Invalid.
+    The roster digest, the external receivers and the root key change, each once a commit and as a whole; the rules look
+    at a new root key themselves (P-6). Raises DecodeError, Invalid.
     """
     if component_id == component_ids.DMLS_UNIVERSE:
         raise Invalid(Rule.UNIVERSE_IMMUTABLE)
@@ -133,6 +138,8 @@ def update_component(component_id: int, current: bytes | None, updates: Sequence
         raise Invalid(Rule.COMPONENT_UPDATE)
     if component_id == EXTERNAL_RECEIVERS:
         parse_external_receivers(updates[0])
+        return updates[0]
+    if component_id == ROOT_PRIVATE_SIGNATURE_KEY and current is not None:
         return updates[0]
     if component_id != component_ids.ROSTER_DIGEST or current is None:
         raise Invalid(Rule.COMPONENT_UPDATE)

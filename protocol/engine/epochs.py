@@ -53,6 +53,7 @@ def enter_epoch(
         universe.trees_changed = True
     # It would give the PSK again after the ledger's copy is wiped, for as long as the epoch is the head.
     group.secrets.take("exporter_secret")
+    state.used_root_keys.note(group.context)
     state.enter(ctx, info, group)
     if parent is not None:
         parent.superseded_at = parent.superseded_at or ctx.now

@@ -12,6 +12,7 @@ from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine.context import Context
 from starling.protocol.exchange.frame import MAX_STATEMENT
 from starling.protocol.exchange.frame_log import FrameLog, KeptFrames, LoggedFrame
+from starling.protocol.extensions.private_external_rules import MAX_USED_ROOT_KEYS, UsedRootKeys
 from starling.protocol.mls.group import Group
 from starling.protocol.packed import Blob, Either, Many, Uint, pack, shape, unpack
 
@@ -29,6 +30,7 @@ _LOGGED = (
 _GROUP = (
     Blob.of(32), Blob.of(32), _ID, Uint(), Blob(MAX_STATEMENT), Many((_ID, bool), MAX_FORKS),
     Many((_ID, _ID), MAX_CLOSED), Many((_ID, Uint()), MAX_CLOSED), Blob(32), bool, Uint(),
+    Many(Blob(64, 32), MAX_USED_ROOT_KEYS),
 )  # fmt: skip
 _MAX_ROW = 64 * 1024 * 1024
 
@@ -64,6 +66,7 @@ class GroupState:
         is_own: bool,
         load: GroupLoader,
         kept: KeptFrames,
+        used_root_keys: UsedRootKeys,
     ) -> None:
         self.universe_id = universe_id
         self.group_id = group_id
@@ -71,6 +74,8 @@ class GroupState:
         self.is_own = is_own
         self.graph = EpochGraph()
         self.log = FrameLog(kept)
+        self.used_root_keys = used_root_keys
+        """Those of all epochs since this node is in the group, which none may have again (P-6)."""
         self.pinned_epoch = 0
         self.pinned_by = b""
         """The head statement of the frame by which this node entered (X-14), empty in the own group."""
@@ -134,7 +139,7 @@ class GroupState:
             self.universe_id, self.owner, self.graph.head, self.pinned_epoch, self.pinned_by,
             [list(item) for item in self.forks.items()],
             [list(item) for item in self.graph.closed.items()], [list(item) for item in self.awaited.items()],
-            self.frozen_by, self.updated, self.last_update,
+            self.frozen_by, self.updated, self.last_update, list(self.used_root_keys.hashes),
         ]  # fmt: skip
         ctx.put("group", self.group_id, pack(row))
 
@@ -230,11 +235,12 @@ class GroupState:
         """Take the fields of a `group` row but the first two; the head's `dmls_epoch` is given back."""
         (
             _, _, head, self.pinned_epoch, self.pinned_by, forks, closed, awaited, self.frozen_by, self.updated,
-            self.last_update,
+            self.last_update, used_root_keys,
         ) = shape(unpack(row, max_bytes=_MAX_ROW), _GROUP)  # fmt: skip
         self.forks = dict(forks)
         self.graph.closed = dict(closed)
         self.awaited = dict(awaited)
+        self.used_root_keys.load(used_root_keys)
         return bytes(head)
 
     def load_info(self, dmls_epoch: bytes, row: bytes) -> None:

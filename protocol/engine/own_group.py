@@ -50,6 +50,7 @@ from starling.protocol.exchange.frame import (
     frame_id,
 )
 from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.extensions.private_external_rules import new_root_key, replace_root_key
 from starling.protocol.mls.committing import ChangeLeaf
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
@@ -71,8 +72,15 @@ MAX_REPLACES = 64
 BOOT_GENERATIONS = (1, 999)
 
 
-def new_group_state(universe: Universe, group_id: bytes, owner: bytes) -> GroupState:
-    rules = SendGroupRules(universe.universe_id)
+def send_group_rules(universe: Universe, group_id: bytes) -> SendGroupRules:
+    return SendGroupRules(universe.universe_id, is_own=group_id == universe.group_id)
+
+
+def new_group_state(
+    universe: Universe, group_id: bytes, owner: bytes, rules: SendGroupRules | None = None
+) -> GroupState:
+    """The state of a send group without an epoch yet; `rules` are those of the group that it begins with."""
+    rules = rules or send_group_rules(universe, group_id)
 
     def load(record: bytes, ratchets: bytes) -> Group:
         return Group.load(record, ratchets, rules=rules, key_schedule=PUNCTURED)
@@ -84,6 +92,7 @@ def new_group_state(universe: Universe, group_id: bytes, owner: bytes) -> GroupS
         is_own=group_id == universe.group_id,
         load=load,
         kept=universe.kept,
+        used_root_keys=rules.used_root_keys,
     )
 
 
@@ -105,18 +114,21 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
     description = DmlsUniverse(
         universe.universe_id, DEFAULT_EXPORT_LENGTH, universe.me, MODE_EXPLICIT, supersedes
     )
+    rules = send_group_rules(universe, universe.group_id)
     group = Group.create(
         cipher_suite=suite,
         group_id=universe.group_id,
         leaf_node=leaf,
         encryption_private_key=encryption_private_key,
         signature_private_key=universe.signature_private_key,
-        extensions=send_group_extensions(description, universe.roster.digest),
-        rules=SendGroupRules(universe.universe_id),
+        extensions=send_group_extensions(
+            description, universe.roster.digest, new_root_key(suite, ctx.random)
+        ),
+        rules=rules,
         key_schedule=PUNCTURED,
         random=ctx.random,
     )
-    state = new_group_state(universe, universe.group_id, universe.me)
+    state = new_group_state(universe, universe.group_id, universe.me, rules)
     universe.groups[universe.group_id] = state
     info = enter_epoch(ctx, universe, state, group, None, has_path=False)
     healing.note_founding(ctx, universe, info)
@@ -183,6 +195,8 @@ def commit(
         proposals.append(
             AppDataUpdate(component_ids.ROSTER_DIGEST, AppDataUpdateOperation.UPDATE, universe.roster.digest)
         )
+    if removes:
+        proposals.append(replace_root_key(suite, ctx.random))
     if dependencies:
         proposals.append(AppEphemeral(component_ids.DMLS_DEPS, build_dependencies(dependencies)))
     if closes:

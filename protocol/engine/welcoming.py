@@ -9,7 +9,7 @@ from starling.protocol.distributed.member import leaf_identity, read_member
 from starling.protocol.distributed.report import GONE, WELCOME
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.rules import Rule
-from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.distributed.wire_formats import check_required_wire_formats
 from starling.protocol.engine import healing
@@ -17,13 +17,14 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch
 from starling.protocol.engine.forks import note_fork
 from starling.protocol.engine.group_state import GroupState
-from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.own_group import new_group_state, send_group_rules
 from starling.protocol.engine.readding import note_owner, note_stuck, own_incarnation_in
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, Invalid, ProtocolError, Unsupported
 from starling.protocol.exchange.frame import CommitFrame
 from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.waiting import Need
+from starling.protocol.extensions.private_external_info import read_root_key, root_public_key
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.key_package import KeyPackageBundle
@@ -59,13 +60,14 @@ def receive_welcome(
     member = universe.owner_of(group_id)
     if member is None:
         raise OwnerUnknown
+    rules = send_group_rules(universe, group_id)
     try:
         group, group_info = Group.join(
             body,
             bundle,
             universe.signature_private_key,
             psks=no_psks,
-            rules=SendGroupRules(universe.universe_id),
+            rules=rules,
             key_schedule=PUNCTURED,
         )
         _check(universe, group, group_info, member.identity, message, frame)
@@ -82,7 +84,7 @@ def receive_welcome(
         held.delete(ctx)
         universe.agreed.clear()
     universe.stuck.free(ctx, group_id)
-    state = new_group_state(universe, group_id, member.identity)
+    state = new_group_state(universe, group_id, member.identity, rules)
     state.pinned_epoch = group.epoch
     state.pinned_by = frame.head_statement
     universe.groups[group_id] = state
@@ -200,6 +202,10 @@ def _check(
     if group.own_leaf_index == OWNER_LEAF:
         raise Invalid(Rule.WELCOME_LEAF)
     check_required_wire_formats(group.context.extensions)
+    root_key = read_root_key(group.context)
+    if root_key is None:
+        raise Invalid(Rule.ROOT_KEY)
+    root_public_key(group.cipher_suite, root_key)
     description = read_universe(group.context.extensions)
     if (
         description.universe_id != universe.universe_id

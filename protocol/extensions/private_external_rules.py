@@ -27,7 +27,7 @@ from starling.protocol.mls.proposal import (
 )
 from starling.protocol.mls.ratchet_tree import RatchetTree
 
-MAX_USED_ROOT_KEYS = 1024
+MAX_USED_ROOT_KEYS = 256
 
 
 def new_root_key(suite: CipherSuite, random: Callable[[int], bytes]) -> bytes:
@@ -44,10 +44,11 @@ def replace_root_key(suite: CipherSuite, random: Callable[[int], bytes]) -> AppD
 
 
 class UsedRootKeys:
-    """The public halves of the root keys that a group has had, on whatever fork: the latest 1,024, by hash."""
+    """The public halves of the root keys that a group has had, on whatever fork: the latest 256, by hash."""
 
     def __init__(self, hashes: Iterable[bytes] = ()) -> None:
-        self._hashes = dict.fromkeys(hashes)
+        self._hashes: dict[bytes, None] = {}
+        self.load(hashes)
 
     def __contains__(self, digest: object) -> bool:
         return digest in self._hashes
@@ -56,6 +57,10 @@ class UsedRootKeys:
     def hashes(self) -> tuple[bytes, ...]:
         """For saving."""
         return tuple(self._hashes)
+
+    def load(self, hashes: Iterable[bytes]) -> None:
+        """Take over what was saved."""
+        self._hashes = dict.fromkeys(hashes)
 
     def note(self, context: GroupContext) -> bool:
         """Remember the root key of an epoch that was entered; whether it is a new one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from starling.protocol.errors import Invalid
@@ -20,8 +20,10 @@ APP_ACK = 0x0005
 
 @dataclass(frozen=True, slots=True)
 class ComponentData(Struct):
+    """The data may be a secret of the group (P-5)."""
+
     component_id: uint16
-    data: opaque
+    data: opaque = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starling.protocol.errors import Invalid
 from starling.protocol.mls.rules import Rule
@@ -28,8 +28,10 @@ DEFAULT_TYPES = frozenset(range(APPLICATION_ID, EXTERNAL_SENDERS + 1))
 
 @dataclass(frozen=True, slots=True)
 class Extension(Struct):
+    """The data may hold a secret of the group (P-5)."""
+
     extension_type: uint16
-    extension_data: opaque
+    extension_data: opaque = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

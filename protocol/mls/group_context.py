@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starling.protocol.errors import DecodeError
 from starling.protocol.mls.extension import (
@@ -17,7 +17,8 @@ from starling.protocol.wire import Reader, Remembered, Vector, opaque, uint16, u
 
 @dataclass(frozen=True, slots=True)
 class GroupContext(Remembered):
-    """`tree_hash` and `confirmed_transcript_hash` are Nh bytes, the latter empty in epoch 0."""
+    """`tree_hash` and `confirmed_transcript_hash` are Nh bytes, the latter empty in epoch 0. Among the extensions may
+    be a private key (P-5), so they are not printed."""
 
     version: uint16
     cipher_suite: uint16
@@ -25,7 +26,7 @@ class GroupContext(Remembered):
     epoch: uint64
     tree_hash: opaque
     confirmed_transcript_hash: opaque
-    extensions: Vector[Extension]
+    extensions: Vector[Extension] = field(repr=False)
 
     @classmethod
     def read(cls, reader: Reader) -> GroupContext:

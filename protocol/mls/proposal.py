@@ -8,7 +8,7 @@ use it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from starling.protocol.errors import DecodeError
@@ -113,12 +113,15 @@ class AppDataUpdateOperation:
 
 @dataclass(frozen=True, slots=True)
 class AppDataUpdate(Proposal):
-    """Update (op 1) or remove (op 2) a component's data in the GroupContext (extensions draft §4.7)."""
+    """Update (op 1) or remove (op 2) a component's data in the GroupContext (extensions draft §4.7). The data may be a
+    secret of the group (P-5), so it is not printed."""
 
     proposal_type: ClassVar[int] = 8
     component_id: uint16
     op: uint8
-    update: Annotated[bytes | None, When("op", AppDataUpdateOperation.UPDATE, of=opaque)] = None
+    update: Annotated[bytes | None, When("op", AppDataUpdateOperation.UPDATE, of=opaque)] = field(
+        default=None, repr=False
+    )
 
     @classmethod
     def read(cls, reader: Reader) -> AppDataUpdate:

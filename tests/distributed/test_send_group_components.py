@@ -43,6 +43,8 @@ from starling.protocol.distributed.universe_component import (
 from starling.protocol.distributed.wire_formats import check_required_wire_formats
 from starling.protocol.errors import DecodeError, Invalid, UsageError, VerificationFailed
 from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS
+from starling.protocol.extensions.private_external_info import ROOT_PRIVATE_SIGNATURE_KEY
+from starling.protocol.extensions.private_external_rules import new_root_key
 from starling.protocol.mls.components import read_component, read_dictionary, with_dictionary
 from starling.protocol.mls.extension import (
     REQUIRED_CAPABILITIES,
@@ -55,6 +57,7 @@ from starling.protocol.mls.negotiation import WireFormats
 UNIVERSE_ID = b"\x11" * 32
 UNIVERSE = DmlsUniverse(UNIVERSE_ID, 32, ALICE.identity_public_key, 1, b"")
 SUITE = cipher_suite(1)
+ROOT = new_root_key(SUITE, lambda length: b"\x22" * length)
 
 
 def exporter(exporter_secret: bytes) -> Export:
@@ -71,7 +74,7 @@ def exporter(exporter_secret: bytes) -> Export:
 
 
 def test_send_group_extensions() -> None:
-    extensions = send_group_extensions(UNIVERSE, b"\x05" * 32)
+    extensions = send_group_extensions(UNIVERSE, b"\x05" * 32, ROOT)
     assert read_universe(extensions) == UNIVERSE
     assert read_roster_digest(extensions) == b"\x05" * 32
     assert read_component(extensions, 2) == b"\x00"  # safe_aad is on, and empty
@@ -81,6 +84,7 @@ def test_send_group_extensions() -> None:
     check_required_wire_formats(extensions)
     assert find_extension(extensions, 8) == bytes.fromhex("04f4e9fafe")
     assert find_extension(extensions, 0xF0D1) == b""
+    assert read_component(extensions, ROOT_PRIVATE_SIGNATURE_KEY) == b"\x20" + b"\x22" * 32
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_send_group_extensions() -> None:
     ],
 )
 def test_universe_fields(universe: DmlsUniverse) -> None:
-    extensions = send_group_extensions(UNIVERSE, bytes(32))
+    extensions = send_group_extensions(UNIVERSE, bytes(32), ROOT)
     dictionary = read_dictionary(extensions)
     assert dictionary is not None
     changed = dictionary.with_component(component_ids.DMLS_UNIVERSE, universe.encode())
@@ -103,13 +107,13 @@ def test_universe_fields(universe: DmlsUniverse) -> None:
         read_universe(with_dictionary(extensions, changed))
     assert caught.value.rule is Rule.UNIVERSE_FIELDS
     with pytest.raises(Invalid):
-        send_group_extensions(universe, bytes(32))
+        send_group_extensions(universe, bytes(32), ROOT)
 
 
 @pytest.mark.parametrize("formats", [None, (), (0xFAFE,), (0xF4E9,), (0xF4E9, 0xFAFE, 6)])
 def test_other_wire_formats(formats: tuple[int, ...] | None) -> None:
     data = WireFormats(formats).encode() if formats is not None else None
-    extensions = with_extension(send_group_extensions(UNIVERSE, bytes(32)), 8, data)
+    extensions = with_extension(send_group_extensions(UNIVERSE, bytes(32), ROOT), 8, data)
     with pytest.raises(Invalid) as caught:
         check_required_wire_formats(extensions)
     assert caught.value.rule is Rule.REQUIRED_WIRE_FORMATS
@@ -124,7 +128,7 @@ def test_missing_components() -> None:
     assert caught.value.rule is Rule.ROSTER_DIGEST
 
 
-def test_only_the_roster_digest_and_the_receivers_are_updated() -> None:
+def test_only_the_roster_digest_the_receivers_and_the_root_key_are_updated() -> None:
     old, new = bytes(32), b"\x07" * 32
     assert update_component(component_ids.ROSTER_DIGEST, old, (new,)) == new
     with pytest.raises(Invalid) as caught:
@@ -136,12 +140,15 @@ def test_only_the_roster_digest_and_the_receivers_are_updated() -> None:
         (component_ids.ROSTER_DIGEST, None, (new,)),
         (2, b"\x00", (b"\x00",)),
         (EXTERNAL_RECEIVERS, None, (b"\x00", b"\x00")),
+        (ROOT_PRIVATE_SIGNATURE_KEY, ROOT, (ROOT, ROOT)),
+        (ROOT_PRIVATE_SIGNATURE_KEY, None, (ROOT,)),
     ):
         with pytest.raises(Invalid) as caught:
             update_component(component_id, current, updates)
         assert caught.value.rule is Rule.COMPONENT_UPDATE
     for current in (None, b"\x00"):
         assert update_component(EXTERNAL_RECEIVERS, current, (b"\x00",)) == b"\x00"
+    assert update_component(ROOT_PRIVATE_SIGNATURE_KEY, b"old", (ROOT,)) == ROOT
     with pytest.raises(DecodeError):
         update_component(EXTERNAL_RECEIVERS, None, (b"\x01",))
 

@@ -52,6 +52,21 @@ def test_nobody_but_the_owner_speaks(sender: Sender, content_type: int) -> None:
     assert refused.value.rule is Rule.SENDER_NOT_OWNER
 
 
+def test_the_owner_hears_who_asks_to_be_added_and_nothing_else_from_outside() -> None:
+    """X-9."""
+    own = SendGroupRules(b"u" * 32, is_own=True)
+    own.check_sender(Sender(SenderType.NEW_MEMBER_PROPOSAL), ContentType.PROPOSAL)
+    for sender, content_type in (
+        (Sender(SenderType.NEW_MEMBER_PROPOSAL), ContentType.COMMIT),
+        (Sender(SenderType.NEW_MEMBER_COMMIT), ContentType.COMMIT),
+        (Sender(SenderType.EXTERNAL, None, 0), ContentType.PROPOSAL),
+        (Sender.member(1), ContentType.PROPOSAL),
+    ):
+        with pytest.raises(Invalid) as refused:
+            own.check_sender(sender, content_type)
+        assert refused.value.rule is Rule.SENDER_NOT_OWNER
+
+
 @pytest.mark.parametrize("committer", [None, 1])
 def test_nobody_but_the_owner_commits(committer: int | None) -> None:
     with pytest.raises(Invalid) as refused:

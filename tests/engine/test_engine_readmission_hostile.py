@@ -205,7 +205,7 @@ def test_a_group_without_the_required_wire_formats(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         own_group,
         "send_group_extensions",
-        lambda about, digest: with_extension(whole(about, digest), REQUIRED_WIRE_FORMATS, None),
+        lambda about, *rest: with_extension(whole(about, *rest), REQUIRED_WIRE_FORMATS, None),
     )
     mallory.do(JoinUniverse(network.invite(alice, universe)))
     network.run(10 * SECOND)

@@ -3,9 +3,10 @@
 The MLS epoch number does not tell two forks apart; `dmls_epoch` does. It is an unauthenticated hint: a wrong one
 leads to a message that does not decrypt. It is no MLSMessage and has no code point: the frame says what it is (C-7).
 
-What is sent in an epoch may be wrapped: a PublicMessage, a PrivateMessage, a PrivateExternalMessage, a TargetedMessage.
-A Welcome, a GroupInfo and a KeyPackage belong to no epoch of the receiver's and never are (K-13b). Send groups allow
-PrivateMessages alone (X-20), and their owners a PrivateExternalMessage of who wants to be added (X-9).
+What is sent in an epoch may be wrapped: a PublicMessage, a PrivateMessage, a SemiPrivateMessage, a
+PrivateExternalMessage, a TargetedMessage. A Welcome, a GroupInfo and a KeyPackage belong to no epoch of the receiver's
+and never are (K-13b). Send groups allow private and semi-private messages alone (X-20), and their owners a
+PrivateExternalMessage of who wants to be added (X-9).
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_external_message import PrivateExternalMessage
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.public_message import PublicMessage
+from starling.protocol.mls.semi_private_message import SemiPrivateMessage
 from starling.protocol.mls.targeted_message import TargetedMessage
 from starling.protocol.mls.wire_format import WireFormat
 from starling.protocol.wire import Struct, encode_opaque, opaque
 
 MAX_DMLS_EPOCH = 64
 
-SEND_GROUP_FORMATS = frozenset({WireFormat.MLS_PRIVATE_MESSAGE})
+SEND_GROUP_FORMATS = frozenset({WireFormat.MLS_PRIVATE_MESSAGE, WireFormat.MLS_SEMIPRIVATE_MESSAGE})
 """What is wrapped in a send group."""
 
 EXTERNAL_FORMATS = frozenset({WireFormat.MLS_PRIVATE_EXTERNAL_MESSAGE})
@@ -54,7 +56,7 @@ class DMLSMessage(Struct):
 
 def _place(message: MLSMessage) -> tuple[bytes, int]:
     body = message.body
-    if isinstance(body, PrivateMessage | PrivateExternalMessage | TargetedMessage):
+    if isinstance(body, PrivateMessage | SemiPrivateMessage | PrivateExternalMessage | TargetedMessage):
         return body.group_id, body.epoch
     if isinstance(body, PublicMessage):
         return body.content.group_id, body.content.epoch

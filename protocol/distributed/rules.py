@@ -32,6 +32,10 @@ class Rule(enum.Enum):
         "a send group requires the semi-private and the private external wire format, and no other",
     )
     ROOT_KEY = ("P-5", "a send group has a root key from its founding")
+    HANDSHAKE_FORMAT = (
+        "X-20",
+        "commits are semi-private iff the sending epoch has external receivers, else private",
+    )
     ROSTER_DIGEST = ("6", "a send group's GroupContext carries a 32-byte roster digest")
 
     # what commits carry

@@ -10,9 +10,11 @@ from starling.protocol.distributed.leaf_replace import LeafReplace, check_leaf_r
 from starling.protocol.distributed.member import verify_member
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.universe_component import update_component
+from starling.protocol.distributed.wire_formats import handshake_wire_format
 from starling.protocol.errors import Invalid
 from starling.protocol.extensions.private_external_info import EXTERNAL_ENCRYPTION
 from starling.protocol.extensions.private_external_rules import UsedRootKeys, check_root_key
+from starling.protocol.extensions.semi_private import SEMI_PRIVATE
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
@@ -20,7 +22,7 @@ from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.leaf_verification import LeafVerification
 from starling.protocol.mls.proposal import Proposal
 from starling.protocol.mls.ratchet_tree import RatchetTree
-from starling.protocol.mls.wire_format import ContentType, SenderType
+from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
 
 OWNER_LEAF = 0
 
@@ -33,6 +35,7 @@ class SendGroupRules(GroupRules):
 
     retain_sender = OWNER_LEAF
     leaf_verification = LeafVerification(remembered=REMEMBERED_LEAVES)
+    handshake_formats = MappingProxyType({WireFormat.MLS_SEMIPRIVATE_MESSAGE: SEMI_PRIVATE})
     custom_proposals = MappingProxyType({LeafReplace.proposal_type: LeafReplace})
     derivations = (EXTERNAL_ENCRYPTION,)
 
@@ -49,6 +52,10 @@ class SendGroupRules(GroupRules):
             return
         if sender.sender_type != SenderType.MEMBER or sender.leaf_index != OWNER_LEAF:
             raise Invalid(Rule.SENDER_NOT_OWNER)
+
+    def check_wire_format(self, group_context: GroupContext, wire_format: int) -> None:
+        if wire_format != handshake_wire_format(group_context.extensions):
+            raise Invalid(Rule.HANDSHAKE_FORMAT)
 
     def check_proposals(
         self,

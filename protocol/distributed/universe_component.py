@@ -10,7 +10,7 @@ from starling.protocol.distributed.identity import KEY_LENGTH
 from starling.protocol.distributed.member import PROPOSAL_TYPES, SEND_GROUP_ID_LENGTH
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
-from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS, parse_external_receivers
+from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS, update_external_receivers
 from starling.protocol.extensions.private_external_info import ROOT_PRIVATE_SIGNATURE_KEY
 from starling.protocol.mls import extension as extensions
 from starling.protocol.mls.components import (
@@ -137,8 +137,7 @@ def update_component(component_id: int, current: bytes | None, updates: Sequence
     if len(updates) != 1:
         raise Invalid(Rule.COMPONENT_UPDATE)
     if component_id == EXTERNAL_RECEIVERS:
-        parse_external_receivers(updates[0])
-        return updates[0]
+        return update_external_receivers(updates)
     if component_id == ROOT_PRIVATE_SIGNATURE_KEY and current is not None:
         return updates[0]
     if component_id != component_ids.ROSTER_DIGEST or current is None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
+from starling.protocol.extensions.external_receivers import read_external_receivers
 from starling.protocol.mls.extension import REQUIRED_WIRE_FORMATS, SUPPORTED_WIRE_FORMATS, Extension
 from starling.protocol.mls.negotiation import Negotiated, WireFormats
 from starling.protocol.mls.wire_format import WireFormat
@@ -30,3 +31,11 @@ def check_required_wire_formats(context_extensions: Iterable[Extension]) -> None
     required = Negotiated.read(context_extensions, REQUIRED_WIRE_FORMATS)
     if required.wire_formats != frozenset(SEND_GROUP_WIRE_FORMATS):
         raise Invalid(Rule.REQUIRED_WIRE_FORMATS)
+
+
+def handshake_wire_format(context_extensions: Iterable[Extension]) -> int:
+    """The only wire format of commits in an epoch with this GroupContext: semi-private iff there are external receivers
+    (X-20). Raises `DecodeError`, `Invalid`."""
+    if read_external_receivers(context_extensions):
+        return WireFormat.MLS_SEMIPRIVATE_MESSAGE
+    return WireFormat.MLS_PRIVATE_MESSAGE

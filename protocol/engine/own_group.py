@@ -35,6 +35,7 @@ from starling.protocol.distributed.universe_component import (
     read_roster_digest,
     send_group_extensions,
 )
+from starling.protocol.distributed.wire_formats import handshake_wire_format
 from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_imports
@@ -214,6 +215,7 @@ def commit(
         psks=lambda psk_id: psks.get(psk_id.psk_id or b""),
         authenticated_data=EMPTY,
         handshake_generation=ctx.between(*BOOT_GENERATIONS) if boot else 0,
+        wire_format=handshake_wire_format(group.context.extensions),
         random=ctx.random,
     )
     statement = HeadStatement.sign(

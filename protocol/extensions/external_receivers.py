@@ -61,6 +61,15 @@ def read_external_receivers(context_extensions: Iterable[Extension]) -> tuple[Ex
     return parse_external_receivers(data) if data is not None else ()
 
 
+def update_external_receivers(updates: Sequence[bytes]) -> bytes:
+    """The component's new data after AppDataUpdate proposals, each of which replaces the whole list: a commit has one.
+    Raises `DecodeError`, `Invalid`; the keys are checked where the epoch is entered."""
+    if len(updates) != 1:
+        raise Invalid(Rule.EXTERNAL_RECEIVERS_UPDATE)
+    parse_external_receivers(updates[0])
+    return updates[0]
+
+
 def check_external_receivers(suite: CipherSuite, context_extensions: Iterable[Extension]) -> None:
     """Raises `DecodeError` or `Invalid` where the list is malformed or names a key that is none of the suite's: nobody
     could send in such an epoch."""

@@ -14,6 +14,19 @@ class Rule(enum.Enum):
 
     # semi-private messages
     EXTERNAL_RECEIVERS_LIST = ("S-13", "a group has at most 16 external receivers, each once")
+    EXTERNAL_RECEIVERS_UPDATE = ("C-3", "a commit changes the list of external receivers once")
+    SEMI_PRIVATE_EMPTY = (
+        "semi-private §3",
+        "a group without external receivers has no semi-private messages",
+    )
+    SEMI_PRIVATE_KEYS = (
+        "S-9",
+        "a message has one key for each external receiver of its epoch, in their order",
+    )
+    SEMI_PRIVATE_RECEIVER = ("semi-private §3.3", "a message has one key for the receiver that opens it")
+    SEMI_PRIVATE_KEY_LENGTH = ("semi-private §3.1", "key and nonce have the lengths of the suite")
+    SEMI_PRIVATE_CONTEXT = ("S-3", "partial_context_hash is the hash of sender and nonce")
+    SEMI_PRIVATE_CONTENT = ("S-7", "framed_content_tbs_hash is the hash of what is signed")
 
     # private external messages
     EXTERNAL_ENCRYPTION_KEY = (

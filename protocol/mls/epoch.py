@@ -111,6 +111,8 @@ def enter_epoch(
     """The epoch that an epoch_secret begins. With a `retain_sender` only that leaf's ratchets and only our
     leaf's private key are kept."""
     key_schedule.check_context(context.extensions)
+    for handshake_format in rules.handshake_formats.values():
+        handshake_format.check_context(suite, context.extensions)
     secrets = key_schedule.enter(suite, epoch_secret)
     for derivation in rules.derivations:
         secrets.add(derivation.derive(suite, context, epoch_secret, secrets.exporter_secret))

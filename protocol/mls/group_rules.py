@@ -10,6 +10,7 @@ from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.derivation import Derivation
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
+from starling.protocol.mls.handshake_format import HandshakeFormat
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.mls.leaf_verification import LeafVerification
 from starling.protocol.mls.proposal import CustomProposal, Proposal
@@ -23,17 +24,23 @@ class GroupRules:
     `retain_sender`: the only leaf that ever sends. Its ratchets alone are kept, its handshake ratchet stays
     readable from generation 0 on, and no private keys of parent nodes are stored (K-15, K-23).
     `leaf_verification`: how the signatures of a tree's leaves are verified when we join.
+    `handshake_formats`: further wire formats of members' handshakes, by code point; the GroupContext requires them
+    too (C-2).
     `custom_proposals`: private proposal types by code point; each is also known to `PROPOSALS`.
     `derivations`: what extensions derive of every epoch; no two have a name in common.
     """
 
     retain_sender: int | None = None
     leaf_verification: LeafVerification = LeafVerification()
+    handshake_formats: Mapping[int, HandshakeFormat] = MappingProxyType({})
     custom_proposals: Mapping[int, type[CustomProposal]] = MappingProxyType({})
     derivations: Sequence[Derivation] = ()
 
     def check_sender(self, sender: Sender, content_type: int) -> None:
         """Raise `Invalid` where this sender may not send this content, before anything is verified."""
+
+    def check_wire_format(self, group_context: GroupContext, wire_format: int) -> None:
+        """Raise `Invalid` where members' handshakes do not travel in this format in this epoch, though they could."""
 
     def check_proposal(
         self, group_context: GroupContext, tree: RatchetTree, sender: Sender, proposal: Proposal

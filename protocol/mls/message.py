@@ -10,6 +10,7 @@ from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.private_external_message import PrivateExternalMessage
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.public_message import PublicMessage
+from starling.protocol.mls.semi_private_message import SemiPrivateMessage
 from starling.protocol.mls.targeted_message import TargetedMessage
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import MLS10, WireFormat
@@ -23,6 +24,7 @@ _BODIES: dict[int, type[Struct]] = {
     WireFormat.MLS_KEY_PACKAGE: KeyPackage,
     WireFormat.MLS_TARGETED_MESSAGE: TargetedMessage,
     WireFormat.MLS_PRIVATE_EXTERNAL_MESSAGE: PrivateExternalMessage,
+    WireFormat.MLS_SEMIPRIVATE_MESSAGE: SemiPrivateMessage,
 }
 
 

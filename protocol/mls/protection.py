@@ -5,6 +5,7 @@ A ratchet generation is consumed only after the signature of its message verifie
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,8 +16,10 @@ from starling.protocol.mls.epoch import Epoch
 from starling.protocol.mls.external_sender import external_signature_key, new_member_signature_key
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, Sender
 from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.negotiation import check_wire_format
 from starling.protocol.mls.private_message import (
     PrivateMessage,
+    RatchetMessage,
     SenderData,
     open_private,
     open_sender_data,
@@ -28,6 +31,9 @@ from starling.protocol.mls.ratchet import Ratchet
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.safe_aad import read_safe_aad
 from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
+from starling.protocol.wire import Struct
+
+_OWN_FORMATS = (WireFormat.MLS_PUBLIC_MESSAGE, WireFormat.MLS_PRIVATE_MESSAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,11 @@ def sign_content(epoch: Epoch, wire_format: int, content: FramedContent) -> byte
     """The signature of our content in this epoch. `UsageError` where it is not framed as the group asks."""
     try:
         _check_framing(epoch, content)
+        _check_wire_format(epoch, wire_format, content.sender.sender_type, content.content_type)
     except Invalid as invalid:
         raise UsageError(f"the group asks for another form: {invalid}", "framing") from None
+    if wire_format not in (*_OWN_FORMATS, *epoch.rules.handshake_formats):
+        raise UsageError("nothing is sent in this wire format here", "framing")
     tbs = framing.to_be_signed(wire_format, content, epoch.context_bytes)
     return framing.sign(epoch.suite, epoch.signing_key(), tbs)
 
@@ -78,7 +87,7 @@ def protect_handshake(
 
     `generation` is chosen where the handshake ratchet is retained (0 by default, K-23), else it is the next.
     """
-    if content.wire_format == WireFormat.MLS_PRIVATE_MESSAGE:
+    if content.wire_format != WireFormat.MLS_PUBLIC_MESSAGE:
         return _protect_private(epoch, content, generation, padding, random)
     tbs = framing.to_be_signed(content.wire_format, content.content, epoch.context_bytes)
     message = protect_public(epoch.suite, content, tbs, epoch.secrets.membership_key)
@@ -102,15 +111,18 @@ def _protect_private(
         raise UsageError("the next handshake generation is not chosen")
     if generation is None:
         generation = 0 if is_handshake and retained is not None else ratchet.generation
-    message = protect_private(
-        epoch.suite,
-        content,
-        ratchet.peek(generation),
-        generation,
-        epoch.secrets.sender_data_secret,
-        padding=padding,
-        random=random,
-    )
+    key, secret = ratchet.peek(generation), epoch.secrets.sender_data_secret
+    message: Struct
+    if content.wire_format == WireFormat.MLS_PRIVATE_MESSAGE:
+        message = protect_private(
+            epoch.suite, content, key, generation, secret, padding=padding, random=random
+        )
+    else:
+        data = SenderData(own, generation, random(4))
+        handshake_format = epoch.rules.handshake_formats[content.wire_format]
+        message = handshake_format.seal(
+            epoch.suite, epoch.context, content, key, data, secret, padding=padding, random=random
+        )
     ratchet.consume(generation)
     return MLSMessage.of(message).encode()
 
@@ -122,11 +134,9 @@ def _ratchet(epoch: Epoch, leaf_index: int, content_type: int) -> Ratchet:
 
 
 def peek_sender(epoch: Epoch, message: MLSMessage) -> SenderData:
-    """Who sent a PrivateMessage of this epoch, and its generation, as the sender data say; nothing is
+    """Who sent a message of this epoch under a ratchet, and its generation, as the sender data say; nothing is
     verified beyond membership of the sender. Consumes nothing."""
-    body = message.body
-    if not isinstance(body, PrivateMessage):
-        raise Invalid(Rule.CONTENT_TYPE)
+    body = _ratchet_message(epoch, message)
     _check_epoch(epoch, body.group_id, body.epoch)
     sender = open_sender_data(epoch.suite, body, epoch.secrets.sender_data_secret)
     if epoch.tree.leaf(sender.leaf_index) is None:
@@ -134,13 +144,24 @@ def peek_sender(epoch: Epoch, message: MLSMessage) -> SenderData:
     return sender
 
 
+def _ratchet_message(epoch: Epoch, message: MLSMessage) -> RatchetMessage:
+    """The body of a message whose key is of its sender's ratchet."""
+    body = message.body
+    if isinstance(body, PrivateMessage):
+        return body
+    handshake_format = epoch.rules.handshake_formats.get(message.wire_format)
+    if handshake_format is None or not isinstance(body, handshake_format.body):
+        raise Invalid(Rule.CONTENT_TYPE)
+    return typing.cast(RatchetMessage, body)
+
+
 def unprotect_application(epoch: Epoch, message: MLSMessage) -> ApplicationMessage:
     """Decrypt and verify an application message, then consume its generation."""
     body = message.body
-    if isinstance(body, PrivateMessage) and body.content_type != ContentType.APPLICATION:
-        raise Invalid(Rule.CONTENT_TYPE)
     if isinstance(body, PublicMessage) and body.content.content_type == ContentType.APPLICATION:
         raise Invalid(Rule.PUBLIC_APPLICATION)
+    if not isinstance(body, PrivateMessage) or body.content_type != ContentType.APPLICATION:
+        raise Invalid(Rule.CONTENT_TYPE)
     sender, content = _open_private(epoch, message)
     return ApplicationMessage(
         sender.leaf_index,
@@ -153,25 +174,28 @@ def unprotect_application(epoch: Epoch, message: MLSMessage) -> ApplicationMessa
 def open_handshake(epoch: Epoch, message: MLSMessage) -> AuthenticatedContent:
     """Decrypt (or check the membership tag of) a proposal or commit, and verify its signature."""
     body = message.body
-    if isinstance(body, PrivateMessage):
-        if body.content_type == ContentType.APPLICATION:
-            raise Invalid(Rule.CONTENT_TYPE)
-        return _open_private(epoch, message)[1]
-    if not isinstance(body, PublicMessage):
+    if isinstance(body, PublicMessage):
+        return _open_public(epoch, body)
+    if isinstance(body, PrivateMessage) and body.content_type == ContentType.APPLICATION:
         raise Invalid(Rule.CONTENT_TYPE)
-    return _open_public(epoch, body)
+    return _open_private(epoch, message)[1]
 
 
 def _open_private(epoch: Epoch, message: MLSMessage) -> tuple[SenderData, AuthenticatedContent]:
-    body = message.body
+    body = _ratchet_message(epoch, message)
     sender = peek_sender(epoch, message)
-    assert isinstance(body, PrivateMessage)
     if body.content_type == ContentType.APPLICATION and sender.leaf_index == epoch.own_leaf_index:
         # Consuming it would move the ratchet that we send with.
         raise Invalid(Rule.OWN_MESSAGE)
     epoch.rules.check_sender(Sender.member(sender.leaf_index), body.content_type)
+    _check_wire_format(epoch, message.wire_format, SenderType.MEMBER, body.content_type)
     ratchet = _ratchet(epoch, sender.leaf_index, body.content_type)
-    content = open_private(epoch.suite, body, sender, ratchet.peek(sender.generation))
+    key = ratchet.peek(sender.generation)
+    if isinstance(body, PrivateMessage):
+        content = open_private(epoch.suite, body, sender, key)
+    else:
+        handshake_format = epoch.rules.handshake_formats[message.wire_format]
+        content = handshake_format.open(epoch.suite, epoch.context, body, sender, key)
     tbs = framing.to_be_signed(content.wire_format, content.content, epoch.context_bytes)
     leaf = epoch.tree.leaf(sender.leaf_index)
     assert leaf is not None
@@ -189,6 +213,7 @@ def _open_public(epoch: Epoch, message: PublicMessage) -> AuthenticatedContent:
     if framed.content_type == ContentType.APPLICATION:
         raise Invalid(Rule.PUBLIC_APPLICATION)
     epoch.rules.check_sender(framed.sender, framed.content_type)
+    _check_wire_format(epoch, WireFormat.MLS_PUBLIC_MESSAGE, framed.sender.sender_type, framed.content_type)
     signature_key = _signature_key(epoch, framed)
     tbs = framing.to_be_signed(WireFormat.MLS_PUBLIC_MESSAGE, framed, epoch.context_bytes)
     content = unprotect_public(epoch.suite, message, tbs, epoch.secrets.membership_key)
@@ -223,6 +248,13 @@ def _check_framing(epoch: Epoch, content: FramedContent) -> None:
         read_safe_aad(content.authenticated_data)
     if epoch.media_types and content.content_type == ContentType.APPLICATION:
         read_application_framing(content.application_data or b"", epoch.media_types)
+
+
+def _check_wire_format(epoch: Epoch, wire_format: int, sender_type: int, content_type: int) -> None:
+    """Non-default formats are required by the group (C-2); the rules may narrow down those of members' handshakes."""
+    check_wire_format(epoch.context.extensions, wire_format)
+    if content_type != ContentType.APPLICATION and sender_type == SenderType.MEMBER:
+        epoch.rules.check_wire_format(epoch.context, wire_format)
 
 
 def _check_epoch(epoch: Epoch, group_id: bytes, number: int) -> None:

@@ -8,23 +8,16 @@ from dataclasses import dataclass
 
 from starling.protocol.crypto.secret import PrivateKey
 from starling.protocol.errors import Invalid, UsageError
-from starling.protocol.mls.apply_proposals import (
-    AppliedProposals,
-    apply_proposals,
-    check_committer_leaf,
-    check_new_tree,
-)
-from starling.protocol.mls.commit import Commit
-from starling.protocol.mls.epoch import CommitDigest, Epoch, enter_child, provisional_context
+from starling.protocol.mls.apply_proposals import AppliedProposals
+from starling.protocol.mls.epoch import CommitDigest, Epoch, enter_child
 from starling.protocol.mls.external_init import open_init_secret
-from starling.protocol.mls.framing import AuthenticatedContent
-from starling.protocol.mls.negotiation import check_wire_format
+from starling.protocol.mls.framing import AuthenticatedContent, Sender
 from starling.protocol.mls.private_tree import PrivateTree, keys_in
-from starling.protocol.mls.proposal_list import ReceivedProposals, requires_path, resolve_proposals
+from starling.protocol.mls.proposal_list import ReceivedProposals
 from starling.protocol.mls.psk import FindPsk, find_psk_secret
+from starling.protocol.mls.public_commit import apply_commit
 from starling.protocol.mls.rules import Rule
-from starling.protocol.mls.update_path import apply_path, open_path
-from starling.protocol.mls.wire_format import ContentType, SenderType
+from starling.protocol.mls.update_path import open_path
 
 FindLeafKey = Callable[[bytes], bytes | None]
 """The private key of an encryption key of ours, None where it is not ours."""
@@ -56,23 +49,13 @@ def stage_commit(
     leaf.
     """
     suite = epoch.suite
-    member, commit = _committer(epoch, content)
-    listed = resolve_proposals(commit.proposals, epoch.context, content.content.sender, proposals)
-    has_path = commit.path is not None
-    if not has_path and requires_path(listed):
-        raise Invalid(Rule.PATH_REQUIRED)
-    applied = apply_proposals(
-        suite, epoch.context, epoch.tree, member, listed, epoch.rules, has_path=has_path, now=now
-    )
-    tree, committer = (applied.tree, member) if member is not None else applied.tree.with_free_leaf()
-    if commit.path is not None:
-        tree = apply_path(suite, tree, committer, commit.path)
-    provisional = provisional_context(suite, epoch.context, tree, applied.extensions)
-    if commit.path is not None:
-        replaced = applied.resynced if member is None else member
-        old = epoch.tree.leaf(replaced) if replaced is not None else None
-        check_committer_leaf(suite, provisional, commit.path.leaf_node, committer, epoch.rules, old)
-    check_new_tree(epoch.tree, tree, member if applied.tree is epoch.tree else None)
+    if epoch.reinit is not None:
+        raise Invalid(Rule.REINIT_LAST)
+    if content.content.sender == Sender.member(epoch.own_leaf_index):
+        raise Invalid(Rule.OWN_MESSAGE)
+    public = apply_commit(suite, epoch.context, epoch.tree, epoch.rules, content, proposals, now)
+    commit, applied, tree = public.commit, public.applied, public.tree
+    provisional, committer = public.provisional, public.committer
     if epoch.own_leaf_index in applied.removed:
         return Staged(None, applied, committer)
     # After the removal: who is removed need not have the PSKs that the others mix in.
@@ -117,31 +100,6 @@ def stage_commit(
 
 def _same(first: bytes, second: bytes) -> bool:
     return hmac.compare_digest(first, second)
-
-
-def _committer(epoch: Epoch, content: AuthenticatedContent) -> tuple[int | None, Commit]:
-    """The committer's leaf, None for an external commit; and the commit."""
-    if epoch.reinit is not None:
-        raise Invalid(Rule.REINIT_LAST)
-    framed = content.content
-    if framed.group_id != epoch.context.group_id:
-        raise Invalid(Rule.WRONG_GROUP)
-    if framed.epoch != epoch.context.epoch:
-        raise Invalid(Rule.WRONG_EPOCH)
-    check_wire_format(epoch.context.extensions, content.wire_format)
-    if framed.commit is None:
-        raise Invalid(Rule.CONTENT_TYPE)
-    if framed.sender.sender_type == SenderType.NEW_MEMBER_COMMIT:
-        epoch.rules.check_sender(framed.sender, ContentType.COMMIT)
-        return None, framed.commit
-    committer = framed.sender.leaf_index
-    if committer is None:
-        raise Invalid(Rule.SENDER_TYPE)
-    if epoch.tree.leaf(committer) is None:
-        raise Invalid(Rule.SENDER_BLANK)
-    if committer == epoch.own_leaf_index:
-        raise Invalid(Rule.OWN_MESSAGE)
-    return committer, framed.commit
 
 
 def _private_keys(

@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 from tests.vectors import load_vectors
 
-from starling.protocol.decentralized.dmls_message import SHARED_GROUP_FORMATS, read_dmls_message, wrap
+from starling.protocol.decentralized.dmls_message import (
+    SEND_GROUP_FORMATS,
+    SHARED_GROUP_FORMATS,
+    read_dmls_message,
+    wrap,
+)
 from starling.protocol.errors import DecodeError, Unsupported
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
+from starling.protocol.mls.semi_private_message import SemiPrivateMessage
 from starling.protocol.mls.wire_format import ContentType
 
 NAME = b"e" * 32
@@ -49,8 +55,19 @@ def test_a_length_in_more_bytes_than_it_needs_is_refused() -> None:
         read_dmls_message(MESSAGE + b"\x40\x20" + NAME)
 
 
-def test_only_private_messages_are_wrapped() -> None:
-    """X-20: send groups use PrivateMessage; here a public, a Welcome, a GroupInfo and a KeyPackage."""
+def test_semi_private_messages_are_wrapped() -> None:
+    body = SemiPrivateMessage(
+        b"group", 7, ContentType.COMMIT, b"", bytes(32), (), bytes(32), b"sender", b"text"
+    )
+    whole = wrap(MLSMessage.of(body).encode(), NAME)
+    for formats in (SEND_GROUP_FORMATS, SHARED_GROUP_FORMATS):
+        read = read_dmls_message(whole, formats)
+        assert (read.message.body, read.group_id, read.epoch, read.dmls_epoch) == (body, b"group", 7, NAME)
+        assert read.encode() == whole
+
+
+def test_of_rfc_9420_only_private_messages_are_wrapped() -> None:
+    """X-20: send groups have no PublicMessage; here a public, a Welcome, a GroupInfo and a KeyPackage."""
     for vector in load_vectors("mls/messages.json")[:3]:
         for name in ("public_message_application", "mls_welcome", "mls_group_info", "mls_key_package"):
             with pytest.raises((Unsupported, DecodeError)):

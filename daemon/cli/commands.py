@@ -18,7 +18,7 @@ _MAX_TICKET = 16 * 1024
 
 def universe_create(client: Client, args: Namespace) -> int:
     made = client.call("universe.create", {"name": args.name, "cipher_suite": args.suite})
-    return _show(args, made, f"created {args.name}: {made['universe_id']}")
+    return output.answer(args, made, f"created {args.name}: {made['universe_id']}")
 
 
 def universe_list(client: Client, args: Namespace) -> int:
@@ -47,7 +47,7 @@ def universe_show(client: Client, args: Namespace) -> int:
 def invite_create(client: Client, args: Namespace) -> int:
     params = {"universe": args.universe, "uses": args.uses, "expires_in": args.expires}
     made = client.call("invite.create", params)
-    return _show(args, made, made["ticket"])
+    return output.answer(args, made, made["ticket"])
 
 
 def invite_inspect(client: Client, args: Namespace) -> int:
@@ -70,15 +70,15 @@ def invite_list(client: Client, args: Namespace) -> int:
 
 def invite_revoke(client: Client, args: Namespace) -> int:
     done = client.call("invite.revoke", {"universe": args.universe, "invite_id": args.invite_id})
-    return _show(args, done, f"revoked {done['revoked']}; who joined with it stays")
+    return output.answer(args, done, f"revoked {done['revoked']}; who joined with it stays")
 
 
 def join(client: Client, args: Namespace) -> int:
     params = {"ticket": _ticket(args.ticket), "timeout": args.timeout, "cipher_suite": args.suite}
     done = client.call("universe.join", params, wait=args.timeout)
     if done["state"] == "joined":
-        return _show(args, done, f"joined {done.get('name', '')}: {done['universe_id']}")
-    _show(
+        return output.answer(args, done, f"joined {done.get('name', '')}: {done['universe_id']}")
+    output.answer(
         args,
         done,
         f"still joining {done['universe_id']}: nobody of the ticket has answered yet, the daemon goes on",
@@ -112,10 +112,10 @@ def send(client: Client, args: Namespace) -> int:
     if "warning" in done:
         _warn(done["warning"])
     if done["state"] != "sent":
-        return _show(args, done, f"queued {done['id']}")
+        return output.answer(args, done, f"queued {done['id']}")
     recipients = done["recipients"]
     count = len(recipients) if isinstance(recipients, list) else recipients
-    return _show(args, done, f"sent {done['id']} to {count} in epoch {done['epoch']}")
+    return output.answer(args, done, f"sent {done['id']} to {count} in epoch {done['epoch']}")
 
 
 def _body(args: Namespace) -> bytes:
@@ -246,6 +246,18 @@ def _member_table(shown: dict[str, Any]) -> None:
     for member in shown["members"]:
         if member.get("asks_again"):
             output.line(f"{member['name']} asks to start anew; 'starling readmit' tells what to do")
+    blocked = [output.name(member) for member in shown["members"] if member.get("blocked")]
+    suspended = [output.name(member) for member in shown["members"] if member.get("suspended")]
+    excluding = sum(member.get("excludes_us", False) for member in shown["members"])
+    if blocked:
+        output.paragraph(f"Blocked here: {', '.join(blocked)}.")
+    if suspended:
+        output.paragraph(f"Suspended, as nothing was heard of them for long: {', '.join(suspended)}.")
+    if excluding:
+        output.paragraph(
+            f"{excluding} of {len(shown['members'])} have removed this node from their groups; if it was away for "
+            "long, 'starling rejoin' brings it back."
+        )
     for member in shown["former_members"]:
         if member["removed_by"] < member["groups"]:
             output.line(
@@ -255,15 +267,7 @@ def _member_table(shown: dict[str, Any]) -> None:
 
 def update(client: Client, args: Namespace) -> int:
     done = client.call("security.update", {"universe": args.universe})
-    return _show(args, done, f"fresh keys; now in epoch {done['epoch']}")
-
-
-def remove(client: Client, args: Namespace) -> int:
-    member = named_member(client, args)
-    if member is None:
-        return EXIT_REFUSED
-    done = client.call("member.remove", {"universe": args.universe, "identity": member["identity"]})
-    return _show(args, done, f"removed {done['removed']}")
+    return output.answer(args, done, f"fresh keys; now in epoch {done['epoch']}")
 
 
 def named_member(client: Client, args: Namespace) -> dict[str, Any] | None:
@@ -281,8 +285,8 @@ def named_member(client: Client, args: Namespace) -> dict[str, Any] | None:
 def recover(client: Client, args: Namespace) -> int:
     done = client.call("universe.recover", {"universe": args.universe})
     if done["state"] == "active":
-        return _show(args, done, "started anew; what was queued is sent")
-    return _show(
+        return output.answer(args, done, "started anew; what was queued is sent")
+    return output.answer(
         args,
         done,
         f"asked to start anew; tell the founder this number: {output.grouped(done['verification'])}\n"
@@ -310,7 +314,7 @@ def readmit(client: Client, args: Namespace) -> int:
         return EXIT_REFUSED
     params = {"universe": args.universe, "identity": member["identity"], "verification": digits}
     done = client.call("member.readmit", params)
-    return _show(args, done, f"readmitted {done['readmitted']}")
+    return output.answer(args, done, f"readmitted {done['readmitted']}")
 
 
 def status(client: Client, args: Namespace) -> int:
@@ -338,16 +342,8 @@ def peers(client: Client, args: Namespace) -> int:
 
 
 def stop(client: Client, args: Namespace) -> int:
-    return _show(args, client.call("daemon.shutdown", {}), "the daemon is stopping")
+    return output.answer(args, client.call("daemon.shutdown", {}), "the daemon is stopping")
 
 
 def _warn(text: str) -> None:
     sys.stderr.write(f"starling: {output.clean(text)}\n")
-
-
-def _show(args: Namespace, result: dict[str, Any], text: str) -> int:
-    if args.json:
-        output.as_json(result)
-    else:
-        output.line(text)
-    return EXIT_OK

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starling.daemon.cli import commands, evidence, forks, security
+from starling.daemon.cli import commands, evidence, forks, membership, security
 from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
@@ -245,9 +245,26 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("--before", type=int, metavar="NUMBER", help="only older than this one")
     _universe(add(top, "members", "who is in a universe", commands.members))
     _universe(add(top, "update", "renew one's own keys now", commands.update))
-    remove = add(top, "remove", "remove a member (founder only)", commands.remove)
-    _universe(remove)
-    remove.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+    for name, text, run in (
+        ("remove", "remove a member (founder only)", membership.remove),
+        (
+            "block",
+            "keep a member out of one's own send group, and show nothing that it says",
+            membership.block,
+        ),
+        ("unblock", "take a blocked member into one's own send group again", membership.unblock),
+    ):
+        about = add(top, name, text, run)
+        _universe(about)
+        about.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+    _universe(
+        add(
+            top,
+            "rejoin",
+            "be added again by those who removed this node while it was away",
+            membership.rejoin,
+        )
+    )
     shown = add(top, "security", "who is healed of a theft from when, and a number to compare", security.show)
     _universe(shown)
     shown.add_argument(

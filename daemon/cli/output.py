@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 import time
+from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,15 @@ def as_json(value: Any) -> None:
     """Print one JSON value on a line, at once."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
     sys.stdout.flush()
+
+
+def answer(args: Namespace, result: Mapping[str, Any], text: str) -> int:
+    """Print what a command did, as a sentence or as JSON; the exit code is given back."""
+    if args.json:
+        as_json(result)
+    else:
+        line(text)
+    return 0
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], nothing: str) -> None:

@@ -71,7 +71,17 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "no member's send group has this former member any more",
         ("identity", "name", "groups"),
     ),
-    "member.excluded": ("this node was removed from one member's group", ("owner", "epoch")),
+    "member.excluded": (
+        "this node was removed from one member's group; `absent` where the owner says that nothing was heard of it "
+        "for long: universe.rejoin brings it back",
+        ("owner", "epoch", "absent"),
+    ),
+    "member.suspended": (
+        "nothing was heard of a member for a month, so this node has removed it from its own group until it comes "
+        "back",
+        ("identity", "last_heard"),
+    ),
+    "member.returned": ("a suspended member is back, and is added again", ("identity",)),
     "member.stuck": (
         "a member, perhaps this node, cannot follow another's group and asks to be added again; `reason` is `commit`, "
         "`welcome`, `psk` or `gone`",

@@ -202,6 +202,19 @@ class Methods:
         reply = await self._loop.submit(inputs.RemoveMember(universe, params["identity"]))
         return _when_done(reply.wait, {"removed": params["identity"].hex()})
 
+    async def member_block(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe, identity = self._universe(params["universe"]), params["identity"]
+        reply = await self._loop.submit(inputs.BlockMember(universe, identity))
+        return _when_done(reply.wait, {"blocked": identity.hex()})
+
+    async def member_unblock(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe, identity = self._universe(params["universe"]), params["identity"]
+        reply = await self._loop.submit(inputs.UnblockMember(universe, identity))
+        return _when_done(reply.wait, {"unblocked": identity.hex()})
+
+    async def universe_rejoin(self, _: Connection, params: dict[str, Any]) -> Any:
+        return await self._do(inputs.Rejoin(self._universe(params["universe"])))
+
     async def member_readmit(self, _: Connection, params: dict[str, Any]) -> Any:
         universe, identity = self._universe(params["universe"]), params["identity"]
         digits = "".join(params["verification"].split())

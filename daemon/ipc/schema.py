@@ -63,6 +63,7 @@ class Method:
 
 
 _UNIVERSE = Parameter("universe", "universe", "id, unique beginning of the id, or name", True)
+_MEMBER = Parameter("identity", "id32", "identity key of the member", True)
 _WAIT = Parameter("wait", "boolean", "false: answer as soon as it is saved", default=True)
 _TIMEOUT = Parameter("timeout", "number", "seconds to wait at most", default=15, low=0, high=MAX_WAIT)
 _LIMIT = Parameter("limit", "integer", "how many at most", default=100, low=1, high=1000)
@@ -213,22 +214,41 @@ METHODS = {
         Method(
             "member.list",
             "Who is in a universe, and who was; of each in how many of all `groups` it is (`in_groups`), or is not any "
-            "more (`removed_by`), as the trees show here.",
+            "more (`removed_by`), as the trees show here; whom this node has `blocked` or `suspended`, and who has "
+            "removed this node (`excludes_us`).",
             (_UNIVERSE,),
             _members("members list", "former_members list"),
         ),
         Method(
             "member.remove",
             "Remove a member (founder only).",
-            (_UNIVERSE, Parameter("identity", "id32", "identity key of the member", True)),
+            (_UNIVERSE, _MEMBER),
             _members("removed string"),
+        ),
+        Method(
+            "member.block",
+            "Keep a member out of this node's own send group, and show nothing that it says; a member it stays.",
+            (_UNIVERSE, _MEMBER),
+            _members("blocked string"),
+        ),
+        Method(
+            "member.unblock",
+            "Take a blocked member into the own send group again; what it said meanwhile is not shown.",
+            (_UNIVERSE, _MEMBER),
+            _members("unblocked string"),
+        ),
+        Method(
+            "universe.rejoin",
+            "Have all members add this node again who have removed it from their groups while it was away for long.",
+            (_UNIVERSE,),
+            _members("groups integer how many those are, as far as is known"),
         ),
         Method(
             "member.readmit",
             "Confirm that a member may start anew (founder only).",
             (
                 _UNIVERSE,
-                Parameter("identity", "id32", "identity key of the member", True),
+                _MEMBER,
                 Parameter(
                     "verification",
                     "string",

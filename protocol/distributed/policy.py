@@ -61,6 +61,19 @@ KEY_PACKAGE_RETENTION = 7 * DAY
 KEY_PACKAGE_FRESH = KEY_PACKAGE_RETENTION - DAY
 """How old a KeyPackage may be that takes the place of a leaf: who was away knows only old ones."""
 
+SUSPENDED_AFTER = 30 * DAY
+"""How long a member may be silent until each owner suspends it in its own group."""
+
+ABSENCE_FIRST = MINUTE
+ABSENCE_INTERVAL = HOUR
+"""How soon after a start, and then how often, it is looked at who is silent."""
+
+HEARD_SAVED = 6 * HOUR
+"""How often it is saved when each member was last heard."""
+
+LATELY = 7 * DAY
+"""Who was heard since then may be worth dialling by a joiner; a node that heard nobody for longer was away itself."""
+
 MAX_MEMBERS = 150
 """How many members a sponsor admits (X-19): each keeps a group of all, and a path commit seals to all others."""
 

@@ -23,6 +23,7 @@ def is_due(universe: Universe, now: int) -> bool:
 def new_run(ctx: Context, universe: Universe) -> None:
     """As after a start, with the connections that there are."""
     universe.timers.come_back_to(ctx.now)
+    universe.standing.come_back_to(ctx.now)
     for link in universe.links.values():
         link.pulse_at = min(link.pulse_at, ctx.now)
     for behind in universe.behind.values():

@@ -14,9 +14,11 @@ from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import found
 from starling.protocol.engine import (
+    absence,
     boot,
     imports,
     joining,
+    managing,
     membership,
     own_group,
     readmission,
@@ -29,6 +31,7 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
 from starling.protocol.engine.fork_view import forks_view
 from starling.protocol.engine.inputs import (
+    BlockMember,
     ClockJumped,
     CreateInvite,
     CreateUniverse,
@@ -42,9 +45,11 @@ from starling.protocol.engine.inputs import (
     PeerDisconnected,
     ReadmitMember,
     Recover,
+    Rejoin,
     RemoveMember,
     RevokeInvite,
     SendMessage,
+    UnblockMember,
     UpdateKeys,
     Wake,
 )
@@ -176,15 +181,21 @@ class Engine:
             case SendMessage(universe_id):
                 return sending.send(ctx, self._active(universe_id), item)
             case CreateInvite(universe_id, uses, expires_in):
-                return sponsoring.create_invite(ctx, self._active(universe_id), uses, expires_in)
+                return managing.create_invite(ctx, self._active(universe_id), uses, expires_in)
             case RevokeInvite(universe_id, invite_id):
-                return sponsoring.revoke_invite(ctx, self._active(universe_id), invite_id)
+                return managing.revoke_invite(ctx, self._active(universe_id), invite_id)
             case RemoveMember(universe_id, identity):
-                return sponsoring.remove_member(ctx, self._active(universe_id), identity)
+                return managing.remove_member(ctx, self._active(universe_id), identity)
             case Recover(universe_id):
                 return readmission.recover(ctx, self._active(universe_id))
             case ReadmitMember(universe_id, identity, verification):
                 return sponsoring.readmit_member(ctx, self._active(universe_id), identity, verification)
+            case BlockMember(universe_id, identity):
+                return managing.block_member(ctx, self._active(universe_id), identity)
+            case UnblockMember(universe_id, identity):
+                return managing.unblock_member(ctx, self._active(universe_id), identity)
+            case Rejoin(universe_id):
+                return absence.rejoin(ctx, self._active(universe_id))
             case UpdateKeys(universe_id):
                 return self._update(ctx, self._active(universe_id))
         raise UsageError(f"{type(item).__name__} is no input of the engine")

@@ -153,6 +153,32 @@ class ReadmitMember:
     verification: str
 
 
+@dataclass(frozen=True, slots=True)
+class BlockMember:
+    """Keep a member out of this node's own group and show nothing that it says, whatever the others do."""
+
+    universe_id: bytes
+    identity: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockMember:
+    """Take a blocked member into this node's own group again; what it said meanwhile is not shown."""
+
+    universe_id: bytes
+    identity: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejoin:
+    """Have all members add this node again that have removed it from their groups while it was away (PROTOCOL B7).
+
+    Result: dict with `groups`, how many those are as far as is known.
+    """
+
+    universe_id: bytes
+
+
 Command = (
     CreateUniverse
     | CreateInvite
@@ -163,6 +189,9 @@ Command = (
     | RemoveMember
     | Recover
     | ReadmitMember
+    | BlockMember
+    | UnblockMember
+    | Rejoin
 )
 Input = (
     PeerConnected

@@ -56,6 +56,7 @@ def begin(
         universe.removed = True  # until it is admitted
         universe.roster = former.roster
         universe.evidence = former.evidence
+        universe.standing.blocked = former.standing.blocked
     universe.joining = Joining(ticket, ctx.now)
     universe.save(ctx)
     ctx.put("joining", universe.universe_id, ticket.text().encode())

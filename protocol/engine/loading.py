@@ -15,6 +15,7 @@ from starling.protocol.engine.group_state import load_group_row, load_logged
 from starling.protocol.engine.healing_vectors import vector_universe
 from starling.protocol.engine.outbox import OUTBOX_TABLES
 from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.standing import STANDING_TABLES
 from starling.protocol.engine.stuck import STUCK_TABLES
 from starling.protocol.engine.universe import Boot, Universe
 
@@ -32,7 +33,7 @@ def load_universes(
         tables[table].append((key, value))
     universes = {key: Universe.load(identity, key, row, now) for key, row in tables["universe"]}
     _load_rosters(universes, tables["roster"])
-    for table in (*_TABLES, *OUTBOX_TABLES, *STUCK_TABLES):
+    for table in (*_TABLES, *OUTBOX_TABLES, *STUCK_TABLES, *STANDING_TABLES):
         for key, row in tables[table]:
             universe = universes.get(key[:32])
             if universe is not None:
@@ -89,6 +90,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         load_import(universe, key, row)
     elif table in STUCK_TABLES:
         universe.stuck.load(table, key, row)
+    elif table in STANDING_TABLES:
+        universe.standing.load(table, key, row)
     else:
         universe.reports[key[32:]] = HeadsReport.decode(row)
 

@@ -13,7 +13,7 @@ from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
-from starling.protocol.engine import catching_up, healing, own_group, resending
+from starling.protocol.engine import absence, catching_up, healing, own_group, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
@@ -88,9 +88,11 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
     }
     for identity, group_id in sorted(before.items() - after.items()):
         universe.profiles.forget(ctx, identity)
+        universe.standing.end_exclusion(ctx, group_id)
         universe.asks_again.pop(identity, None)
         if identity not in members:
             universe.readmitted.pop(identity, None)
+            universe.standing.end_suspension(ctx, identity)
         universe.stuck.forget(ctx, identity)
         universe.stuck.forget_group(ctx, group_id)
         if identity not in anew:
@@ -147,6 +149,7 @@ def _note_own_removal(ctx: Context, universe: Universe) -> None:
     healing.forget_all(ctx, universe)
     universe.bundles.forget_all(ctx)
     universe.stuck.forget_all(ctx)
+    universe.standing.forget_all(ctx)
     universe.gone.clear()
     universe.outbox.forget_all(ctx)
     universe.delivered.forget_all(ctx)
@@ -165,6 +168,7 @@ def align(ctx: Context, universe: Universe) -> None:
     if universe.roster.topic_is_stale and universe.roster.may(universe.me, Kind.TOPIC):
         add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
         universe.timers.align = None
+    absence.take_back(ctx, universe)
     removes = leaves_to_remove(ctx, universe)
     for group_id in list(universe.stuck.reports):
         state = universe.groups.get(group_id)
@@ -183,7 +187,7 @@ def align(ctx: Context, universe: Universe) -> None:
     for identity in universe.roster.members:
         incarnation = universe.incarnation_of(identity)
         index, held = leaves.get(identity, (None, -1))
-        if identity == universe.me or held >= incarnation:
+        if identity == universe.me or held >= incarnation or universe.standing.keeps_out(identity):
             continue
         if index is not None and held >= universe.roster.members[identity].incarnation:
             allowed_at = _may_add_again_at(ctx, universe, identity)
@@ -227,8 +231,13 @@ def align(ctx: Context, universe: Universe) -> None:
 
 
 def removed_leaves(universe: Universe) -> list[int]:
-    """The leaves of the own group that the roster does not count as members any more, or by a newer incarnation."""
-    least = {info.identity: info.incarnation for info in universe.roster.members.values()}
+    """The leaves of the own group that the roster does not count as members any more, or by a newer incarnation, or
+    that this node keeps out."""
+    least = {
+        info.identity: info.incarnation
+        for info in universe.roster.members.values()
+        if not universe.standing.keeps_out(info.identity)
+    }
     found = []
     for index, leaf in universe.own.head.tree.leaves():
         identity, incarnation = member_id(leaf)
@@ -245,7 +254,8 @@ def leaves_to_remove(ctx: Context, universe: Universe) -> list[int]:
         leaf = universe.own.head.tree.leaf(index)
         identity = leaf_identity(leaf) if leaf is not None else b""
         info = universe.roster.members.get(identity)
-        if info is not None and _is_readmitted(universe, info):
+        kept_out = universe.standing.keeps_out(identity)
+        if info is not None and not kept_out and _is_readmitted(universe, info):
             if usable_key_package(ctx, universe, identity, universe.incarnation_of(identity)) is None:
                 continue
             resending.hold_back_whole(ctx, universe, identity)

@@ -99,6 +99,11 @@ class Outbox:
     def queued(self) -> int:
         return len(self._queue)
 
+    @property
+    def sent(self) -> int:
+        """How many messages were sent, ever."""
+        return self._next - len(self._queue)
+
     def find(self, message_id: bytes) -> Sent | None:
         return self._messages.get(message_id)
 

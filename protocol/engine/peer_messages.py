@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from starling.protocol.engine import exchanging, joining, membership, sponsoring
+from starling.protocol.engine import absence, exchanging, joining, membership, sponsoring
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.readding import take_gone
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.messages import (
+    Excluded,
     Frames,
     Gone,
     Hello,
@@ -111,6 +112,7 @@ def _as_member(
                 exchanging.ask_for_roster(ctx, universe, peer_id)
         case Summary():
             exchanging.take_summary(ctx, universe, peer_id, message)
+            absence.tell_excluded(ctx, universe, peer_id, {row[0] for row in message.positions})
             if message.roster_digest != universe.roster.digest:
                 universe.boot.waits_for_roster = True
                 exchanging.ask_for_roster(ctx, universe, peer_id)
@@ -123,6 +125,8 @@ def _as_member(
             universe.boot.waits_for_proof = False
         case Gone():
             take_gone(ctx, universe, peer_id, message)
+        case Excluded():
+            absence.take_excluded(ctx, universe, peer_id, message)
         case RosterEntries():
             membership.add_entries(ctx, universe, message.entries, source=peer_id)
             universe.boot.waits_for_roster = False

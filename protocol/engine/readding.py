@@ -7,6 +7,8 @@ commit there; so it is bounded: what one group may cause once a day, and what on
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.application import MESSAGE_ID_SIZE, REPORT, ApplicationData
 from starling.protocol.distributed.dependency import Dependency
@@ -195,14 +197,29 @@ def ask(ctx: Context, universe: Universe) -> None:
             universe.stuck.asked(ctx, owner)
     else:
         universe.timers.readd = allowed_at
+    _say(ctx, universe, waiting, asked=allowed_at <= ctx.now)
+
+
+def ask_again(ctx: Context, universe: Universe, groups: Iterable[bytes]) -> None:
+    """Have all owners add this node again, because a person says so; of these groups it needs that."""
+    waiting = {}
+    for group_id in groups:
+        waiting[group_id] = universe.stuck.groups.get(group_id) or Stuck(b"", universe.incarnation, GONE)
+    _raise_incarnation(ctx, universe)
+    _say(ctx, universe, waiting, asked=True)
+
+
+def _say(ctx: Context, universe: Universe, waiting: Mapping[bytes, Stuck], *, asked: bool) -> None:
+    """Tell where this node is stuck, each group once, and where its newest KeyPackages are."""
     told = []
     for group_id, stuck in waiting.items():
-        if allowed_at <= ctx.now:
+        owner = universe.roster.send_groups[group_id].identity
+        if asked:
             stuck.asked = universe.incarnation
         if not stuck.told:
             told.append(StuckGroup(group_id, stuck.dmls_epoch, stuck.incarnation, stuck.reason))
             stuck.told = True
-            _tell(ctx, universe, universe.me, owners[group_id], stuck.reason)
+            _tell(ctx, universe, universe.me, owner, stuck.reason)
         universe.stuck.note(ctx, group_id, stuck)
     for peer_id in universe.links:
         introduce(ctx, universe, peer_id)

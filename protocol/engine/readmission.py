@@ -172,7 +172,7 @@ def _go_on_once_ready(ctx: Context, universe: Universe) -> None:
     is added later; without any of them nobody could read anything, so then nothing is sent either.
     """
     timers = universe.timers
-    others = [info.identity for info in universe.others()]
+    others = [info.identity for info in universe.others() if not universe.standing.keeps_out(info.identity)]
     if timers.readmitted is None:
         timers.readmitted = ctx.now + policy.BOOT_WAIT
         timers.readmit = ctx.now

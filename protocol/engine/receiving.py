@@ -12,7 +12,7 @@ from starling.protocol.distributed.commit_content import CommitContent, read_com
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.report import PSK
-from starling.protocol.engine import healing, readding, resending, welcoming
+from starling.protocol.engine import absence, healing, readding, resending, welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_change, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
@@ -240,13 +240,13 @@ def _receive_commit(
         on_another_branch = info.dmls_epoch != state.graph.head or state.graph.is_forked
         if on_another_branch and not (adds_again and state.group_id in universe.stuck):
             return []  # it is still in the group on the branch that counts
-        if not anew and not adds_again:
-            ctx.event(
-                "member.excluded", universe.universe_id, {"owner": state.owner, "epoch": info.number + 1}
-            )
-        _leave_group(ctx, universe, state)
+        if anew or adds_again:
+            absence.drop_group(ctx, universe, state)
+        else:
+            absence.leave_group(ctx, universe, state)
         # It may add this node again, at this later epoch (X-14).
         return welcoming.receive_welcome(ctx, universe, arrival.frame_id, arrival.data, frame, message)
+    universe.standing.heard[state.owner] = ctx.now
     make_room(ctx, universe, state, info)
     removed = tuple(_identity_at(group, index) for index in content.removes)
     child = enter_epoch(
@@ -348,14 +348,6 @@ def _keep_evidence(
         note_fork(ctx, universe, state, known, statement, is_lost=True)
 
 
-def _leave_group(ctx: Context, universe: Universe, state: GroupState) -> None:
-    """This node was removed from a group: it reads no further in it (K-20)."""
-    universe.waiting.forget_group(state.group_id)
-    state.delete(ctx)
-    del universe.groups[state.group_id]
-    universe.agreed.clear()
-
-
 def _identity_at(group: Group, index: int) -> bytes:
     leaf = group.tree.leaf(index)
     return leaf_identity(leaf) if leaf is not None else b""
@@ -385,6 +377,7 @@ def _receive_message(
     if generation != info.next_generation and not info.given_up:
         raise Wait(Need("progress", state.group_id, info.dmls_epoch, generation))
     received = group.unprotect(message.message)
+    universe.standing.heard[state.owner] = ctx.now
     info.hold(generation)
     state.save_ratchets(ctx, info.dmls_epoch)
     data = _application_data(universe, received.application_data)
@@ -447,8 +440,11 @@ def _take(
 def deliver(
     ctx: Context, universe: Universe, state: GroupState, info: EpochInfo, data: ApplicationData
 ) -> None:
-    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2)."""
+    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2). Of who is blocked here none is shown,
+    also not later."""
     if not universe.delivered.is_new(ctx, state.owner, data.message_id):
+        return
+    if state.owner in universe.standing.blocked:
         return
     ctx.event(
         "message.received",

@@ -84,16 +84,18 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
 
 
 def is_converged(universe: Universe) -> bool:
-    """Whether all members report the heads and the roster that this node has, and nothing is missing.
+    """Whether all members that this node follows report the heads and the roster that it has, and nothing is missing.
+    Nobody is to report a group that its owner keeps it out of.
 
     Control messages are not counted: every report is one, so there would always be a newest.
     """
-    for info in universe.others():
+    followed = list(universe.following())
+    for info in followed:
         state = universe.groups.get(info.send_group_id)
         if state is None or state.graph.is_forked or not state.graph.is_whole:
             return False
     own: HeadsReport | None = None
-    for info in universe.others():
+    for info in followed:
         if info.identity not in universe.agreed:
             own = own or own_report(universe)
             if not _agrees(universe, info.identity, own):
@@ -111,6 +113,8 @@ def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
         reported = {row.head: row for row in report.heads.get(group_id, ())}
         graph = universe.groups[group_id].graph
         held = reported.pop(graph.head, None)
+        if held is None and universe.leaves_out(universe.groups[group_id], identity):
+            continue
         if held is None or any(head not in graph.closed for head in reported):
             return False
         if universe.groups[group_id].owner == identity:

@@ -66,6 +66,8 @@ def _lacks_from(universe: Universe, member: bytes, dmls_epoch: bytes) -> int | N
     info = graph.get(dmls_epoch)
     if info is None or member not in info.members or member not in universe.roster.members:
         return None
+    if member in universe.standing.blocked:
+        return None
     report = universe.reported(member, universe.group_id)
     if has_past(graph, member, report, dmls_epoch):
         return None

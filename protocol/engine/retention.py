@@ -242,7 +242,8 @@ def _drop_infos(ctx: Context, state: GroupState) -> None:
 def _drop_psks(ctx: Context, universe: Universe) -> None:
     owners = {group_id: state.owner for group_id, state in universe.groups.items()}
     retained = {group_id: list(state.retained()) for group_id, state in universe.groups.items()}
-    unneeded = universe.ledger.unneeded(ctx.now, owners, universe.roster.members, retained, universe.graphs())
+    here = universe.roster.members.keys() - universe.standing.suspended.keys()
+    unneeded = universe.ledger.unneeded(ctx.now, owners, here, retained, universe.graphs())
     for exported in unneeded:
         forget_psk(ctx, universe, exported)
 
@@ -320,8 +321,8 @@ def _is_past_removal(universe: Universe, group_id: bytes) -> bool:
     That is in every group, not by its roster alone: a commit from before may import what only this group tells.
     """
     former = universe.roster.send_groups.get(group_id)
-    members = universe.roster.members.values()
-    return former is None or all(_has_passed(universe, info.send_group_id, former) for info in members)
+    groups = (universe.group_id, *(info.send_group_id for info in universe.following()))
+    return former is None or all(_has_passed(universe, group_id, former) for group_id in groups)
 
 
 def _has_passed(universe: Universe, group_id: bytes, former: MemberInfo) -> bool:
@@ -336,7 +337,9 @@ def _has_passed(universe: Universe, group_id: bytes, former: MemberInfo) -> bool
     # Where it has come back, the newest epochs have it again, by another leaf.
     before = itertools.dropwhile(lambda info: former.identity in info.members, lineage)
     last = next((info for info in before if former.identity in info.members), None)
-    for info in universe.others():
+    for info in universe.following():
+        if universe.leaves_out(group, info.identity):
+            continue
         report = universe.reported(info.identity, group_id)
         if report is None or report.head not in graph:
             return False

@@ -1,4 +1,4 @@
-"""Inviting and admitting: the sponsor's side of a join (PROTOCOL section 6), and of starting anew (5.6 B7)."""
+"""Admitting: the sponsor's side of a join (PROTOCOL section 6), and of starting anew (5.6 B7)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.rules import Rule
-from starling.protocol.distributed.ticket import (
-    Ticket,
-    TicketMember,
-    TicketSecret,
-    sponsor_mac,
-)
+from starling.protocol.distributed.ticket import sponsor_mac
 from starling.protocol.distributed.ticket_proof import verify_ticket_proof
 from starling.protocol.engine import membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import profiles_of
+from starling.protocol.engine.managing import require
 from starling.protocol.engine.universe import AsksAgain, Universe
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.messages import (
@@ -33,8 +29,6 @@ from starling.protocol.exchange.messages import (
 )
 from starling.protocol.mls.key_package import KeyPackage
 
-MAX_TICKET_LIFETIME = 366 * 24 * 3600 * 1000
-
 _REASONS = {
     Rule.INVITE_UNKNOWN: "ticket.unknown",
     Rule.INVITE_REVOKED: "ticket.revoked",
@@ -43,64 +37,6 @@ _REASONS = {
     Rule.INVITE_REMOVED: "ticket.removed",
     Rule.UNIVERSE_FULL: "universe.full",
 }
-
-
-def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) -> dict[str, object]:
-    """A ticket and its roster entry; raises `UsageError` for one without the right."""
-    require(universe, Kind.INVITE, "only the founder invites in this version")
-    if not 0 < expires_in <= MAX_TICKET_LIFETIME:
-        raise UsageError("a ticket lives between a moment and a year")
-    if len(universe.roster.members) >= policy.MAX_MEMBERS:
-        raise UsageError(
-            f"the universe has {policy.MAX_MEMBERS} members already, and more it cannot have", "universe.full"
-        )
-    address = universe.own_address
-    if address is None or not address.texts:
-        raise UsageError("this node does not listen anywhere, so nobody could join by a ticket")
-    secret = TicketSecret.generate(ctx.random)
-    expires_at = ctx.now + expires_in
-    entry = universe.roster.make_invite(
-        universe.identity,
-        invite_id=secret.invite_id,
-        mac_key=secret.mac_key,
-        uses=uses,
-        expires_at=expires_at,
-    )
-    # Only the founder sponsors in this version, so nobody else is worth dialling.
-    members = (TicketMember(universe.identity.peer_id, address.texts[:4]),)
-    ticket = Ticket.issue(
-        universe.identity,
-        secret,
-        universe_id=universe.universe_id,
-        universe_name=universe.roster.universe_name or "",
-        expires_at=expires_at,
-        members=members,
-    )
-    membership.add_entries(ctx, universe, [entry])
-    return {"ticket": ticket.text(), "invite_id": secret.invite_id, "expires_at": expires_at, "uses": uses}
-
-
-def revoke_invite(ctx: Context, universe: Universe, invite_id: bytes) -> None:
-    require(universe, Kind.REMOVAL, "only the founder revokes invites in this version")
-    if invite_id not in universe.roster.invites:
-        raise UsageError("no such invite in this universe", "invite.unknown")
-    membership.add_entries(ctx, universe, [universe.roster.make_revoke(universe.identity, invite_id)])
-
-
-def remove_member(ctx: Context, universe: Universe, identity: bytes) -> None:
-    """Remove a member: the roster now, then at once a topic that it does not know and the own group."""
-    require(universe, Kind.REMOVAL, "only the founder removes members in this version")
-    if identity == universe.me:
-        raise UsageError("the founder cannot be removed")
-    if identity not in universe.roster.members:
-        raise UsageError("not a member of this universe", "member.unknown")
-    membership.add_entries(ctx, universe, [universe.roster.make_remove(universe.identity, identity)])
-
-
-def require(universe: Universe, kind: Kind, sentence: str) -> None:
-    """Raises `UsageError` where this node has not the right."""
-    if not universe.roster.may(universe.me, kind):
-        raise UsageError(sentence, "forbidden")
 
 
 def answer_hello(ctx: Context, universe: Universe, peer_id: bytes, message: JoinHello) -> None:

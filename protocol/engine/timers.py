@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starling.protocol.distributed import policy
 from starling.protocol.engine import (
+    absence,
     boot,
     catching_up,
     exchanging,
@@ -58,6 +59,8 @@ def tick(ctx: Context, universe: Universe) -> bool:
 
 def _own_group(ctx: Context, universe: Universe) -> None:
     timers = universe.timers
+    if _due(universe.standing.look_at, ctx.now):
+        absence.look(ctx, universe)
     if _due(timers.align, ctx.now):
         membership.align(ctx, universe)
     if _due(timers.readd, ctx.now):
@@ -108,6 +111,7 @@ def next_wake(universe: Universe) -> int | None:
             timers.report,
         ]
         times.append(imports.next_update(universe))
+        times.append(universe.standing.look_at)
     elif universe.silenced:
         times.append(readmission.next_wake(universe))
     else:

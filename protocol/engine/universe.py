@@ -16,6 +16,7 @@ from starling.protocol.distributed.psk_ledger import PskLedger
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.ticket import Ticket
+from starling.protocol.distributed.universe_component import read_roster_digest
 from starling.protocol.engine.bundles import BundleStore
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.delivered import Delivered
@@ -24,6 +25,7 @@ from starling.protocol.engine.healing_vectors import Healing
 from starling.protocol.engine.kept_evidence import EvidenceStore
 from starling.protocol.engine.outbox import Outbox
 from starling.protocol.engine.profiles import ProfileStore
+from starling.protocol.engine.standing import Standing
 from starling.protocol.engine.stuck import StuckBook
 from starling.protocol.engine.watch import Watch
 from starling.protocol.exchange.frame_log import KeptFrames
@@ -210,6 +212,7 @@ class Universe:
         self.evidence = EvidenceStore(universe_id)
         self.healing = Healing()
         self.stuck = StuckBook(universe_id)
+        self.standing = Standing(universe_id, now)
         self.reports: dict[bytes, HeadsReport] = {}
         self.waiting = Waiting()
         self.behind: dict[bytes, Behind] = {}
@@ -310,6 +313,16 @@ class Universe:
         """The current members but this node."""
         return (info for identity, info in self.roster.members.items() if identity != self.me)
 
+    def following(self) -> Iterator[MemberInfo]:
+        """The other members that this node is to hear of: neither are they suspended here, nor has their owner removed
+        this node from its group, in which alone it reports."""
+        return (
+            info
+            for info in self.others()
+            if info.identity not in self.standing.suspended
+            and info.send_group_id not in self.standing.excluded
+        )
+
     def incarnation_of(self, identity: bytes) -> int:
         """The incarnation by which a current member is to be in all groups: the roster's, or a higher one that it has
         shown in its own group (B7)."""
@@ -364,6 +377,15 @@ class Universe:
         """Whether a member is in a send group, on any branch, as far as this node knows: then it may have its
         frames."""
         return identity == state.owner or any(identity in tip.members for tip in state.graph.tips.values())
+
+    def leaves_out(self, state: GroupState, identity: bytes) -> bool:
+        """Whether the owner of a group has no leaf for a current member in it although it knows the roster: it has
+        blocked or suspended the member, or lacks its KeyPackage."""
+        if identity in state.graph.head_info.members or identity not in self.roster.members:
+            return False
+        if state.is_own:
+            return self.standing.keeps_out(identity)
+        return read_roster_digest(state.head.context.extensions) == self.roster.digest
 
     def graphs(self) -> dict[bytes, EpochGraph]:
         """The epochs of every send group."""

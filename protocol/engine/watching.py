@@ -102,7 +102,7 @@ def _note_lagging(ctx: Context, universe: Universe) -> int | None:
 
 def lagging_behind(universe: Universe, mark: Mark) -> list[bytes]:
     """Who has not reached a mark."""
-    return [info.identity for info in universe.others() if not _has_reached(universe, info.identity, mark)]
+    return [info.identity for info in universe.following() if not _has_reached(universe, info.identity, mark)]
 
 
 def _mark(universe: Universe, now: int) -> Mark:
@@ -146,7 +146,7 @@ def _has_reached_in(universe: Universe, identity: bytes, state: GroupState, head
 
 def _is_behind(universe: Universe) -> bool:
     """Whether this node lacks something that it knows of."""
-    for info in universe.others():
+    for info in universe.following():
         state = universe.groups.get(info.send_group_id)
         if state is None or not state.graph.is_whole:
             return True

@@ -84,6 +84,7 @@ def receive_welcome(
         held.delete(ctx)
         universe.agreed.clear()
     universe.stuck.free(ctx, group_id)
+    universe.standing.end_exclusion(ctx, group_id)
     state = new_group_state(universe, group_id, member.identity, rules)
     state.pinned_epoch = group.epoch
     state.pinned_by = frame.head_statement

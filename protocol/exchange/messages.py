@@ -258,6 +258,17 @@ class MemberFloors(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Excluded(Message):
+    """The sender has removed the receiver, still a member, from its own send group while it was away; `absent` where
+    that was because nothing was heard of it."""
+
+    kind = 11
+    patterns = (_UNIVERSE_ID, bool)
+    universe_id: bytes
+    absent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class JoinHello(Message):
     """A joiner's first word: which invite, and a nonce for the sponsor to prove itself on."""
 
@@ -331,7 +342,7 @@ class ReadmitRequest(Message):
 _KINDS: dict[int, type[Message]] = {
     cls.kind: cls
     for cls in (
-        Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles, Gone,
+        Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles, Gone, Excluded,
         ListPulse, WantList, Listed, WantFrames, MemberFloors,
         JoinHello, JoinProof, JoinRequest, JoinAnswer, JoinRefused, ReadmitRequest,
     )

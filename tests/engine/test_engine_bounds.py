@@ -110,7 +110,10 @@ def test_of_a_flood_of_commits_the_oldest_go_with_their_records(monkeypatch: pyt
     assert len([key for key in bob.table("epoch_info") if key.startswith(state.group_id)]) <= 24
 
 
-def test_frames_and_records_go_after_thirty_days_whatever_a_member_reports() -> None:
+def test_frames_and_records_go_after_thirty_days_whatever_a_member_reports(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(policy, "SUSPENDED_AFTER", 90 * DAY)
     network, universe, (alice, bob, carol) = settled("alice", "bob", "carol")
     network.stop(carol)
     alice.say(universe, "a word for carol")

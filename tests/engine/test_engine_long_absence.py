@@ -45,7 +45,11 @@ def test_who_was_away_for_days_reads_all_that_was_said(days: int) -> None:
     all_read_all(network, universe, [alice, bob, carol])
 
 
-def test_who_was_away_for_too_long_gets_what_is_left_and_is_told_of_the_rest() -> None:
+def test_who_was_away_for_too_long_gets_what_is_left_and_is_told_of_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where frames went before anybody was suspended."""
+    monkeypatch.setattr(policy, "SUSPENDED_AFTER", 90 * DAY)
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     network.stop(bob)
     said = days_pass(network, universe, [alice, carol], 36, 4)

@@ -1,0 +1,116 @@
+"""What a person decides about who is a member: inviting, removing, and whom this node keeps out of its own group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from starling.protocol.distributed import policy
+from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.ticket import MAX_MEMBERS as MAX_TICKET_MEMBERS
+from starling.protocol.distributed.ticket import Ticket, TicketMember, TicketSecret
+from starling.protocol.engine import membership
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import UsageError
+
+MAX_TICKET_LIFETIME = 366 * 24 * 3600 * 1000
+
+
+def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) -> dict[str, object]:
+    """A ticket and its roster entry; raises `UsageError` for one without the right."""
+    require(universe, Kind.INVITE, "only the founder invites in this version")
+    if not 0 < expires_in <= MAX_TICKET_LIFETIME:
+        raise UsageError("a ticket lives between a moment and a year")
+    if len(universe.roster.members) >= policy.MAX_MEMBERS:
+        raise UsageError(
+            f"the universe has {policy.MAX_MEMBERS} members already, and more it cannot have", "universe.full"
+        )
+    address = universe.own_address
+    if address is None or not address.texts:
+        raise UsageError("this node does not listen anywhere, so nobody could join by a ticket")
+    secret = TicketSecret.generate(ctx.random)
+    expires_at = ctx.now + expires_in
+    entry = universe.roster.make_invite(
+        universe.identity,
+        invite_id=secret.invite_id,
+        mac_key=secret.mac_key,
+        uses=uses,
+        expires_at=expires_at,
+    )
+    members = (TicketMember(universe.identity.peer_id, address.texts[:4]), *_further_sponsors(ctx, universe))
+    ticket = Ticket.issue(
+        universe.identity,
+        secret,
+        universe_id=universe.universe_id,
+        universe_name=universe.roster.universe_name or "",
+        expires_at=expires_at,
+        members=members,
+    )
+    membership.add_entries(ctx, universe, [entry])
+    return {"ticket": ticket.text(), "invite_id": secret.invite_id, "expires_at": expires_at, "uses": uses}
+
+
+def _further_sponsors(ctx: Context, universe: Universe) -> Iterator[TicketMember]:
+    """Whom a joiner may dial too, while this node is away: who may admit and was heard of lately, those first that are
+    connected now."""
+    heard = universe.standing.heard
+    found = [
+        (info.peer_id not in universe.links, -heard.get(info.identity, 0), info)
+        for info in universe.others()
+        if universe.roster.may(info.identity, Kind.MEMBER)
+        and ctx.now - heard.get(info.identity, 0) < policy.LATELY
+        and universe.profiles.addresses(info.identity)
+    ]
+    for _, _, info in sorted(found, key=lambda item: item[:2])[: MAX_TICKET_MEMBERS - 1]:
+        yield TicketMember(info.peer_id, universe.profiles.addresses(info.identity)[:2])
+
+
+def revoke_invite(ctx: Context, universe: Universe, invite_id: bytes) -> None:
+    require(universe, Kind.REMOVAL, "only the founder revokes invites in this version")
+    if invite_id not in universe.roster.invites:
+        raise UsageError("no such invite in this universe", "invite.unknown")
+    membership.add_entries(ctx, universe, [universe.roster.make_revoke(universe.identity, invite_id)])
+
+
+def remove_member(ctx: Context, universe: Universe, identity: bytes) -> None:
+    """Remove a member: the roster now, then at once a topic that it does not know and the own group."""
+    require(universe, Kind.REMOVAL, "only the founder removes members in this version")
+    if identity == universe.me:
+        raise UsageError("the founder cannot be removed")
+    if identity not in universe.roster.members:
+        raise UsageError("not a member of this universe", "member.unknown")
+    membership.add_entries(ctx, universe, [universe.roster.make_remove(universe.identity, identity)])
+
+
+def require(universe: Universe, kind: Kind, sentence: str) -> None:
+    """Raises `UsageError` where this node has not the right."""
+    if not universe.roster.may(universe.me, kind):
+        raise UsageError(sentence, "forbidden")
+
+
+def block_member(ctx: Context, universe: Universe, identity: bytes) -> None:
+    """Keep a member out of this node's own group, and show nothing that it says; the roster stays as it is (X-15)."""
+    _require_other(universe, identity, "block")
+    if identity in universe.standing.blocked:
+        return
+    universe.standing.block(ctx, identity)
+    universe.outbox.forget_member(ctx, identity)
+    universe.agreed.clear()
+    universe.timers.align = ctx.now
+
+
+def unblock_member(ctx: Context, universe: Universe, identity: bytes) -> None:
+    """Take a blocked one back into the own group, where it is still a member."""
+    if identity not in universe.standing.blocked:
+        raise UsageError("this member is not blocked", "member.unknown")
+    universe.standing.unblock(ctx, identity)
+    universe.agreed.clear()
+    universe.timers.align = ctx.now
+
+
+def _require_other(universe: Universe, identity: bytes, what: str) -> None:
+    """Raises `UsageError` where it is not another member."""
+    if identity == universe.me:
+        raise UsageError(f"one cannot {what} oneself", "member.oneself")
+    if identity not in universe.roster.members:
+        raise UsageError("not a member of this universe", "member.unknown")

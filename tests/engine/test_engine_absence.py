@@ -1,0 +1,142 @@
+"""Members that are silent for a month: suspended by each owner, and back with one command."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.small_network import DAY, HOUR, MINUTE, Network, Node, quiet
+from tests.engine.test_engine_catching_up import in_groups
+from tests.engine.test_engine_long_absence import days_pass, of
+from tests.engine.test_engine_readding import all_read_all
+
+from starling.protocol.engine.inputs import JoinUniverse, Rejoin
+from starling.protocol.errors import UsageError
+
+
+def suspended(node: Node, universe: bytes) -> set[bytes]:
+    return {row["identity"] for row in node.engine.members(universe) if row["suspended"]}
+
+
+def excluding(node: Node, universe: bytes) -> set[bytes]:
+    return {row["identity"] for row in node.engine.members(universe) if row["excludes_us"]}
+
+
+def a_month_without(*absent: str) -> tuple[Network, bytes, list[Node], list[Node], list[str]]:
+    """36 days in which these are away: the network, the universe, all nodes, those who are there, what the first of
+    them said."""
+    network, universe, nodes = quiet("alice", "bob", "carol", "dave")
+    here = [node for node in nodes if node.name not in absent]
+    for node in nodes:
+        if node not in here:
+            network.stop(node)
+    said = days_pass(network, universe, here, 36, 4)
+    return network, universe, nodes, here, said
+
+
+def test_who_is_silent_for_a_month_is_suspended_and_holds_nothing_back() -> None:
+    network, universe, (*_, dave), here, _ = a_month_without("dave")
+    for node in here:
+        assert suspended(node, universe) == {dave.me}
+        assert [body["identity"] for body in node.heard("member.suspended")] == [dave.me]
+        assert not node.heard("member.removed")
+        assert in_groups(node, universe, dave) == (1, 4)
+        assert node.say(universe, f"{node.name} after a month")["recipients"] == 2
+    network.run(MINUTE)
+    network.leap(2 * HOUR)
+    for node in here:
+        assert node.engine.converged(universe), node.name
+        for owner in here:
+            assert len(list(node.group(universe, owner).retained())) <= 1 + (owner is not node)
+    for node in here:
+        network.stop(node)
+        network.restart(node)
+    network.run(MINUTE)
+    assert all(suspended(node, universe) == {dave.me} for node in here)
+
+
+def test_one_command_brings_a_suspended_member_back() -> None:
+    network, universe, (alice, bob, carol, dave), here, said = a_month_without("dave")
+    network.restart(dave)
+    network.run(2 * MINUTE)
+    assert excluding(dave, universe) == {node.me for node in here}
+    assert {body["absent"] for body in dave.heard("member.excluded")} == {True}
+    assert all(suspended(node, universe) == {dave.me} for node in here)
+    dave.say(universe, "I am here")
+    network.run(MINUTE)
+    assert all(of(node, dave) == ["I am here"] for node in here)
+    assert dave.do(Rejoin(universe)) == {"groups": 3}
+    network.run(5 * MINUTE)
+    heard = of(dave, alice)
+    assert heard == said[: len(heard)]
+    lost = {body["owner"]: body["count"] for body in dave.heard("messages.unavailable")}
+    assert lost[alice.me] == len(said) - len(heard) > 0
+    for node in here:
+        assert not suspended(node, universe)
+        assert [body["identity"] for body in node.heard("member.returned")] == [dave.me]
+        assert in_groups(node, universe, dave) == (4, 4)
+    assert not excluding(dave, universe)
+    all_read_all(network, universe, [alice, bob, carol, dave])
+    network.leap(2 * HOUR)
+    for node in (alice, bob, carol, dave):
+        assert node.engine.converged(universe), node.name
+        assert not node.universe(universe).outbox.lost and not node.universe(universe).stuck.groups
+    with pytest.raises(UsageError, match="nobody has removed"):
+        dave.do(Rejoin(universe))
+
+
+def test_two_halves_that_were_apart_for_a_month_come_together_by_one_command_each() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol", "dave")
+    alice, bob, carol, dave = nodes
+    for one in (alice, bob):
+        network.cut(one, carol, dave)
+    for _ in range(9):
+        network.leap(4 * DAY)
+        for node in nodes:
+            node.say(universe, f"{node.name} at {network.now}")
+    assert suspended(alice, universe) == suspended(bob, universe) == {carol.me, dave.me}
+    assert suspended(carol, universe) == suspended(dave, universe) == {alice.me, bob.me}
+    network.heal()
+    network.run(5 * MINUTE)
+    assert excluding(alice, universe) == {carol.me, dave.me}
+    for node in nodes:
+        node.do(Rejoin(universe))
+    network.run(10 * MINUTE)
+    assert not any(suspended(node, universe) or excluding(node, universe) for node in nodes)
+    all_read_all(network, universe, nodes)
+
+
+def test_who_was_away_itself_suspends_nobody() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    for node in nodes:
+        network.stop(node)
+    network.run(40 * DAY)
+    for node in nodes:
+        network.restart(node)
+    network.run(2 * HOUR)
+    assert not any(node.heard("member.suspended") for node in nodes)
+    all_read_all(network, universe, nodes)
+
+
+def test_who_hears_nobody_suspends_nobody() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    for node in (bob, carol):
+        network.stop(node)
+    network.run(40 * DAY)
+    assert not suspended(alice, universe)
+    network.restart(bob)
+    network.run(MINUTE)
+    days_pass(network, universe, [alice, bob], 36, 4)
+    assert suspended(alice, universe) == {carol.me}
+
+
+def test_a_joiner_gets_on_with_a_member_that_is_suspended_by_the_others() -> None:
+    network, universe, (alice, bob, carol, dave), _, _ = a_month_without("dave")
+    eve = network.add("eve")
+    eve.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(MINUTE)
+    assert in_groups(alice, universe, eve) == (4, 5)
+    network.restart(dave)
+    network.run(2 * MINUTE)
+    dave.do(Rejoin(universe))
+    network.run(10 * MINUTE)
+    all_read_all(network, universe, [alice, bob, carol, dave, eve])
+    assert in_groups(alice, universe, dave) == in_groups(dave, universe, dave) == (5, 5)

@@ -17,7 +17,7 @@ from typing import Any
 
 from examples.node_process import NodeError
 
-from bench import charts, decentralized, idle, joining, profile, restart, traffic, wire
+from bench import charts, decentralized, idle, joining, profile, restart, semi_private, traffic, wire
 from bench.gossip import GossipError
 from bench.mls import compare as mls
 from bench.options import QUICK, Options
@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "traffic": traffic,
     "mls": mls,
     "decentralized": decentralized,
+    "semi-private": semi_private,
     "universe": sizes,
     "thousand": thousand,
 }

@@ -108,7 +108,7 @@ def _shared_bytes(tree: RatchetTree, child: RatchetTree) -> int:
 
 def _found(size: int, rules: GroupRules) -> tuple[Group, Group]:
     """The groups of the founder and of one member; leaves are as in send groups."""
-    keys = [_client(f"member {index}") for index in range(size)]
+    keys = [new_member(f"member {index}") for index in range(size)]
     founder, founder_key = keys[0]
     group = Group.create(
         cipher_suite=SUITE,
@@ -129,7 +129,8 @@ def _found(size: int, rules: GroupRules) -> tuple[Group, Group]:
     return made.next, Group.join(welcome, bundle, private_key, rules=rules, key_schedule=PUNCTURED)[0]
 
 
-def _client(name: str) -> tuple[KeyPackageBundle, bytes]:
+def new_member(name: str) -> tuple[KeyPackageBundle, bytes]:
+    """A member's KeyPackage as in send groups, and its signature private key."""
     private_key, _ = SUITE.signature_generate(os.urandom)
     bundle = build_key_package(
         Identity.generate(name, os.urandom),

@@ -15,6 +15,8 @@ import msgpack
 from starling.daemon.sealing import Sealer
 from starling.protocol.engine.step import Event
 
+_NOT_KEPT = frozenset({"sender", "id", "petname", "display_name"})
+"""What stands in columns of its own, and what people are called now, not then."""
 _SENT = ("recipients", "epoch", "dmls_epoch")
 
 
@@ -55,7 +57,7 @@ class History:
         """Keep what an event says about messages; other events are none of its business."""
         body = event.body
         if event.kind == "message.received":
-            row = {name: value for name, value in body.items() if name not in ("sender", "id")}
+            row = {name: value for name, value in body.items() if name not in _NOT_KEPT}
             self._insert(event.universe_id, body["sender"], body["id"], now, row, own=False)
         elif event.kind == "message.sent":
             self._mark_sent(event.universe_id, body["id"], body)

@@ -187,16 +187,12 @@ def _show_event(args: Namespace, event: dict[str, Any]) -> None:
     body = event["body"]
     head = f"{output.when(event['time'])} {event['universe_id'][:8]}"
     if event["kind"] == "message.received":
-        return output.line(f"{head} {_name(body)}: {_body_text(body)}")
+        return output.line(f"{head} {output.name(body)}: {_body_text(body)}")
     shown = {key: value for key, value in body.items() if key not in ("body", "encoding")}
     return output.line(
         f"{head} {event['kind']} "
         + " ".join(f"{key}={output.flat(value, key)}" for key, value in shown.items())
     )
-
-
-def _name(message: dict[str, Any]) -> str:
-    return output.clean(message.get("sender_name") or message["sender"][:8]).replace("\n", " ")
 
 
 def _body_text(message: dict[str, Any]) -> str:
@@ -214,7 +210,7 @@ def history(client: Client, args: Namespace) -> int:
             output.as_json(message)
         else:
             mark = " (queued)" if message.get("state") == "queued" else ""
-            head = f"{message['number']:>6} {output.when(message['time'])} {_name(message)}"
+            head = f"{message['number']:>6} {output.when(message['time'])} {output.name(message)}"
             output.line(f"{head}: {_body_text(message)}{mark}")
     return EXIT_OK
 
@@ -233,19 +229,24 @@ def _member_table(shown: dict[str, Any]) -> None:
     rows = [
         {
             **member,
+            "name": output.name(member),
+            "claims": member["name"] if member.get("petname") else None,
+            "verified": member.get("verified_at") is not None,
             "identity": member["identity"][:16],
             "in_groups": f"{member['in_groups']} of {member['groups']}",
         }
         for member in shown["members"]
     ]
+    # What nobody here has is not worth a column.
+    noted = [column for column in ("claims", "verified") if any(row[column] for row in rows)]
     output.table(
         rows,
-        ("name", "identity", "role", "connected", "epoch", "imports", "in_groups", "last_update"),
+        ["name", *noted, "identity", "role", "connected", "epoch", "imports", "in_groups", "last_update"],
         "nobody: this node is not a member (any more, or yet); 'starling universe show' tells",
     )
     for member in shown["members"]:
         if member.get("asks_again"):
-            output.line(f"{member['name']} asks to start anew; 'starling readmit' tells what to do")
+            output.line(f"{output.name(member)} asks to start anew; 'starling readmit' tells what to do")
     blocked = [output.name(member) for member in shown["members"] if member.get("blocked")]
     suspended = [output.name(member) for member in shown["members"] if member.get("suspended")]
     excluding = sum(member.get("excludes_us", False) for member in shown["members"])
@@ -270,18 +271,6 @@ def update(client: Client, args: Namespace) -> int:
     return output.answer(args, done, f"fresh keys; now in epoch {done['epoch']}")
 
 
-def named_member(client: Client, args: Namespace) -> dict[str, Any] | None:
-    """The one member that is named; where there is none, or several, that is said."""
-    shown = client.call("member.list", {"universe": args.universe})["members"]
-    found = [m for m in shown if m["name"] == args.member]
-    found = found or [m for m in shown if len(args.member) >= 4 and m["identity"].startswith(args.member)]
-    if len(found) == 1:
-        return dict(found[0])
-    what = "nobody" if not found else f"{len(found)} members"
-    _warn(f"{what} in this universe called {args.member}; 'starling members' shows all")
-    return None
-
-
 def recover(client: Client, args: Namespace) -> int:
     done = client.call("universe.recover", {"universe": args.universe})
     if done["state"] == "active":
@@ -296,24 +285,22 @@ def recover(client: Client, args: Namespace) -> int:
 
 def readmit(client: Client, args: Namespace) -> int:
     """Confirm by the number; without one say which there is, for two people to compare."""
-    member = named_member(client, args)
-    if member is None:
-        return EXIT_REFUSED
+    params = {"universe": args.universe, "member": args.member}
     digits = "".join(args.digits)
     if not digits:
+        (member,) = client.call("member.list", params)["members"]
         asked = member.get("asks_again") or []
         if not asked:
-            _warn(f"{member['name']} does not ask to start anew")
+            _warn(f"{output.name(member)} does not ask to start anew")
         else:
             numbers = " or ".join(map(output.grouped, asked))
             copies = ", and copies of it run" if len(asked) > 1 else ""
             _warn(
-                f"{member['name']} asks to start anew{copies}; if their own node shows {numbers} too: "
+                f"{output.name(member)} asks to start anew{copies}; if their own node shows {numbers} too: "
                 f"starling readmit {args.universe} {args.member} NUMBER"
             )
         return EXIT_REFUSED
-    params = {"universe": args.universe, "identity": member["identity"], "verification": digits}
-    done = client.call("member.readmit", params)
+    done = client.call("member.readmit", {**params, "verification": digits})
     return output.answer(args, done, f"readmitted {done['readmitted']}")
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from starling.daemon.cli import output
-from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, Client
-from starling.daemon.cli.commands import named_member
+from starling.daemon.cli.client import EXIT_OK, Client
 
 _DIGITS = 12
 
@@ -16,10 +15,7 @@ _DIGITS = 12
 def show(client: Client, args: Namespace) -> int:
     params = {"universe": args.universe}
     if args.member is not None:
-        member = named_member(client, args)
-        if member is None:
-            return EXIT_REFUSED
-        params["member"] = member["identity"]
+        params["member"] = args.member
     groups = client.call("fork.list", params)["send_groups"]
     if args.json:
         output.as_json(groups)

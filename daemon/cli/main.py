@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starling.daemon.cli import commands, evidence, forks, membership, security
+from starling.daemon.cli import commands, evidence, forks, membership, people, security
 from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
@@ -256,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         about = add(top, name, text, run)
         _universe(about)
-        about.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+        _member(about)
     _universe(
         add(
             top,
@@ -265,13 +265,29 @@ def _parser() -> argparse.ArgumentParser:
             membership.rejoin,
         )
     )
+    naming = add(top, "name", "call a member something, on this node alone", people.name)
+    _universe(naming)
+    _member(naming)
+    either = naming.add_mutually_exclusive_group(required=True)
+    either.add_argument("name", metavar="NAME", nargs="?", help="your own name for this person")
+    either.add_argument("--clear", action="store_true", help="go back to what the person is called by itself")
+    verify = add(top, "verify", "twelve digits to compare with a member, once for all", people.verify)
+    _universe(verify)
+    _member(verify)
+    marking = verify.add_mutually_exclusive_group()
+    marking.add_argument(
+        "--confirm", dest="mark", action="store_const", const=True, help="they are the same on both sides"
+    )
+    marking.add_argument(
+        "--clear", dest="mark", action="store_const", const=False, help="take the confirmation back"
+    )
     shown = add(top, "security", "who is healed of a theft from when, and a number to compare", security.show)
     _universe(shown)
     shown.add_argument(
         "member",
         metavar="MEMBER",
         nargs="?",
-        help="name, or beginning of the identity: this one, with all groups",
+        help="only this one, with all groups",
     )
     shown = add(top, "forks", "the epochs of every send group: who is where, and what is kept", forks.show)
     _universe(shown)
@@ -279,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
         "member",
         metavar="MEMBER",
         nargs="?",
-        help="name, or beginning of the identity: this one's group, with everybody named",
+        help="only this one's group, with everybody named",
     )
     proofs = group("evidence", "what proves to anybody that an owner committed twice")
     _universe(add(proofs, "list", "the evidence that this node holds", evidence.list_evidence))
@@ -305,7 +321,7 @@ def _parser() -> argparse.ArgumentParser:
     _universe(recover)
     readmit = add(top, "readmit", "confirm that a member may start anew (founder only)", commands.readmit)
     _universe(readmit)
-    readmit.add_argument("member", metavar="MEMBER", help="name, or beginning of the identity")
+    _member(readmit)
     readmit.add_argument(
         "digits",
         metavar="NUMBER",
@@ -346,6 +362,14 @@ def _identity(text: str) -> str:
 
 def _universe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("universe", metavar="UNIVERSE", help="name, id, or beginning of the id")
+
+
+def _member(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "member",
+        metavar="MEMBER",
+        help="your name for the member, its own name, or beginning of the identity",
+    )
 
 
 def _passphrase_file(parser: argparse.ArgumentParser) -> None:

@@ -20,9 +20,10 @@ def clean(text: object) -> str:
 
 
 def name(entry: Mapping[str, Any]) -> str:
-    """What a member is called, on one line: its name, or the beginning of its identity."""
-    identity = entry.get("identity") or entry["owner"]
-    return clean(entry["name"] or identity[:16]).replace("\n", " ")
+    """What a person is called here, on one line; the beginning of the identity where no name is known."""
+    identity = entry.get("identity") or entry.get("owner") or entry.get("sender", "")
+    known = entry.get("display_name") or entry.get("name") or entry.get("sender_name")
+    return clean(known or identity[:16]).replace("\n", " ")
 
 
 def block(text: object) -> str:

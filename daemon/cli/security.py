@@ -6,8 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from starling.daemon.cli import output
-from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, Client
-from starling.daemon.cli.commands import named_member
+from starling.daemon.cli.client import EXIT_OK, Client
 
 MEANING = (
     "A theft: at one moment somebody copied all that the member's node holds, and then only reads. In a group that is "
@@ -19,10 +18,7 @@ MEANING = (
 def show(client: Client, args: Namespace) -> int:
     params = {"universe": args.universe}
     if args.member is not None:
-        member = named_member(client, args)
-        if member is None:
-            return EXIT_REFUSED
-        params["member"] = member["identity"]
+        params["member"] = args.member
     shown = client.call("security.view", params)
     if args.json:
         output.as_json(shown)

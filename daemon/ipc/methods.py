@@ -10,16 +10,20 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+import trio
+
 from starling.daemon import render
 from starling.daemon.event_log import StoredEvent
 from starling.daemon.history import OwnMessage
 from starling.daemon.ipc import openrpc
 from starling.daemon.ipc.connection import Connection, Handler
 from starling.daemon.ipc.errors import refused
+from starling.daemon.ipc.member_names import find_person
 from starling.daemon.ipc.schema import API_VERSION, MAX_LINE, METHODS
 from starling.daemon.loop import Loop
 from starling.p2p.interface import Network
 from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.pair_number import pair_number
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.engine import inputs
 from starling.protocol.errors import DecodeError
@@ -192,23 +196,32 @@ class Methods:
     async def member_list(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
 
+        member = params["member"] and self._member(universe, params["member"])
+
         def look(engine: Any) -> dict[str, Any]:
-            return {"members": engine.members(universe), "former_members": engine.former_members(universe)}
+            shown = {"members": engine.members(universe), "former_members": engine.former_members(universe)}
+            return {
+                part: [row for row in rows if member in (None, row["identity"])]
+                for part, rows in shown.items()
+            }
 
         return render.plain(await self._loop.view(look))
 
     async def member_remove(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
-        reply = await self._loop.submit(inputs.RemoveMember(universe, params["identity"]))
-        return _when_done(reply.wait, {"removed": params["identity"].hex()})
+        identity = self._member(universe, params["member"])
+        reply = await self._loop.submit(inputs.RemoveMember(universe, identity))
+        return _when_done(reply.wait, {"removed": identity.hex()})
 
     async def member_block(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe, identity = self._universe(params["universe"]), params["identity"]
+        universe = self._universe(params["universe"])
+        identity = self._member(universe, params["member"])
         reply = await self._loop.submit(inputs.BlockMember(universe, identity))
         return _when_done(reply.wait, {"blocked": identity.hex()})
 
     async def member_unblock(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe, identity = self._universe(params["universe"]), params["identity"]
+        universe = self._universe(params["universe"])
+        identity = self._member(universe, params["member"])
         reply = await self._loop.submit(inputs.UnblockMember(universe, identity))
         return _when_done(reply.wait, {"unblocked": identity.hex()})
 
@@ -216,10 +229,35 @@ class Methods:
         return await self._do(inputs.Rejoin(self._universe(params["universe"])))
 
     async def member_readmit(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe, identity = self._universe(params["universe"]), params["identity"]
+        universe = self._universe(params["universe"])
+        identity = self._member(universe, params["member"])
         digits = "".join(params["verification"].split())
         reply = await self._loop.submit(inputs.ReadmitMember(universe, identity, digits))
         return _when_done(reply.wait, {"readmitted": identity.hex()})
+
+    async def member_name(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        identity = self._member(universe, params["member"], members_only=False)
+        reply = await self._loop.submit(inputs.NameMember(universe, identity, params["petname"] or ""))
+
+        async def later() -> Any:
+            await reply.wait()
+            return render.plain(self._person(universe, identity))
+
+        return later
+
+    async def member_verify(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        identity = self._member(universe, params["member"], members_only=False)
+        if params["verified"] is not None:
+            await self._loop.command(inputs.MarkVerified(universe, identity, params["verified"]))
+        own = self._identity.identity_public_key
+        number = await trio.to_thread.run_sync(pair_number, own, identity)
+        return render.plain({**self._person(universe, identity), "verification": number})
+
+    def _person(self, universe: bytes, identity: bytes) -> dict[str, Any]:
+        person = next(one for one in self._engine.people(universe) if one["identity"] == identity)
+        return {name: person[name] for name in ("identity", "name", "petname", "display_name", "verified_at")}
 
     async def universe_recover(self, _: Connection, params: dict[str, Any]) -> Any:
         return await self._do(inputs.Recover(self._universe(params["universe"])))
@@ -282,7 +320,7 @@ class Methods:
         messages: list[dict[str, Any]] = []
         size = 0
         for entry in reversed(page[-params["limit"] :]):
-            shown = render.message(entry)
+            shown = render.message(self._engine.named(universe, entry))
             size += len(render.encode_json(shown)) + 1
             if size > _PAGE_BYTES and messages:
                 more = True
@@ -355,11 +393,13 @@ class Methods:
         return later
 
     async def security_view(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe, member = self._universe(params["universe"]), params["member"]
+        universe = self._universe(params["universe"])
+        member = params["member"] and self._member(universe, params["member"])
         return render.plain(await self._loop.view(lambda engine: engine.security(universe, member)))
 
     async def fork_list(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe, member = self._universe(params["universe"]), params["member"]
+        universe = self._universe(params["universe"])
+        member = params["member"] and self._member(universe, params["member"])
         found = await self._loop.view(lambda engine: engine.forks(universe, member))
         return {"send_groups": render.plain(found)}
 
@@ -418,6 +458,10 @@ class Methods:
         raise refused(
             f"there is no universe {text[:80]!r} here; 'starling universe list' shows all", "universe.unknown"
         )
+
+    def _member(self, universe: bytes, text: str, *, members_only: bool = True) -> bytes:
+        """The identity of the person that a text names; with `members_only` refused for who is no member."""
+        return find_person(self._engine.people(universe), text, members_only=members_only)
 
 
 def _distinguishing(ids: list[bytes]) -> int:

@@ -70,8 +70,8 @@ def _schema(parameter: Parameter) -> dict[str, Any]:
             return {"type": parameter.kind, "minimum": low, "maximum": high}
         case "from":
             return {"oneOf": [{"type": "integer", "minimum": low, "maximum": high}, {"const": "now"}]}
-        case "id16" | "id32":
-            return _hex(2 * int(parameter.kind[2:]))
+        case "id16":
+            return _hex(32)
         case "hex":
             return {"type": "string", "pattern": "^([0-9a-fA-F]{2})+$", "maxLength": 2 * high}
         case "ids16":

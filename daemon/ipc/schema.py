@@ -1,13 +1,14 @@
 """The methods of the socket, as data: validation, the reference and the OpenRPC document come from here.
 
-Kinds of parameters: `string`, `integer`, `number`, `boolean`, `kinds` (a list of event kinds), `hex`, `id16` and
-`id32` (hex of 16 or 32 bytes), `ids16` (a list), `universe` (its id, a unique beginning of it, or its name), `from`
+Kinds of parameters: `string`, `integer`, `number`, `boolean`, `kinds` (a list of event kinds), `hex`, `id16` (hex
+of 16 bytes), `ids16` (a list), `universe` (its id, a unique beginning of it, or its name), `member`
+(a petname, a name that no other looks like, or the beginning of an identity, of 4 digits or more), `from`
 (an event number or "now").
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 API_VERSION = {"major": 1, "minor": 0}
@@ -63,7 +64,9 @@ class Method:
 
 
 _UNIVERSE = Parameter("universe", "universe", "id, unique beginning of the id, or name", True)
-_MEMBER = Parameter("identity", "id32", "identity key of the member", True)
+_MEMBER = Parameter(
+    "member", "member", "petname, unambiguous name, or beginning of the identity", True, low=1, high=256
+)
 _WAIT = Parameter("wait", "boolean", "false: answer as soon as it is saved", default=True)
 _TIMEOUT = Parameter("timeout", "number", "seconds to wait at most", default=15, low=0, high=MAX_WAIT)
 _LIMIT = Parameter("limit", "integer", "how many at most", default=100, low=1, high=1000)
@@ -115,6 +118,14 @@ _TICKET = _members(
     "inviter_name string",
     "expires_at integer",
     "members list whom it tells to dial",
+)
+
+_PERSON = _members(
+    "identity string",
+    "name string what the person claims to be called",
+    "petname string?",
+    "display_name string what to show",
+    "verified_at integer? when the digits of the pair were compared",
 )
 
 METHODS = {
@@ -216,14 +227,39 @@ METHODS = {
             "Who is in a universe, and who was; of each in how many of all `groups` it is (`in_groups`), or is not any "
             "more (`removed_by`), as the trees show here; whom this node has `blocked` or `suspended`, and who has "
             "removed this node (`excludes_us`).",
-            (_UNIVERSE,),
+            (_UNIVERSE, replace(_MEMBER, required=False, doc="only this one")),
             _members("members list", "former_members list"),
+        ),
+        Method(
+            "member.name",
+            "Call a person something on this node, in all universes; nobody else hears of it.",
+            (
+                _UNIVERSE,
+                _MEMBER,
+                Parameter(
+                    "petname", "string", "your own name for the person; without it cleared", low=1, high=64
+                ),
+            ),
+            _PERSON,
+        ),
+        Method(
+            "member.verify",
+            "Twelve digits of this node's user and another person, the same on both sides, for them to compare; and "
+            "whether that was done.",
+            (
+                _UNIVERSE,
+                _MEMBER,
+                Parameter(
+                    "verified", "boolean", "true: they were compared and are the same; false: take that back"
+                ),
+            ),
+            (*_PERSON, *_members("verification string the twelve digits")),
         ),
         Method(
             "member.remove",
             "Remove a member (founder only).",
             (_UNIVERSE, _MEMBER),
-            _members("removed string"),
+            _members("removed string the identity"),
         ),
         Method(
             "member.block",
@@ -258,7 +294,7 @@ METHODS = {
                     high=32,
                 ),
             ),
-            _members("readmitted string"),
+            _members("readmitted string the identity"),
         ),
         Method(
             "message.send",
@@ -337,7 +373,7 @@ METHODS = {
             "can compare. At most eight send groups are named for a member; for one member all.",
             (
                 _UNIVERSE,
-                Parameter("member", "id32", "identity key: only of this member, with every send group"),
+                replace(_MEMBER, required=False, doc="only of this one, with every send group"),
             ),
             _members(
                 "converged boolean",
@@ -351,7 +387,7 @@ METHODS = {
             "fork.list",
             "Of every send group the heads, the parents of several branches, who is where by its own reports, and what "
             "is kept of old epochs, why, and until when. At most three members are named in a list; for one group all.",
-            (_UNIVERSE, Parameter("member", "id32", "identity key of the owner: only this group")),
+            (_UNIVERSE, replace(_MEMBER, required=False, doc="only this one's group")),
             _members("send_groups list"),
         ),
         Method(

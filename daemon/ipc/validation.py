@@ -58,7 +58,7 @@ def _bad(message: str) -> RpcError:
 def _check(parameter: Parameter, value: Any) -> Any:
     low, high = parameter.low, parameter.high
     match parameter.kind:
-        case "string" | "universe":
+        case "string" | "universe" | "member":
             if not isinstance(value, str) or not low <= len(value) <= high:
                 raise ValueError(f"must be a string of {low:.0f} to {high:.0f} characters")
             try:
@@ -81,8 +81,8 @@ def _check(parameter: Parameter, value: Any) -> Any:
             if value is None or not low <= value <= high:
                 raise ValueError(f"must be a{' whole' if whole else ''} number from {low:.0f} to {high:.0f}")
             return value
-        case "id16" | "id32":
-            return _hex(value, int(parameter.kind[2:]))
+        case "id16":
+            return _hex(value, 16)
         case "hex":
             return _hex(value, None)
         case "ids16":

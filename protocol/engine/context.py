@@ -57,6 +57,10 @@ class Context:
     def event(self, kind: str, universe_id: bytes, body: Mapping[str, Any]) -> None:
         self._events.append(Event(kind, universe_id, dict(body)))
 
+    def name_people(self, named: Callable[[Event], Event]) -> None:
+        """Let every event gathered so far say what the people in it are called."""
+        self._events = [named(event) for event in self._events]
+
     def between(self, least: int, most: int) -> int:
         """A uniform integer from `least` to `most`, both included (bias below 2^-64)."""
         return least + int.from_bytes(self.random(16)) % (most - least + 1)

@@ -7,6 +7,7 @@ comes out, and only then sends it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
@@ -27,6 +28,7 @@ from starling.protocol.engine import (
     timers,
     views,
 )
+from starling.protocol.engine.contacts import ContactBook
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
 from starling.protocol.engine.fork_view import forks_view
@@ -39,7 +41,9 @@ from starling.protocol.engine.inputs import (
     FrameReceived,
     Input,
     JoinUniverse,
+    MarkVerified,
     MessageFromPeer,
+    NameMember,
     OwnAddresses,
     PeerConnected,
     PeerDisconnected,
@@ -53,11 +57,12 @@ from starling.protocol.engine.inputs import (
     UpdateKeys,
     Wake,
 )
-from starling.protocol.engine.loading import load_universes
+from starling.protocol.engine.loading import load_universes, read_tables
 from starling.protocol.engine.peer_messages import handle_message
+from starling.protocol.engine.people import named, people_view
 from starling.protocol.engine.receiving import group_of_frame, receive
 from starling.protocol.engine.security_view import security_view
-from starling.protocol.engine.step import Disconnect, KnownPeers, Step, Topics
+from starling.protocol.engine.step import Disconnect, Event, KnownPeers, Step, Topics
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import (
     DecodeError,
@@ -97,7 +102,9 @@ class Engine:
         self.identity = identity
         self._random = random
         self._now = now
-        self._universes = load_universes(identity, records, now)
+        tables = read_tables(records)
+        self._universes = load_universes(identity, tables, now)
+        self._contacts = ContactBook(tables["contact"])
         self._connected: set[bytes] = set()
         self._bad_inputs: dict[bytes, int] = {}
         self._addresses: tuple[str, ...] = ()
@@ -127,6 +134,7 @@ class Engine:
         except UsageError as error:
             raise InternalError("what was due could not be done") from error
         self._tell_network(ctx)
+        ctx.name_people(self._named_event)
         wake_at = min((wake for wake in wakes if wake is not None), default=None)
         return ctx.step(wake_at, result)
 
@@ -198,6 +206,13 @@ class Engine:
                 return absence.rejoin(ctx, self._active(universe_id))
             case UpdateKeys(universe_id):
                 return self._update(ctx, self._active(universe_id))
+            case NameMember(universe_id, identity, petname):
+                self._known_person(universe_id, identity)
+                return self._contacts.set_petname(ctx, identity, petname)
+            case MarkVerified(universe_id, identity, verified):
+                known = self._known_person(universe_id, identity)
+                called = known.name_of(identity) if verified else None
+                return self._contacts.set_verified(ctx, identity, called)
         raise UsageError(f"{type(item).__name__} is no input of the engine")
 
     def _create(self, ctx: Context, name: str, suite_id: int) -> bytes:
@@ -264,6 +279,7 @@ class Engine:
     def _share(self, universe: Universe) -> None:
         """What is the node's, given to one of its universes."""
         universe.connected = self._connected
+        universe.contacts = self._contacts
         universe.readmits_automatically = self._readmits_automatically
 
     def _adopt(self, ctx: Context, universe: Universe) -> None:
@@ -284,6 +300,20 @@ class Engine:
         if universe is None:
             raise UsageError("no such universe on this node", "universe.unknown")
         return universe
+
+    def _known_person(self, universe_id: bytes, identity: bytes) -> Universe:
+        """A universe, where somebody other than this node's user is known there, or a contact."""
+        universe = self._universe(universe_id)
+        if identity == universe.me:
+            raise UsageError("this is you; choose somebody else", "member.self")
+        roster = universe.roster
+        if not any(identity in known for known in (roster.members, roster.former, self._contacts.contacts)):
+            raise UsageError("not a member of this universe", "member.unknown")
+        return universe
+
+    def _named_event(self, event: Event) -> Event:
+        universe = self._universes.get(event.universe_id)
+        return event if universe is None else replace(event, body=named(universe, event.body))
 
     # the network
 
@@ -397,11 +427,23 @@ class Engine:
         return views.universe_view(self._universe(universe_id))
 
     def members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
-        return list(views.members_view(self._universe(universe_id)))
+        universe = self._universe(universe_id)
+        return list(named(universe, views.members_view(universe)))
+
+    def people(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        """Who can be named in a universe: members, former ones, and those of whom something is noted."""
+        return list(people_view(self._universe(universe_id)))
 
     def former_members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         """Who was a member, and by how many owners each is removed already."""
-        return list(views.former_view(self._universe(universe_id)))
+        universe = self._universe(universe_id)
+        return list(named(universe, views.former_view(universe)))
+
+    def named(self, universe_id: bytes, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What names somebody of a universe, with `petname` and `display_name`."""
+        universe = self._universes.get(universe_id)
+        shown: Mapping[str, Any] = value if universe is None else named(universe, value)
+        return shown
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return list(views.invites_view(self._universe(universe_id)))
@@ -414,7 +456,8 @@ class Engine:
         universe = self._universe(universe_id)
         if member is not None and member not in universe.roster.members:
             raise UsageError("this is no member's identity", "member.unknown")
-        return security_view(universe, self._now, member)
+        shown: Mapping[str, Any] = named(universe, security_view(universe, self._now, member))
+        return shown
 
     def forks(self, universe_id: bytes, owner: bytes | None = None) -> list[Mapping[str, Any]]:
         """The epochs of every send group: heads, who is where, what is kept; or of one, with everybody named.
@@ -424,11 +467,12 @@ class Engine:
         universe = self._universe(universe_id)
         if owner is not None and owner not in universe.roster.members:
             raise UsageError("this is no member's identity", "member.unknown")
-        return list(forks_view(universe, owner))
+        return list(named(universe, forks_view(universe, owner)))
 
     def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         """The evidence held against owners that committed twice."""
-        return list(views.evidence_view(self._universe(universe_id)))
+        universe = self._universe(universe_id)
+        return list(named(universe, views.evidence_view(universe)))
 
     def converged(self, universe_id: bytes) -> bool:
         """Whether all members of a universe report the same heads and roster, and nothing is missing."""
@@ -447,7 +491,7 @@ class Engine:
         rows: list[Mapping[str, Any]] = []
         for peer_id in sorted(self._connected):
             names = [
-                (universe.universe_id, info.identity, info.name)
+                (universe.universe_id, info.identity, universe.name_of(info.identity))
                 for universe in self._universes.values()
                 if (info := universe.member_of_peer(peer_id)) is not None
             ]

@@ -30,7 +30,7 @@ def forks_view(universe: Universe, owner: bytes | None = None) -> list[View]:
             continue
         view = {
             "owner": identity,
-            "name": info.name,
+            "name": universe.name_of(identity),
             "group_id": info.send_group_id,
             "is_own": identity == universe.me,
             "joined": state is not None,

@@ -179,6 +179,24 @@ class Rejoin:
     universe_id: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class NameMember:
+    """Call a person this on this node, in all universes; an empty petname clears it."""
+
+    universe_id: bytes
+    identity: bytes
+    petname: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkVerified:
+    """Note that the number of the pair was compared with a person, or take that back."""
+
+    universe_id: bytes
+    identity: bytes
+    verified: bool
+
+
 Command = (
     CreateUniverse
     | CreateInvite
@@ -192,6 +210,8 @@ Command = (
     | BlockMember
     | UnblockMember
     | Rejoin
+    | NameMember
+    | MarkVerified
 )
 Input = (
     PeerConnected

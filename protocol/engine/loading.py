@@ -21,16 +21,21 @@ from starling.protocol.engine.universe import Boot, Universe
 
 Row = tuple[bytes, bytes]
 
-_TABLES = ("profile", "bundle", "delivered", "report", "import", "evidence", "clock")
+Tables = defaultdict[str, list[Row]]
+
+_TABLES = ("profile", "bundle", "delivered", "report", "import", "evidence", "clock", "claim")
 
 
-def load_universes(
-    identity: Identity, records: Iterable[tuple[str, bytes, bytes]], now: int
-) -> dict[bytes, Universe]:
-    """All universes of a store, each waiting for its boot commit."""
-    tables: defaultdict[str, list[Row]] = defaultdict(list)
+def read_tables(records: Iterable[tuple[str, bytes, bytes]]) -> Tables:
+    """Stored rows `(table, key, value)` by their table."""
+    tables: Tables = defaultdict(list)
     for table, key, value in records:
         tables[table].append((key, value))
+    return tables
+
+
+def load_universes(identity: Identity, tables: Tables, now: int) -> dict[bytes, Universe]:
+    """All universes of a store, each waiting for its boot commit."""
     universes = {key: Universe.load(identity, key, row, now) for key, row in tables["universe"]}
     _load_rosters(universes, tables["roster"])
     for table in (*_TABLES, *OUTBOX_TABLES, *STUCK_TABLES, *STANDING_TABLES):
@@ -84,6 +89,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         universe.delivered.load(key, row)
     elif table == "evidence":
         universe.evidence.load(key, row)
+    elif table == "claim":
+        universe.claims.load(key, row)
     elif table == "clock":
         universe.healing.load_seen(key, row)
     elif table == "import":

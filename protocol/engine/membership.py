@@ -107,7 +107,7 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         return
     for identity, _ in sorted(after.items() - before.items()):
         info = members[identity]
-        body = {"identity": identity, "name": info.name, "sponsor": info.sponsor}
+        body = {"identity": identity, "name": universe.name_of(identity), "sponsor": info.sponsor}
         if identity in anew:
             ctx.event("member.readmitted", universe.universe_id, body)
         elif identity != universe.me:
@@ -151,6 +151,7 @@ def _note_own_removal(ctx: Context, universe: Universe) -> None:
     universe.stuck.forget_all(ctx)
     universe.standing.forget_all(ctx)
     universe.gone.clear()
+    universe.claims.forget_all(ctx)
     universe.outbox.forget_all(ctx)
     universe.delivered.forget_all(ctx)
     founding, *others = universe.roster.entries()

@@ -125,7 +125,7 @@ def _member_view(universe: Universe, info: MemberInfo, now: int, most: int | Non
     imported = [identity for identity, has in importers.items() if has]
     shown = {
         "identity": info.identity,
-        "name": info.name,
+        "name": universe.name_of(info.identity),
         "is_self": info.identity == universe.me,
         "joined": info.send_group_id in universe.groups,
         "last_update": newest or None,

@@ -217,7 +217,11 @@ def take_readmit_request(
     ctx.event(
         "member.asks_again",
         universe.universe_id,
-        {"identity": member.identity, "name": member.name, "verification": asked.verification},
+        {
+            "identity": member.identity,
+            "name": universe.name_of(member.identity),
+            "verification": asked.verification,
+        },
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph
 from starling.protocol.decentralized.settling import Reported
@@ -18,11 +19,13 @@ from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.distributed.universe_component import read_roster_digest
 from starling.protocol.engine.bundles import BundleStore
+from starling.protocol.engine.contacts import ContactBook
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.delivered import Delivered
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.healing_vectors import Healing
 from starling.protocol.engine.kept_evidence import EvidenceStore
+from starling.protocol.engine.name_claims import NameClaims
 from starling.protocol.engine.outbox import Outbox
 from starling.protocol.engine.profiles import ProfileStore
 from starling.protocol.engine.standing import Standing
@@ -206,6 +209,7 @@ class Universe:
         """The groups in which something changed since they were last looked at for what may go."""
         self.ledger = PskLedger()
         self.profiles = ProfileStore(universe_id)
+        self.claims = NameClaims(universe_id)
         self.bundles = BundleStore(universe_id)
         self.outbox = Outbox(universe_id)
         self.delivered = Delivered(universe_id)
@@ -258,6 +262,10 @@ class Universe:
         self.own_address: PeerAddress | None = None
         self.connected: set[bytes] = set()
         """All connected peers, members or not; shared with the engine."""
+        self.contacts = ContactBook()
+        """What is noted of people; shared with the engine."""
+        self.display: tuple[object, Any] | None = None
+        """The names to show, with what they were made from (`people`)."""
 
     def __repr__(self) -> str:
         return f"<Universe {self.universe_id.hex()[:8]}>"
@@ -365,9 +373,12 @@ class Universe:
         return info is not None and info.identity == self.me and group_id != self.group_id
 
     def name_of(self, identity: bytes) -> str:
-        """The name of a member or former member, for people; empty where none is known."""
+        """What a member or former member calls itself, for people; empty where none is known."""
         info = self.roster.members.get(identity) or self.roster.former.get(identity)
-        return info.name if info is not None else ""
+        if info is None:
+            return ""
+        claim = self.claims.get(identity)
+        return claim.name if claim.name and claim.group_id == info.send_group_id else info.name
 
     def knows_group(self, group_id: bytes) -> bool:
         """Whether the group is a member's, as far as the roster or a Welcome told."""

@@ -64,7 +64,8 @@ def _member_view(universe: Universe, identity: bytes) -> View:
     }
     return {
         "identity": identity,
-        "name": info.name,
+        "name": universe.name_of(identity),
+        "verified_at": universe.contacts.get(identity).verified_at,
         "role": "founder" if identity == universe.roster.founder else info.role,
         "peer_id": info.peer_id,
         "is_self": is_self,
@@ -95,7 +96,7 @@ def former_view(universe: Universe) -> list[View]:
     return [
         {
             "identity": identity,
-            "name": info.name,
+            "name": universe.name_of(identity),
             "removed_by": catching_up.out_of_groups(universe, identity),
             "groups": len(roster.members),
         }

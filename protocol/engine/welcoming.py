@@ -107,7 +107,7 @@ def receive_welcome(
     ctx.event(
         "group.entered",
         universe.universe_id,
-        {"owner": member.identity, "name": member.name, "epoch": info.number},
+        {"owner": member.identity, "name": universe.name_of(member.identity), "epoch": info.number},
     )
     return [Need("epoch", group_id, info.dmls_epoch)]
 

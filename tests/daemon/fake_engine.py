@@ -23,6 +23,10 @@ class FakeEngine:
         self.names: dict[bytes, str] = {}
         self.messages: dict[bytes, bytes] = {}
         self.handled: list[Any] = []
+        self.known: list[tuple[bytes, str, str | None]] = [
+            (identity.identity_public_key, identity.name, None)
+        ]
+        """The people of every universe: identity, name, petname."""
         self.hold = False
         self.rolled_back = False
         self.fault: Exception | None = None
@@ -108,6 +112,23 @@ class FakeEngine:
 
     def former_members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []
+
+    def people(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        self.universe(universe_id)
+        return [
+            {
+                "identity": identity,
+                "name": name,
+                "petname": petname,
+                "display_name": petname or name,
+                "verified_at": None,
+                "is_member": True,
+            }
+            for identity, name, petname in self.known
+        ]
+
+    def named(self, universe_id: bytes, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        return value
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []

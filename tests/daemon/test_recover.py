@@ -62,12 +62,12 @@ async def test_a_member_is_admitted_anew_by_the_number(tmp_path: Path) -> None:
         assert digits == asked["verification"]
         events = (await ann.result("events.list", kinds=["member.asks_again"]))["events"]
         assert [event["body"]["verification"] for event in events] == [digits]
-        wrong = {"universe": "lab", "identity": me, "verification": "0" * 12}
+        wrong = {"universe": "lab", "member": me, "verification": "0" * 12}
         assert await ann.error("member.readmit", **wrong) == (-32000, "readmit.verification")
-        wrong["identity"] = "00" * 32
+        wrong["member"] = "00" * 32
         assert await ann.error("member.readmit", **wrong) == (-32000, "member.unknown")
         grouped = f"{digits[:4]} {digits[4:8]} {digits[8:]}"
-        await ann.result("member.readmit", universe="lab", identity=me, verification=grouped)
+        await ann.result("member.readmit", universe="lab", member=me, verification=grouped)
         page = await until(ann, "message.history", lambda held: held["messages"], universe="lab")
         assert [message["body"] for message in page["messages"]] == ["queued"]
         assert (await ben.result("universe.get", universe="lab"))["state"] == "active"

@@ -150,6 +150,13 @@ class Node:
         return [self.rows["frame", frame_id] for frame_id in self.group(universe_id, owner).log.ids]
 
     def heard(self, kind: str) -> list[Mapping[str, Any]]:
+        """The bodies of events, but for what is the same in all: what people are called here."""
+        return [
+            {key: value for key, value in body.items() if key not in ("petname", "display_name")}
+            for body in self.told_apps(kind)
+        ]
+
+    def told_apps(self, kind: str) -> list[Mapping[str, Any]]:
         return [event.body for event in self.events if event.kind == kind]
 
     def texts(self) -> list[str]:

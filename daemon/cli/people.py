@@ -1,0 +1,52 @@
+"""What people are called, and whether they are who they seem: `name` and `verify`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from starling.daemon.cli import output
+from starling.daemon.cli.client import EXIT_OK, Client
+
+HOW = (
+    "Compare it with the number that the other one's node shows for you, face to face or on a call: it is the same on "
+    "both sides exactly when nobody stands between you. Then say so with --confirm."
+)
+
+
+def name(client: Client, args: Namespace) -> int:
+    petname = None if args.clear else args.name
+    params = {"universe": args.universe, "member": args.member, "petname": petname}
+    done = client.call("member.name", params)
+    if args.json:
+        output.as_json(done)
+    elif petname is None:
+        output.line(f"no name of your own for {who(done)} any more")
+    else:
+        output.line(f"{who(done)} now")
+    return EXIT_OK
+
+
+def verify(client: Client, args: Namespace) -> int:
+    params: dict[str, Any] = {"universe": args.universe, "member": args.member}
+    if args.mark is not None:
+        params["verified"] = args.mark
+    done = client.call("member.verify", params)
+    if args.json:
+        output.as_json(done)
+        return EXIT_OK
+    output.line(f"{who(done)}: {output.grouped(done['verification'])}")
+    if done["verified_at"] is not None:
+        output.line(f"verified on {output.when(done['verified_at'])}")
+    else:
+        output.line("not verified")
+        output.paragraph(HOW)
+    return EXIT_OK
+
+
+def who(person: dict[str, Any]) -> str:
+    """What a person is called here, and what it calls itself where that is something else."""
+    marks = [person["identity"][:16]]
+    if person.get("petname") and person["name"] and person["petname"] != person["name"]:
+        marks.insert(0, f"claims to be {output.clean(person['name'])}")
+    return f"{output.name(person)} ({', '.join(marks)})"

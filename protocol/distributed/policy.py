@@ -35,6 +35,9 @@ READMIT_MIN_GAP = MINUTE
 READMIT_REQUESTS = 4
 """How many requests of one member may wait for a person, the newest: of copies that run each makes its own."""
 
+FLOORS_INTERVAL = MINUTE
+"""How often a member tells archivers what it wants no more, at most."""
+
 WAITING_RETENTION = 5 * MINUTE
 STALLED = DAY
 """After how long without anything new a group is told to be stalled that peers have more of (5.3)."""

@@ -16,11 +16,13 @@ from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import found
 from starling.protocol.engine import (
     absence,
+    archiving,
     boot,
     imports,
     joining,
     managing,
     membership,
+    naming,
     own_group,
     readmission,
     sending,
@@ -38,18 +40,22 @@ from starling.protocol.engine.inputs import (
     CreateInvite,
     CreateUniverse,
     DialFailed,
+    DropArchive,
     FrameReceived,
     Input,
     JoinUniverse,
     MarkVerified,
     MessageFromPeer,
+    NameArchiver,
     NameMember,
+    OfferArchiver,
     OwnAddresses,
     PeerConnected,
     PeerDisconnected,
     ReadmitMember,
     Recover,
     Rejoin,
+    RemoveArchiver,
     RemoveMember,
     RevokeInvite,
     SendMessage,
@@ -194,6 +200,14 @@ class Engine:
                 return managing.revoke_invite(ctx, self._active(universe_id), invite_id)
             case RemoveMember(universe_id, identity):
                 return managing.remove_member(ctx, self._active(universe_id), identity)
+            case NameArchiver(universe_id, offer):
+                return naming.name_archiver(ctx, self._active(universe_id), offer)
+            case RemoveArchiver(universe_id, identity):
+                return naming.remove_archiver(ctx, self._active(universe_id), identity)
+            case OfferArchiver() | DropArchive():
+                raise UsageError(
+                    "this node is a member; 'starling daemon --role archiver' runs an archiver", "role"
+                )
             case Recover(universe_id):
                 return readmission.recover(ctx, self._active(universe_id))
             case ReadmitMember(universe_id, identity, verification):
@@ -339,7 +353,7 @@ class Engine:
         shared = [
             universe
             for universe in self._universes.values()
-            if universe.is_active and universe.member_of_peer(peer_id) is not None
+            if universe.is_active and universe.may_forward(peer_id)
         ]
         if len(shared) > 1:
             group_id = group_of_frame(frame)
@@ -408,6 +422,8 @@ class Engine:
                 for info in universe.others():
                     held = members.get(info.peer_id, ())
                     members[info.peer_id] = held or universe.profiles.addresses(info.identity)
+                for archiver in universe.roster.archivers.values():
+                    members.setdefault(archiver.peer_id, archiving.addresses(universe, archiver))
         heard = frozenset(topics)
         if heard != self._topics:
             self._topics = heard
@@ -444,6 +460,9 @@ class Engine:
         universe = self._universes.get(universe_id)
         shown: Mapping[str, Any] = value if universe is None else named(universe, value)
         return shown
+
+    def archivers(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return list(naming.archivers_view(self._universe(universe_id)))
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return list(views.invites_view(self._universe(universe_id)))

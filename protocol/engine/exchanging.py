@@ -17,6 +17,7 @@ from starling.protocol.engine.gone import gone_row
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Behind, Lack, Link, Universe
 from starling.protocol.exchange.answer import take_in_turn
+from starling.protocol.exchange.entries import in_messages as entries_in_messages
 from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.messages import (
     MAX_WANTED_EPOCHS,
@@ -26,7 +27,6 @@ from starling.protocol.exchange.messages import (
     Position,
     Profiles,
     Pulse,
-    RosterEntries,
     Summary,
     Want,
     WantedEpoch,
@@ -45,9 +45,6 @@ MAX_EPOCHS_WANTED = 1024
 MAX_RETRY = 30_000
 MAX_HELLO_BYTES = 16 * 1024
 """Of roster entries in a `Hello`: who was away for more than these asks for the rest."""
-
-MAX_ENTRIES_BYTES = 48 * 1024
-"""Of roster entries in one message: what a peer may say that is not known to be a member yet."""
 
 MAX_PROFILES_BYTES = 2 * 1024 * 1024
 
@@ -79,15 +76,8 @@ def introduce(ctx: Context, universe: Universe, peer_id: bytes) -> None:
 
 def send_entries(ctx: Context, universe: Universe, peer_id: bytes, entries: Iterable[bytes]) -> None:
     """Send roster entries, predecessors first, in as many messages as they take: one where there are none."""
-    batch: list[bytes] = []
-    size = 0
-    for entry in entries:
-        if batch and size + len(entry) > MAX_ENTRIES_BYTES:
-            ctx.send(peer_id, RosterEntries(universe.universe_id, tuple(batch)))
-            batch, size = [], 0
-        batch.append(entry)
-        size += len(entry)
-    ctx.send(peer_id, RosterEntries(universe.universe_id, tuple(batch)))
+    for message in entries_in_messages(universe.universe_id, entries):
+        ctx.send(peer_id, message)
 
 
 def ask_for_roster(ctx: Context, universe: Universe, peer_id: bytes) -> None:

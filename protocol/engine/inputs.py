@@ -197,6 +197,34 @@ class MarkVerified:
     verified: bool
 
 
+@dataclass(frozen=True, slots=True)
+class NameArchiver:
+    """Name an archiver by the offer that its operator made (`starling archiver offer`). Result: its identity key."""
+
+    universe_id: bytes
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveArchiver:
+    """Take an archiver's name off the roster; `identity` is its 32-byte identity key."""
+
+    universe_id: bytes
+    identity: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OfferArchiver:
+    """For an archiver's own node: make an offer, by which one universe may name it. Result: dict with `offer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropArchive:
+    """For an archiver's own node: forget a universe with everything that is kept of it."""
+
+    universe_id: bytes
+
+
 Command = (
     CreateUniverse
     | CreateInvite
@@ -212,6 +240,10 @@ Command = (
     | Rejoin
     | NameMember
     | MarkVerified
+    | NameArchiver
+    | RemoveArchiver
+    | OfferArchiver
+    | DropArchive
 )
 Input = (
     PeerConnected

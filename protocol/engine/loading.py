@@ -9,7 +9,7 @@ from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import BOOT_WAIT
 from starling.protocol.distributed.roster import Roster
-from starling.protocol.engine import catching_up, joining, readmission
+from starling.protocol.engine import archiving, catching_up, joining, readmission
 from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
 from starling.protocol.engine.group_state import load_group_row, load_logged
 from starling.protocol.engine.healing_vectors import vector_universe
@@ -23,7 +23,7 @@ Row = tuple[bytes, bytes]
 
 Tables = defaultdict[str, list[Row]]
 
-_TABLES = ("profile", "bundle", "delivered", "report", "import", "evidence", "clock", "claim")
+_TABLES = ("profile", "bundle", "delivered", "report", "import", "evidence", "clock", "claim", "feed")
 
 
 def read_tables(records: Iterable[tuple[str, bytes, bytes]]) -> Tables:
@@ -93,6 +93,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         universe.claims.load(key, row)
     elif table == "clock":
         universe.healing.load_seen(key, row)
+    elif table == "feed":
+        archiving.load(universe, key, row)
     elif table == "import":
         load_import(universe, key, row)
     elif table in STUCK_TABLES:
@@ -121,8 +123,9 @@ def _load_groups(universes: dict[bytes, Universe], tables: dict[str, list[Row]])
     for key, row in tables["epoch"]:
         if key[:32] in groups:
             groups[key[:32]].load_state(key[32:], row, ratchets[key])
-    for key, row in tables["log"]:
-        logged = load_logged(key, row)
+    # In the order in which they came, which is that in which others can use them.
+    loaded = (load_logged(key, row) for key, row in tables["log"])
+    for logged in sorted(loaded, key=lambda logged: logged.stored_at):
         if logged.group_id in groups:
             groups[logged.group_id].log.add(logged)
     for group_id, state in groups.items():

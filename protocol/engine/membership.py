@@ -71,6 +71,9 @@ def _pass_on(ctx: Context, universe: Universe, new: tuple[bytes, ...], source: b
     for peer_id in universe.links:
         if peer_id != source:
             send_entries(ctx, universe, peer_id, new)
+    for peer_id, link in universe.archivers.items():
+        if link.connected and peer_id != source:
+            send_entries(ctx, universe, peer_id, new)
 
 
 def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) -> None:
@@ -147,6 +150,9 @@ def _note_own_removal(ctx: Context, universe: Universe) -> None:
         ctx.delete("report", universe.universe_id + identity)
     universe.reports.clear()
     healing.forget_all(ctx, universe)
+    for peer_id in universe.archivers:
+        ctx.delete("feed", universe.universe_id + peer_id)
+    universe.archivers.clear()
     universe.bundles.forget_all(ctx)
     universe.stuck.forget_all(ctx)
     universe.standing.forget_all(ctx)

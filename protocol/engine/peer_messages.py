@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starling.protocol.engine import absence, exchanging, joining, membership, sponsoring
+from starling.protocol.engine import absence, archiving, exchanging, joining, membership, sponsoring
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.readding import take_gone
 from starling.protocol.engine.receiving import receive
@@ -45,6 +45,8 @@ def handle_message(
     if isinstance(message, Hello):
         _hello(ctx, universe, peer_id, message)
         return True
+    if universe.roster.archiver_of_peer(peer_id) is not None:
+        return archiving.handle(ctx, universe, peer_id, message, frames)
     # Everything else is for members; a peer becomes one by the roster entries of its hello.
     member = universe.member_of_peer(peer_id)
     if member is None:

@@ -167,7 +167,7 @@ def _wait(ctx: Context, universe: Universe, arrival: Arrival, group_id: bytes, n
         since=ctx.now,
     )
     first = not universe.waiting.has_group(group_id)
-    universe.waiting.add(waiting)
+    universe.turned_away += not universe.waiting.add(waiting)
     if need.kind != "roster":
         note_lack(ctx, universe, arrival.peer_id, need)
     elif first and arrival.peer_id in universe.links:

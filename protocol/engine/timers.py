@@ -5,6 +5,7 @@ from __future__ import annotations
 from starling.protocol.distributed import policy
 from starling.protocol.engine import (
     absence,
+    archiving,
     boot,
     catching_up,
     exchanging,
@@ -45,6 +46,7 @@ def tick(ctx: Context, universe: Universe) -> bool:
         if link.pulse_at <= ctx.now:
             exchanging.pulse(ctx, universe, peer_id, link)
     catching_up.watch(ctx, universe)
+    archiving.tick(ctx, universe)
     readding.watch(ctx, universe)
     exchanging.ask(ctx, universe)
     universe.waiting.forget_before(ctx.now - policy.WAITING_RETENTION)
@@ -100,7 +102,7 @@ def next_wake(universe: Universe) -> int | None:
     if universe.removed:
         return None
     timers = universe.timers
-    times = [timers.retention, timers.full_sweep, timers.look]
+    times = [timers.retention, timers.full_sweep, timers.look, archiving.next_wake(universe)]
     if universe.boot.done:
         times += [
             timers.align,

@@ -18,6 +18,7 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.distributed.universe_component import read_roster_digest
+from starling.protocol.engine.archiver_link import ArchiverLink
 from starling.protocol.engine.bundles import BundleStore
 from starling.protocol.engine.contacts import ContactBook
 from starling.protocol.engine.context import Context
@@ -219,11 +220,19 @@ class Universe:
         self.standing = Standing(universe_id, now)
         self.reports: dict[bytes, HeadsReport] = {}
         self.waiting = Waiting()
+        self.turned_away = 0
+        """How many frames found no room there."""
         self.behind: dict[bytes, Behind] = {}
         self.lacks: dict[bytes, Lack] = {}
         """By group, of members and of former ones that this node follows."""
         self.gone: dict[bytes, GoneFrames] = {}
         self.links: dict[bytes, Link] = {}
+        self.archivers: dict[bytes, ArchiverLink] = {}
+        """By peer id, of the archivers that were met."""
+        self.archivers_revision = 0
+        self.list_id = b""
+        """Names the list of this node's frames in this run, once an archiver is told of it."""
+        self.floors_serial = 0
         self.boot = Boot(deadline=now)
         self.timers = Timers(last_update=now, full_sweep=now + policy.SWEEP_INTERVAL)
         self.watch = Watch()
@@ -300,7 +309,8 @@ class Universe:
     @property
     def network_revision(self) -> tuple[object, ...]:
         """What differs whenever the topics or peers of the universe do."""
-        return self.joining is None, self.removed, self.roster.revision, self.profiles.revision
+        revisions = self.roster.revision, self.profiles.revision, self.archivers_revision
+        return self.joining is None, self.removed, *revisions
 
     # who is who
 
@@ -339,6 +349,10 @@ class Universe:
     def member_of_peer(self, peer_id: bytes) -> MemberInfo | None:
         """The current member that a libp2p peer is."""
         return self.roster.peers.get(peer_id)
+
+    def may_forward(self, peer_id: bytes) -> bool:
+        """Whether frames of this universe are taken from a peer: a member's node, or an archiver."""
+        return peer_id in self.roster.peers or self.roster.archiver_of_peer(peer_id) is not None
 
     def owner_of(self, group_id: bytes) -> MemberInfo | None:
         """Whose group it is: another member's, or a former member's while this node still has to follow it.

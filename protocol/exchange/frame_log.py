@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from starling.protocol.exchange.listing import Listing
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedFrame:
@@ -42,6 +44,8 @@ class KeptFrames:
     frames: int = 0
     size: int = 0
     grown: set[bytes] = field(default_factory=set)
+    listing: Listing = field(default_factory=Listing)
+    """All of them in the order in which they came, for archivers."""
 
 
 class FrameLog:
@@ -62,6 +66,7 @@ class FrameLog:
         self.ids[frame.frame_id] = frame
         self._count(1, frame.size)
         self._kept.grown.add(frame.group_id)
+        self._kept.listing.add(frame.frame_id)
 
     def remove(self, frame: LoggedFrame) -> None:
         if self.ids.pop(frame.frame_id, None) is None:
@@ -73,6 +78,7 @@ class FrameLog:
             del epoch.messages[frame.generation]
         if not epoch:
             del self.epochs[frame.dmls_epoch]
+        self._kept.listing.remove(frame.frame_id)
         self._count(-1, -frame.size)
 
     def _count(self, frames: int, size: int) -> None:

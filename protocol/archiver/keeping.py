@@ -1,0 +1,118 @@
+"""Taking frames in, and letting go of them: by floors that all members signed, by age, by the end of the universe."""
+
+from __future__ import annotations
+
+from starling.protocol.archiver.archive import Archive
+from starling.protocol.archiver.checking import check_frame, kind_of, read_frame
+from starling.protocol.archiver.kept_frames import ArchivedFrame
+from starling.protocol.distributed import policy
+from starling.protocol.engine.context import Context
+from starling.protocol.errors import DecodeError, Invalid, Pending, ProtocolError, Unsupported
+from starling.protocol.exchange.feed import ListedFrame, Verdict
+from starling.protocol.exchange.frame import Announcement, decode_frame, frame_id
+
+
+def judge(archive: Archive, listed: ListedFrame) -> Verdict:
+    """What to do about a frame that a member has."""
+    if listed.frame_id in archive.frames:
+        return Verdict.LEAVE
+    if listed.group_id not in archive.roster.send_groups:
+        return Verdict.LATER
+    floor = archive.floor(listed.group_id)
+    if floor is None or listed.number < floor:
+        return Verdict.LEAVE
+    return Verdict.LATER if archive.frames.full else Verdict.TAKE
+
+
+def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> tuple[bool, bool]:
+    """Check a frame of a member and keep it; whether it was decodable, and whether it need not come again."""
+    name = frame_id(data)
+    if name in archive.frames:
+        return True, True
+    try:
+        frame = decode_frame(data)
+        if isinstance(frame, Announcement):
+            return True, True  # the lists bring what is announced
+        message = read_frame(frame)
+    except DecodeError:
+        archive.refuse("undecodable")
+        return False, True
+    except Unsupported:
+        archive.refuse("Unsupported")
+        return True, True
+    kind = kind_of(frame)
+    floor = archive.floor(message.group_id)
+    if message.group_id in archive.roster.send_groups and (floor is None or message.epoch < floor):
+        return True, True
+    kept = ArchivedFrame(
+        name, message.group_id, message.epoch, message.dmls_epoch, kind, len(data), peer_id, ctx.now
+    )
+    if not archive.frames.has_room(kept):
+        _note_full(ctx, archive)
+        return True, False
+    try:
+        opened = check_frame(archive, frame, message)
+    except Pending:
+        return True, False
+    except Invalid as refusal:
+        archive.refuse(refusal.rule.name)
+        return True, True
+    except (ProtocolError, Unsupported) as refusal:
+        # Its author's fault, not that of the member who brings it.
+        archive.refuse(type(refusal).__name__)
+        return True, True
+    if kept.is_commit and archive.frames.has_siblings(kept):
+        archive.refuse("siblings")
+        return True, True
+    archive.frames.add(ctx, kept if not opened else _as_opened(kept), data)
+    return True, True
+
+
+def _as_opened(frame: ArchivedFrame) -> ArchivedFrame:
+    return ArchivedFrame(
+        frame.frame_id, frame.group_id, frame.number, frame.dmls_epoch, frame.kind, frame.size,
+        frame.forwarder, frame.stored_at, opened=True,
+    )  # fmt: skip
+
+
+def _note_full(ctx: Context, archive: Archive) -> None:
+    if not archive.frames.full:
+        archive.frames.full = True
+        _tell(ctx, archive, "archive.full")
+        archive.pulse_soon(ctx.now)
+
+
+def _tell(ctx: Context, archive: Archive, kind: str) -> None:
+    body = {"frames": len(archive.frames), "bytes": archive.frames.size, "quota": archive.frames.quota.size}
+    ctx.event(kind, archive.universe_id, body)
+
+
+def sweep(ctx: Context, archive: Archive) -> None:
+    """Let go of what no member wants any more, and of what is too old, which is told."""
+    archive.sweep_at = ctx.now + policy.SWEEP_INTERVAL
+    frames = archive.frames
+    for group_id in frames.groups():
+        floor = archive.floor(group_id)
+        for frame in [f for f in frames if f.group_id == group_id] if floor is None else ():
+            frames.remove(ctx, frame)
+        for frame in frames.below(group_id, floor or 0):
+            frames.remove(ctx, frame)
+    old = [frame for frame in frames if ctx.now - frame.stored_at > policy.FRAME_RETENTION]
+    for frame in old:
+        frames.remove(ctx, frame)
+    if old:
+        body = {"frames": len(old), "bytes": sum(frame.size for frame in old), "reason": "age"}
+        ctx.event("archive.dropped", archive.universe_id, body)
+    if frames.full and frames.has_emptied:
+        frames.full = False
+        _tell(ctx, archive, "archive.room")
+        archive.pulse_soon(ctx.now)
+        for feed in archive.feeds.values():
+            feed.progressed(ctx.now)
+
+
+def forget(ctx: Context, archive: Archive) -> None:
+    """The universe has ended here: nothing of it stays."""
+    for frame in archive.frames:
+        archive.frames.remove(ctx, frame)
+    archive.forget(ctx)

@@ -1,0 +1,57 @@
+"""Naming archivers in the roster, and what is known of those that are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starling.protocol.distributed.archiver_offer import ArchiverOffer, OfferError
+from starling.protocol.engine import membership
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import UsageError
+
+
+def name_archiver(ctx: Context, universe: Universe, text: str) -> bytes:
+    """Name an archiver by its offer's text; its identity key is given back. Raises `UsageError`."""
+    try:
+        offer = ArchiverOffer.parse(text)
+    except OfferError as error:
+        raise UsageError(f"{error} Copy the whole text that 'starling archiver offer' printed.") from None
+    entry = universe.roster.make_archiver(
+        universe.identity,
+        subject=offer.identity,
+        name=offer.name,
+        peer_id=offer.peer_id,
+        public_key=offer.public_key,
+        offer=offer.offer,
+        addresses=offer.addresses,
+    )
+    membership.add_entries(ctx, universe, [entry])
+    return offer.identity
+
+
+def remove_archiver(ctx: Context, universe: Universe, identity: bytes) -> None:
+    """Take an archiver's name off the roster, and replace the topic, which it knows. Raises `UsageError`."""
+    entry = universe.roster.make_remove_archiver(universe.identity, identity)
+    membership.add_entries(ctx, universe, [entry])
+
+
+def archivers_view(universe: Universe) -> list[dict[str, Any]]:
+    """The archivers: who named each, whether it is connected, has room, and has been read to its end."""
+    rows = []
+    for info in universe.roster.archivers.values():
+        link = universe.archivers.get(info.peer_id)
+        connected = link is not None and link.connected
+        rows.append(
+            {
+                "identity": info.identity,
+                "name": info.name,
+                "peer_id": info.peer_id,
+                "named_by": info.author,
+                "connected": connected,
+                "full": link.full if link is not None else None,
+                "caught_up": link.feed.is_current if link is not None and connected else None,
+                "addresses": list(info.addresses),
+            }
+        )
+    return rows

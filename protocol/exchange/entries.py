@@ -1,0 +1,23 @@
+"""Roster entries in messages of a bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from starling.protocol.exchange.messages import RosterEntries
+
+MAX_ENTRIES_BYTES = 48 * 1024
+"""Of roster entries in one message: what a peer may say that is not known to be a member yet."""
+
+
+def in_messages(universe_id: bytes, entries: Iterable[bytes]) -> Iterator[RosterEntries]:
+    """Entries, predecessors first, in as many messages as they take: one where there are none."""
+    batch: list[bytes] = []
+    size = 0
+    for entry in entries:
+        if batch and size + len(entry) > MAX_ENTRIES_BYTES:
+            yield RosterEntries(universe_id, tuple(batch))
+            batch, size = [], 0
+        batch.append(entry)
+        size += len(entry)
+    yield RosterEntries(universe_id, tuple(batch))

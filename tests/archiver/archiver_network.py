@@ -1,0 +1,68 @@
+"""Members and archivers in memory: real engines, virtual time."""
+
+from __future__ import annotations
+
+from tests.engine.small_network import SECOND, Network, Node
+
+from starling.protocol.archiver.archive import Archive
+from starling.protocol.archiver.engine import ArchiverEngine
+from starling.protocol.archiver.kept_frames import DEFAULT_QUOTA
+from starling.protocol.distributed.policy import FrameQuota
+from starling.protocol.engine.inputs import NameArchiver, OfferArchiver, OwnAddresses
+
+
+class ArchiverNode(Node):
+    """A node that runs an archiver."""
+
+    quota: FrameQuota = DEFAULT_QUOTA
+
+    def start(self) -> None:
+        rows = [(table, key, value) for (table, key), value in self.rows.items() if table != "frame"]
+        self.archiver = ArchiverEngine(
+            self.identity, rows, now=self.network.now, random=self.random_source(), quota=self.quota
+        )
+        self.engine = self.archiver  # type: ignore[assignment]
+        self.connected = set()
+        self.do(OwnAddresses((f"/memory/{self.name}",)))
+
+    def archive(self, universe_id: bytes) -> Archive:
+        """The engine's own state: only for looking."""
+        return self.archiver._archives[universe_id]
+
+    def offer(self) -> str:
+        text: str = self.do(OfferArchiver())["offer"]
+        return text
+
+
+def add_archiver(network: Network, name: str = "Vault", quota: FrameQuota = DEFAULT_QUOTA) -> ArchiverNode:
+    """A node without any universe that runs an archiver."""
+    kind = type("ArchiverNode", (ArchiverNode,), {"quota": quota})
+    node: ArchiverNode = kind(name, network)
+    network.nodes[node.id] = node
+    return node
+
+
+def with_archiver(
+    *names: str, quota: FrameQuota = DEFAULT_QUOTA
+) -> tuple[Network, bytes, ArchiverNode, list[Node]]:
+    """A quiet universe of these members that has named an archiver."""
+    network = Network()
+    universe_id, *members = network.found(*names)
+    vault = add_archiver(network, quota=quota)
+    members[0].do(NameArchiver(universe_id, vault.offer()))
+    network.run(30 * SECOND)
+    assert vault.archiver.universes(), "the archiver was not told"
+    return network, universe_id, vault, members
+
+
+def go(network: Network, *nodes: Node) -> None:
+    """These nodes crash, and stay away."""
+    for node in nodes:
+        network.stop(node)
+
+
+def alone(network: Network, node: Node, duration: int = 30 * SECOND) -> None:
+    """A node is here for a while, and goes again."""
+    network.restart(node)
+    network.run(duration)
+    network.stop(node)

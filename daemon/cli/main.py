@@ -257,6 +257,9 @@ def _parser() -> argparse.ArgumentParser:
         about = add(top, name, text, run)
         _universe(about)
         _member(about)
+    leave = add(top, "leave", "leave a universe for good; only its history stays here", membership.leave)
+    _universe(leave)
+    leave.add_argument("--force", action="store_true", help="also as the last admin")
     _universe(
         add(
             top,

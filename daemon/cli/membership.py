@@ -27,3 +27,9 @@ def unblock(client: Client, args: Namespace) -> int:
 def rejoin(client: Client, args: Namespace) -> int:
     done = client.call("universe.rejoin", {"universe": args.universe})
     return output.answer(args, done, "asked to be added again; 'starling members' shows who has")
+
+
+def leave(client: Client, args: Namespace) -> int:
+    done = client.call("universe.leave", {"universe": args.universe, "force": args.force})
+    told = "the others know" if done["told"] else "nobody was connected; they are told when somebody is"
+    return output.answer(args, done, f"left {args.universe}; {told}. The history stays, all keys are gone")

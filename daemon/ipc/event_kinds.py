@@ -31,6 +31,7 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "universe.created": ("founded here", ("name",)),
     "universe.joined": ("a join is done", ("name", "members")),
     "join.failed": ("a join was refused", ("reason",)),
+    "universe.left": ("this node has left, and wiped what it had of the universe but the history", ()),
     "universe.converged": ("all members report the same, and nothing is missing", ("members",)),
     "universe.diverged": (
         "it had converged, and for ten minutes these members lack what the others have",

@@ -225,6 +225,9 @@ class Methods:
         reply = await self._loop.submit(inputs.UnblockMember(universe, identity))
         return _when_done(reply.wait, {"unblocked": identity.hex()})
 
+    async def universe_leave(self, _: Connection, params: dict[str, Any]) -> Any:
+        return await self._do(inputs.LeaveUniverse(self._universe(params["universe"]), params["force"]))
+
     async def universe_rejoin(self, _: Connection, params: dict[str, Any]) -> Any:
         return await self._do(inputs.Rejoin(self._universe(params["universe"])))
 

@@ -97,7 +97,7 @@ _UNIVERSE_VIEW = _members(
     "converged boolean all members report the same, and nothing is missing",
     "members list as of member.list",
     "former_members list as of member.list",
-    "state string? active, joining, removed, asking (to be admitted anew) or superseded (by a copy of this node)",
+    "state string? active, joining, removed, left, asking (to be admitted anew) or superseded (by a copy of this node)",
     "founder string?",
     "send_groups integer? of whom this node has the keys",
     "epoch integer? of the own group",
@@ -272,6 +272,16 @@ METHODS = {
             "Take a blocked member into the own send group again; what it said meanwhile is not shown.",
             (_UNIVERSE, _MEMBER),
             _members("unblocked string"),
+        ),
+        Method(
+            "universe.leave",
+            "Leave a universe for good, also with nobody connected: the others are told when somebody is, for a week. "
+            "All but the history is wiped at once.",
+            (
+                _UNIVERSE,
+                Parameter("force", "boolean", "leave also as the last admin", default=False),
+            ),
+            _members("told integer how many members were connected"),
         ),
         Method(
             "universe.rejoin",

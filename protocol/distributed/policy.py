@@ -77,6 +77,10 @@ HEARD_SAVED = 6 * HOUR
 LATELY = 7 * DAY
 """Who was heard since then may be worth dialling by a joiner; a node that heard nobody for longer was away itself."""
 
+LEAVE_TOLD = 7 * DAY
+LEAVE_AGAIN = 15 * SECOND
+"""How long a node that has left looks for somebody to tell it to, and how often it says so to who is connected."""
+
 MAX_MEMBERS = 150
 """How many members a sponsor admits (X-19): each keeps a group of all, and a path commit seals to all others."""
 

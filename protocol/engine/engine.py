@@ -18,6 +18,7 @@ from starling.protocol.engine import (
     absence,
     archiving,
     boot,
+    departing,
     imports,
     joining,
     managing,
@@ -44,6 +45,7 @@ from starling.protocol.engine.inputs import (
     FrameReceived,
     Input,
     JoinUniverse,
+    LeaveUniverse,
     MarkVerified,
     MessageFromPeer,
     NameArchiver,
@@ -212,6 +214,8 @@ class Engine:
                 return readmission.recover(ctx, self._active(universe_id))
             case ReadmitMember(universe_id, identity, verification):
                 return sponsoring.readmit_member(ctx, self._active(universe_id), identity, verification)
+            case LeaveUniverse(universe_id, force):
+                return departing.leave(ctx, self._active(universe_id), force=force)
             case BlockMember(universe_id, identity):
                 return managing.block_member(ctx, self._active(universe_id), identity)
             case UnblockMember(universe_id, identity):
@@ -306,7 +310,8 @@ class Engine:
         if universe.joining is not None:
             raise UsageError("the join is still under way", "universe.joining")
         if universe.removed:
-            raise UsageError("this node was removed from the universe", "universe.removed")
+            how = "has left" if universe.leaving is not None else "was removed from"
+            raise UsageError(f"this node {how} the universe", "universe.removed")
         return universe
 
     def _universe(self, universe_id: bytes) -> Universe:
@@ -337,6 +342,8 @@ class Engine:
             universe.boot.failed.discard(peer_id)
             if universe.joining is not None:
                 joining.knock(ctx, universe, peer_id)
+            elif universe.leaves_word:
+                departing.say(ctx, universe, peer_id)
             elif universe.is_active and universe.member_of_peer(peer_id) is not None:
                 greet(ctx, universe, peer_id)
 
@@ -368,7 +375,10 @@ class Engine:
             self._bad_input(ctx, peer_id)
             return
         universe = self._universes.get(getattr(message, "universe_id", b""))
-        if universe is None or (universe.removed and universe.joining is None):
+        if universe is None:
+            return
+        if universe.removed and universe.joining is None:
+            departing.take_message(ctx, universe, peer_id, message)
             return
         try:
             decodable = handle_message(ctx, universe, peer_id, message, frames)
@@ -417,6 +427,8 @@ class Engine:
             if universe.joining is not None:
                 for member in universe.joining.ticket.members:
                     guests[member.peer_id] = tuple(member.addresses)
+            elif universe.leaves_word and universe.leaving is not None:
+                guests.update(universe.leaving.peers)
             elif universe.is_active:
                 topics.update(universe.roster.topics)
                 for info in universe.others():

@@ -154,6 +154,18 @@ class ReadmitMember:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveUniverse:
+    """Leave a universe for good, also with nobody connected: they are told when they are. `force` where this node is
+    the last that may remove and admit others.
+
+    Result: dict with `told`, how many members were connected.
+    """
+
+    universe_id: bytes
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BlockMember:
     """Keep a member out of this node's own group and show nothing that it says, whatever the others do."""
 
@@ -235,6 +247,7 @@ Command = (
     | RemoveMember
     | Recover
     | ReadmitMember
+    | LeaveUniverse
     | BlockMember
     | UnblockMember
     | Rejoin

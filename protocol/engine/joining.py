@@ -57,6 +57,7 @@ def begin(
         universe.roster = former.roster
         universe.evidence = former.evidence
         universe.standing.blocked = former.standing.blocked
+        ctx.delete("leaving", ticket.universe_id)
     universe.joining = Joining(ticket, ctx.now)
     universe.save(ctx)
     ctx.put("joining", universe.universe_id, ticket.text().encode())

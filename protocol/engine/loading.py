@@ -13,6 +13,7 @@ from starling.protocol.engine import archiving, catching_up, joining, readmissio
 from starling.protocol.engine.epochs import load_import, load_psk, psk_universe
 from starling.protocol.engine.group_state import load_group_row, load_logged
 from starling.protocol.engine.healing_vectors import vector_universe
+from starling.protocol.engine.leaving import Leaving
 from starling.protocol.engine.outbox import OUTBOX_TABLES
 from starling.protocol.engine.own_group import new_group_state
 from starling.protocol.engine.standing import STANDING_TABLES
@@ -23,7 +24,18 @@ Row = tuple[bytes, bytes]
 
 Tables = defaultdict[str, list[Row]]
 
-_TABLES = ("profile", "bundle", "delivered", "report", "import", "evidence", "clock", "claim", "feed")
+_TABLES = (
+    "profile",
+    "bundle",
+    "delivered",
+    "report",
+    "import",
+    "evidence",
+    "clock",
+    "leaving",
+    "claim",
+    "feed",
+)
 
 
 def read_tables(records: Iterable[tuple[str, bytes, bytes]]) -> Tables:
@@ -89,6 +101,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         universe.delivered.load(key, row)
     elif table == "evidence":
         universe.evidence.load(key, row)
+    elif table == "leaving":
+        universe.leaving = Leaving.decode(row)
     elif table == "claim":
         universe.claims.load(key, row)
     elif table == "clock":

@@ -129,14 +129,18 @@ def _is_readmitted(universe: Universe, member: MemberInfo) -> bool:
 
 
 def _note_own_removal(ctx: Context, universe: Universe) -> None:
+    """Somebody else has removed this node: it is told once."""
+    if not universe.removed:
+        ctx.event("member.removed", universe.universe_id, {"identity": universe.me})
+        forget_universe(ctx, universe)
+
+
+def forget_universe(ctx: Context, universe: Universe) -> None:
     """K-20: who is no member any more opens nothing any more, and keeps nothing of it: neither keys, its own and the
     others', nor the roster's secrets. What apps have been told is theirs."""
-    if universe.removed:
-        return
     universe.removed = True
     universe.links.clear()
     universe.asks_again.clear()
-    ctx.event("member.removed", universe.universe_id, {"identity": universe.me})
     for group_id, state in universe.groups.items():
         universe.waiting.forget_group(group_id)
         forget_imports(ctx, universe, group_id)

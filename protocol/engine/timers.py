@@ -8,6 +8,7 @@ from starling.protocol.engine import (
     archiving,
     boot,
     catching_up,
+    departing,
     exchanging,
     frame_quota,
     imports,
@@ -30,6 +31,7 @@ def tick(ctx: Context, universe: Universe) -> bool:
     if universe.joining is not None:
         return joining.knock_again(ctx, universe)
     if universe.removed:
+        departing.tick(ctx, universe)
         return True
     readmission.watch(ctx, universe)
     if universe.boot.asks:
@@ -100,7 +102,7 @@ def next_wake(universe: Universe) -> int | None:
     if universe.joining is not None:
         return min(universe.joining.next_try, universe.joining.ticket.expires_at)
     if universe.removed:
-        return None
+        return departing.next_wake(universe)
     timers = universe.timers
     times = [timers.retention, timers.full_sweep, timers.look, archiving.next_wake(universe)]
     if universe.boot.done:

@@ -26,6 +26,7 @@ from starling.protocol.engine.delivered import Delivered
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.healing_vectors import Healing
 from starling.protocol.engine.kept_evidence import EvidenceStore
+from starling.protocol.engine.leaving import Leaving
 from starling.protocol.engine.name_claims import NameClaims
 from starling.protocol.engine.outbox import Outbox
 from starling.protocol.engine.profiles import ProfileStore
@@ -261,6 +262,8 @@ class Universe:
         self.floors: dict[bytes, int] = {}
         """By member: the oldest epoch of our own group of which it could enter another child, by number."""
         self.joining: Joining | None = None
+        self.leaving: Leaving | None = None
+        """Where this node was not removed by others, but has left."""
         self.silenced = False
         """The roster does not name our send group: it was superseded, or is not admitted yet. Nothing is sent in it."""
         self.asks_again: dict[bytes, tuple[AsksAgain, ...]] = {}
@@ -283,6 +286,11 @@ class Universe:
     def is_active(self) -> bool:
         """Whether this node is a member: neither still joining nor removed."""
         return self.joining is None and not self.removed
+
+    @property
+    def leaves_word(self) -> bool:
+        """Whether somebody has still to be told that this node has left."""
+        return self.joining is None and self.leaving is not None and bool(self.leaving.peers)
 
     @property
     def is_admitted(self) -> bool:
@@ -310,7 +318,7 @@ class Universe:
     def network_revision(self) -> tuple[object, ...]:
         """What differs whenever the topics or peers of the universe do."""
         revisions = self.roster.revision, self.profiles.revision, self.archivers_revision
-        return self.joining is None, self.removed, *revisions
+        return self.joining is None, self.removed, self.leaves_word, *revisions
 
     # who is who
 

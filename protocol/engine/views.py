@@ -40,7 +40,7 @@ def _state(universe: Universe) -> str:
     if universe.joining is not None:
         return "joining"
     if universe.removed:
-        return "removed"
+        return "left" if universe.leaving is not None else "removed"
     if universe.is_admitted:
         return "active"
     return "asking" if universe.is_asking else "superseded"

@@ -1,0 +1,99 @@
+"""Leaving a universe, also with nobody connected: what this node had of it is wiped at once (K-20). Only its signed
+word stays, with where the others can be reached, until one of them is seen to have it, or for a week."""
+
+from __future__ import annotations
+
+from starling.protocol.distributed import policy
+from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_entry import decode_entry
+from starling.protocol.engine import membership
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.leaving import Leaving
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError, UsageError
+from starling.protocol.exchange.messages import Message, Pulse, RosterEntries
+
+_NO_DIGEST = bytes(32)
+_ADDRESSES = 4
+
+
+def leave(ctx: Context, universe: Universe, *, force: bool) -> dict[str, object]:
+    """Leave for good. Raises `UsageError` for the last who may remove and admit others, unless told to all the same."""
+    others = list(universe.others())
+    able = [identity for identity in universe.roster.members if universe.roster.may(identity, Kind.REMOVAL)]
+    if able == [universe.me] and others and not force:
+        raise UsageError(
+            "this node is the last admin, and without one nobody can ever be removed; make another member one by "
+            "'starling role', or insist by --force",
+            "admin.last",
+        )
+    standing = universe.roster.members.get(universe.me)
+    proof = universe.roster.entry(standing.entry_id) if standing is not None else None
+    entry = universe.roster.make_remove(universe.identity, universe.me)
+    addresses = {info.peer_id: universe.profiles.addresses(info.identity)[:_ADDRESSES] for info in others}
+    entries = (proof, entry) if proof is not None else (entry,)
+    universe.leaving = Leaving(entries, addresses, ctx.now + policy.LEAVE_TOLD)
+    membership.forget_universe(ctx, universe)
+    _save(ctx, universe, universe.leaving)
+    ctx.event("universe.left", universe.universe_id, {})
+    for peer_id in addresses.keys() & universe.connected:
+        say(ctx, universe, peer_id)
+    return {"told": len(addresses.keys() & universe.connected)}
+
+
+def say(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """Tell a connected member that this node has left. The pulse after it is answered with the removals of who is no
+    member any more: then the peer has it."""
+    leaving = universe.leaving
+    if leaving is not None and peer_id in leaving.peers:
+        ctx.send(peer_id, RosterEntries(universe.universe_id, leaving.entries))
+        ctx.send(peer_id, Pulse(universe.universe_id, _NO_DIGEST, _NO_DIGEST))
+
+
+def take_message(ctx: Context, universe: Universe, peer_id: bytes, message: Message) -> None:
+    """What a member says to who has left: only whether it knows that matters."""
+    leaving = universe.leaving
+    if leaving is None or peer_id not in leaving.peers or not isinstance(message, RosterEntries):
+        return
+    if any(_is_removal_of(entry, universe.me) for entry in message.entries):
+        _finish(ctx, universe, leaving)
+
+
+def _is_removal_of(entry: bytes, identity: bytes) -> bool:
+    try:
+        decoded = decode_entry(entry)
+    except DecodeError:
+        return False
+    return decoded.kind == Kind.REMOVAL and decoded.subject == identity
+
+
+def tick(ctx: Context, universe: Universe) -> None:
+    """Say it again to those connected, and end it when nobody was found for long."""
+    leaving = universe.leaving
+    if leaving is None or not leaving.peers:
+        return
+    if leaving.until <= ctx.now:
+        _finish(ctx, universe, leaving)
+    elif leaving.next_try <= ctx.now:
+        leaving.next_try = ctx.now + ctx.jittered(policy.LEAVE_AGAIN)
+        for peer_id in leaving.peers.keys() & universe.connected:
+            say(ctx, universe, peer_id)
+
+
+def next_wake(universe: Universe) -> int | None:
+    leaving = universe.leaving
+    if leaving is None or not leaving.peers:
+        return None
+    return (
+        min(leaving.next_try, leaving.until) if leaving.peers.keys() & universe.connected else leaving.until
+    )
+
+
+def _finish(ctx: Context, universe: Universe, leaving: Leaving) -> None:
+    """Nothing is to be told any more; that it was this node's own will stays, for people."""
+    universe.leaving = Leaving((), {}, leaving.until)
+    _save(ctx, universe, universe.leaving)
+
+
+def _save(ctx: Context, universe: Universe, leaving: Leaving) -> None:
+    ctx.put("leaving", universe.universe_id, leaving.encode())

@@ -26,10 +26,14 @@ class MemberLink:
 
 
 class Archive:
-    """Plain state, and the rows that keep it. `offer` is what it was named by; `is_named` once the roster says so."""
+    """Plain state, and the rows that keep it. `identity` is the archiver's key, `offer` what it was named by;
+    `is_named` once the roster says so."""
 
-    def __init__(self, universe_id: bytes, offer: Offer, quota: FrameQuota = DEFAULT_QUOTA) -> None:
+    def __init__(
+        self, universe_id: bytes, identity: bytes, offer: Offer, quota: FrameQuota = DEFAULT_QUOTA
+    ) -> None:
         self.universe_id = universe_id
+        self.identity = identity
         self.offer = offer
         self.is_named = False
         self.roster = Roster(universe_id)
@@ -44,6 +48,8 @@ class Archive:
         self.feeds: dict[bytes, Feed] = {}
         """By peer id, of current members: what was read of their lists in this run."""
         self.refused: dict[str, int] = {}
+        self.told_bad: set[bytes] = set()
+        """The owners of whom it was told in this run that a commit does not open here."""
         self.sweep_at: int | None = None
 
     def __repr__(self) -> str:

@@ -8,11 +8,19 @@ and changes leaves as the rules allow (S-8). What is opened stays unauthenticate
 from __future__ import annotations
 
 from starling.protocol.archiver.archive import Archive
+from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
+from starling.protocol.distributed.archivers import receiver_of
+from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.member import leaf_identity, verify_member
+from starling.protocol.distributed.roster import MemberInfo
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.errors import DecodeError, Pending
 from starling.protocol.exchange.feed import FrameKind
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame
+from starling.protocol.extensions.semi_private_receiver import open_semi_private
+from starling.protocol.mls.semi_private_message import SemiPrivateMessage
 from starling.protocol.mls.wire_format import ContentType
 
 
@@ -32,19 +40,51 @@ def kind_of(frame: CommitFrame | MessageFrame) -> FrameKind:
     return FrameKind.WELCOME if frame.welcome else FrameKind.COMMIT
 
 
-def check_frame(archive: Archive, frame: CommitFrame | MessageFrame, message: DMLSMessage) -> bool:
-    """Whether the frame is a commit that was opened here.
+def check_signed(archive: Archive, frame: CommitFrame | MessageFrame, message: DMLSMessage) -> None:
+    """Check that the roster names the group, and of a commit that the group's owner signed it.
 
-    Raises `Pending` where the roster does not name the group yet, and `DecodeError`, `Invalid`, `VerificationFailed`
-    for a commit that the owner did not sign.
+    Raises `Pending` where the roster does not name it yet, and `DecodeError`, `Invalid`, `VerificationFailed`.
     """
     owner = archive.roster.send_groups.get(message.group_id)
     if owner is None:
         raise Pending("the roster names no such send group yet")
     if isinstance(frame, MessageFrame):
-        return False
+        return
     statement = HeadStatement.decode(frame.head_statement)
     if statement.parent != (archive.universe_id, message.group_id, message.epoch, message.dmls_epoch):
         raise DecodeError("the head statement is about something else")
     statement.verify(owner.signature_key, commit=message.message.encode() + frame.welcome)
-    return False
+
+
+def open_commit(archive: Archive, owner: MemberInfo, message: DMLSMessage) -> CommitContent | None:
+    """What a commit changes, where it is sealed to this archiver; None for a message, or a commit that is not.
+
+    Unauthenticated: without the GroupContext neither the signature nor the hash of what is signed can be checked, only
+    that it decrypts under the key and nonce that are named, and what it says of leaves (S-8). Raises `Invalid`,
+    `VerificationFailed`, `DecodeError`.
+    """
+    body = message.message.body
+    if not isinstance(body, SemiPrivateMessage):
+        return None
+    suite = cipher_suite(owner.cipher_suite)
+    offer = archive.offer
+    receiver = receiver_of(archive.identity, offer.public_key)
+    reference = receiver.reference(suite)
+    if all(entry.external_receiver_ref != reference for entry in body.keys_for_external_receivers):
+        return None
+    received = open_semi_private(body, receiver, offer.private_key, suite=suite)
+    changes = received.changes
+    if received.sender_leaf_index != OWNER_LEAF or changes.references:
+        raise DecodeError("a send group's commit is the owner's, and covers proposals by value")
+    own_leaf = changes.leaf_nodes.get(OWNER_LEAF)
+    content = read_commit_content(changes.proposals, has_path=own_leaf is not None)
+    if own_leaf is not None:
+        member = verify_member(own_leaf, universe_id=archive.universe_id)
+        if (leaf_identity(own_leaf), member.send_group_id) != (owner.identity, message.group_id):
+            raise DecodeError("the owner's new leaf is somebody else's")
+    for leaf in (
+        *(package.leaf_node for package in content.adds),
+        *(replaced.leaf_node for replaced in content.replaces),
+    ):
+        verify_member(leaf, universe_id=archive.universe_id)
+    return content

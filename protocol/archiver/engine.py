@@ -152,7 +152,7 @@ class ArchiverEngine:
         for entry in hello.entries:
             offer = self._offer_in(entry, hello.universe_id)
             if offer is not None:
-                archive = Archive(hello.universe_id, offer, self._quota)
+                archive = Archive(hello.universe_id, self.identity.identity_public_key, offer, self._quota)
                 self._naming[hello.universe_id] = archive, now + NAMING_PATIENCE
                 return archive
         return None

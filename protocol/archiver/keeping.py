@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starling.protocol.archiver.archive import Archive
-from starling.protocol.archiver.checking import check_frame, kind_of, read_frame
-from starling.protocol.archiver.kept_frames import ArchivedFrame
+from starling.protocol.archiver.checking import check_signed, kind_of, open_commit, read_frame
+from starling.protocol.archiver.kept_frames import ArchivedFrame, Opening
+from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.member import leaf_identity, read_member
 from starling.protocol.engine.context import Context
 from starling.protocol.errors import DecodeError, Invalid, Pending, ProtocolError, Unsupported
 from starling.protocol.exchange.feed import ListedFrame, Verdict
 from starling.protocol.exchange.frame import Announcement, decode_frame, frame_id
+from starling.protocol.mls.key_package import KeyPackage
 
 
 def judge(archive: Archive, listed: ListedFrame) -> Verdict:
@@ -51,7 +56,7 @@ def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> t
         _note_full(ctx, archive)
         return True, False
     try:
-        opened = check_frame(archive, frame, message)
+        check_signed(archive, frame, message)
     except Pending:
         return True, False
     except Invalid as refusal:
@@ -64,15 +69,37 @@ def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> t
     if kept.is_commit and archive.frames.has_siblings(kept):
         archive.refuse("siblings")
         return True, True
-    archive.frames.add(ctx, kept if not opened else _as_opened(kept), data)
+    archive.frames.add(ctx, replace(kept, opening=_open(ctx, archive, message)), data)
     return True, True
 
 
-def _as_opened(frame: ArchivedFrame) -> ArchivedFrame:
-    return ArchivedFrame(
-        frame.frame_id, frame.group_id, frame.number, frame.dmls_epoch, frame.kind, frame.size,
-        frame.forwarder, frame.stored_at, opened=True,
-    )  # fmt: skip
+def _open(ctx: Context, archive: Archive, message: DMLSMessage) -> Opening:
+    """Open a commit where it is sealed to this archiver; what it tells of the owner's new KeyPackages is noted."""
+    owner = archive.roster.send_groups[message.group_id]
+    try:
+        content = open_commit(archive, owner, message)
+        if content is not None:
+            learn_key_packages(ctx, archive, content.key_packages)
+    except (ProtocolError, Unsupported) as refusal:
+        word = refusal.rule.name if isinstance(refusal, Invalid) else type(refusal).__name__
+        archive.refuse(word)
+        if owner.identity not in archive.told_bad:
+            archive.told_bad.add(owner.identity)
+            body = {"owner": owner.identity, "epoch": message.epoch, "reason": word}
+            ctx.event("archive.bad_commit", archive.universe_id, body)
+        return Opening.BAD
+    return Opening.CLOSED if content is None else Opening.OPENED
+
+
+def learn_key_packages(ctx: Context, archive: Archive, packages: tuple[KeyPackage, ...]) -> None:
+    """Keep a member's newest KeyPackages, to pass them on to members that do not meet it. Raises `ProtocolError` for
+    any that is not the member's own."""
+    if not packages:
+        return
+    identity = leaf_identity(packages[0].leaf_node)
+    incarnation = read_member(packages[0].leaf_node).incarnation
+    if identity in archive.roster.members and incarnation >= archive.profiles.incarnation(identity):
+        archive.profiles.learn_key_packages(ctx, identity, incarnation, packages)
 
 
 def _note_full(ctx: Context, archive: Archive) -> None:

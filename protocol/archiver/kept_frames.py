@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starling.protocol.distributed.policy import MIB, FrameQuota
 from starling.protocol.engine.context import Context
@@ -18,14 +19,26 @@ MAX_SIBLINGS = 8
 """How many commits on one epoch are kept: members follow at most four."""
 
 _ROW = (
-    Blob.of(32), Blob(64, 1), Uint(), Blob(64, 1), Uint(2), Uint(2**32), Blob(64), Uint(), Uint(), bool,
+    Blob.of(32), Blob(64, 1), Uint(), Blob(64, 1), Uint(2), Uint(2**32), Blob(64), Uint(), Uint(), Uint(2),
 )  # fmt: skip
+
+
+class Opening(enum.IntEnum):
+    """What an archiver could do with a frame; the numbers are in its store."""
+
+    CLOSED = 0
+    """A message, or a commit that is not sealed to this archiver."""
+    OPENED = 1
+    """A commit that opened and changes leaves as it may: unauthenticated, as without the GroupContext (S-8)."""
+    BAD = 2
+    """A commit that the owner signed and that does not open here, or breaks a rule for this archiver. Members see
+    other keys and perhaps another content, and may depend on it: so it is kept, and told."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedFrame:
     """One kept frame. `number` and `dmls_epoch` are of the epoch that it says it was sent in, `forwarder` the peer that
-    brought it first, `place` that in the list; `opened` says that it is a commit which this archiver could open."""
+    brought it first, `place` that in the list."""
 
     frame_id: bytes
     group_id: bytes
@@ -36,7 +49,7 @@ class ArchivedFrame:
     forwarder: bytes
     stored_at: int
     place: int = 0
-    opened: bool = False
+    opening: Opening = Opening.CLOSED
 
     @property
     def is_commit(self) -> bool:
@@ -86,7 +99,7 @@ class KeptFrames:
 
     @property
     def opened(self) -> int:
-        return sum(frame.opened for frame in self._frames.values())
+        return sum(frame.opening is Opening.OPENED for frame in self._frames.values())
 
     # bounds
 
@@ -120,17 +133,14 @@ class KeptFrames:
         placed = self.load(frame, self.listing.add(frame.frame_id, ctx.now))
         row = [
             self.universe_id, placed.group_id, placed.number, placed.dmls_epoch, int(placed.kind), placed.size,
-            placed.forwarder, placed.stored_at, placed.place, placed.opened,
+            placed.forwarder, placed.stored_at, placed.place, int(placed.opening),
         ]  # fmt: skip
         ctx.put("archived", placed.frame_id, pack(row))
         ctx.put("frame", placed.frame_id, data)
 
     def load(self, frame: ArchivedFrame, place: int) -> ArchivedFrame:
         """Take in a frame that is in the list."""
-        placed = ArchivedFrame(
-            frame.frame_id, frame.group_id, frame.number, frame.dmls_epoch, frame.kind, frame.size,
-            frame.forwarder, frame.stored_at, place, frame.opened,
-        )  # fmt: skip
+        placed = replace(frame, place=place)
         self._frames[placed.frame_id] = placed
         self._epochs.setdefault(placed.group_id, {}).setdefault(placed.number, {})[placed.frame_id] = None
         self.size += placed.size
@@ -180,9 +190,18 @@ class KeptFrames:
 
 def load_archived(frame_id: bytes, row: bytes) -> tuple[bytes, ArchivedFrame]:
     """The universe and the frame of a stored row."""
-    universe_id, group_id, number, dmls_epoch, kind, size, forwarder, stored_at, place, opened = shape(
+    universe_id, group_id, number, dmls_epoch, kind, size, forwarder, stored_at, place, opening = shape(
         unpack(row, max_bytes=4096), _ROW
     )
     return universe_id, ArchivedFrame(
-        frame_id, group_id, number, dmls_epoch, FrameKind(kind), size, forwarder, stored_at, place, opened
+        frame_id,
+        group_id,
+        number,
+        dmls_epoch,
+        FrameKind(kind),
+        size,
+        forwarder,
+        stored_at,
+        place,
+        Opening(opening),
     )

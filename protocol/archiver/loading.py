@@ -36,7 +36,7 @@ def load_archives(
     for universe_id, _ in tables["archive"]:
         offer = offers.of_universe(universe_id)
         if offer is not None:
-            archives[universe_id] = Archive(universe_id, offer, quota)
+            archives[universe_id] = Archive(universe_id, identity.identity_public_key, offer, quota)
             archives[universe_id].is_named = True
     entries: defaultdict[bytes, list[bytes]] = defaultdict(list)
     for key, entry in tables["roster"]:

@@ -8,7 +8,6 @@ from starling.protocol.archiver import keeping
 from starling.protocol.archiver.archive import Archive, MemberLink
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.floor import Floors
-from starling.protocol.distributed.member import read_member
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster_entry import entry_id
 from starling.protocol.engine.context import Context
@@ -245,13 +244,7 @@ def _take_profiles(ctx: Context, archive: Archive, message: Profiles) -> None:
 
 def _learn(ctx: Context, archive: Archive, packages: tuple[bytes, ...], address: bytes) -> None:
     """Keep a member's newest KeyPackages and addresses, to pass them on: all are signed by the member."""
-    decoded = tuple(KeyPackage.decode(package) for package in packages)
-    if decoded:
-        identity = decoded[0].leaf_node.credential.identity or b""
-        if identity in archive.roster.members:
-            shown = read_member(decoded[0].leaf_node).incarnation
-            if shown >= archive.profiles.incarnation(identity):
-                archive.profiles.learn_key_packages(ctx, identity, shown, decoded)
+    keeping.learn_key_packages(ctx, archive, tuple(map(KeyPackage.decode, packages)))
     if address:
         peer_id = PeerAddress.decode(address).peer_id
         info = archive.roster.peers.get(peer_id)

@@ -6,12 +6,15 @@ there is a removal that it does not follow, and of those that stand the one that
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
 from starling.protocol.distributed.roster_body import Archiver, Removal, Target
 from starling.protocol.distributed.roster_graph import Node, RosterGraph
+from starling.protocol.extensions.external_receivers import ExternalReceiver
+from starling.protocol.mls.credential import Credential
 
 MAX_ARCHIVERS = 16
 """Of more, named in a partition, those with the lowest identity keys count (S-13)."""
@@ -29,6 +32,17 @@ class ArchiverInfo:
     addresses: tuple[str, ...]
     author: bytes
     entry_id: bytes
+
+
+def external_receivers(archivers: Iterable[ArchiverInfo]) -> tuple[ExternalReceiver, ...]:
+    """What the send groups of a universe with these archivers name: in the order of their identity keys."""
+    ordered = sorted(archivers, key=lambda info: info.identity)
+    return tuple(receiver_of(info.identity, info.public_key) for info in ordered)
+
+
+def receiver_of(identity: bytes, public_key: bytes) -> ExternalReceiver:
+    """An archiver as an external receiver: its basic credential is the identity key."""
+    return ExternalReceiver(public_key, Credential.basic(identity))
 
 
 def standing_archivers(graph: RosterGraph) -> dict[bytes, ArchiverInfo]:
@@ -51,6 +65,24 @@ def standing_archivers(graph: RosterGraph) -> dict[bytes, ArchiverInfo]:
         if standing and len(found) < MAX_ARCHIVERS:
             found[identity] = _info(_newest(standing))
     return found
+
+
+def farewell(graph: RosterGraph, peer_id: bytes) -> tuple[bytes, ...]:
+    """What a peer may know that was an archiver and is none: its removals, with all that they follow, encoded."""
+    subjects = {
+        node.read.entry.subject
+        for node in graph.nodes
+        if isinstance(node.read.body, Archiver) and node.read.body.peer_id == peer_id
+    }
+    removals = [
+        node
+        for node in graph.nodes
+        if isinstance(node.read.body, Removal)
+        and node.read.body.target is Target.ARCHIVER
+        and node.read.entry.subject in subjects
+    ]
+    known = reduce(or_, (node.ancestors | node.bit for node in removals), 0)
+    return tuple(node.read.encoded for node in graph.nodes if node.bit & known)
 
 
 def _newest(standing: list[Node]) -> Node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from starling.protocol.distributed.archivers import MAX_ARCHIVERS, ArchiverInfo
+from starling.protocol.distributed.archivers import MAX_ARCHIVERS, ArchiverInfo, farewell
 from starling.protocol.distributed.identity import Identity, check_name
 from starling.protocol.distributed.roster_body import (
     MAX_HONOURS,
@@ -119,6 +119,10 @@ class Roster:
     def archiver_of_peer(self, peer_id: bytes) -> ArchiverInfo | None:
         """The archiver that a libp2p peer is."""
         return next((info for info in self.archivers.values() if info.peer_id == peer_id), None)
+
+    def archiver_farewell(self, peer_id: bytes) -> tuple[bytes, ...]:
+        """The entries by which a peer learns that it is no archiver any more; none where it is one, or never was."""
+        return () if self.archiver_of_peer(peer_id) is not None else farewell(self._graph, peer_id)
 
     @property
     def invites(self) -> Mapping[bytes, InviteInfo]:

@@ -180,6 +180,16 @@ def handle(
     return True
 
 
+def tell_former(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """An archiver that was removed is told when it speaks as one, so that it lets go of what it keeps."""
+    if ctx.now - universe.farewells.get(peer_id, 0) < policy.MINUTE:
+        return
+    entries = universe.roster.archiver_farewell(peer_id)
+    if entries:
+        universe.farewells[peer_id] = ctx.now
+        send_entries(ctx, universe, peer_id, entries)
+
+
 def _learn_address(universe: Universe, peer_id: bytes, link: ArchiverLink, message: Profiles) -> None:
     """Where the archiver itself is now; it has no KeyPackages."""
     for packages, encoded in message.profiles:

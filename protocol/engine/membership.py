@@ -72,7 +72,8 @@ def _pass_on(ctx: Context, universe: Universe, new: tuple[bytes, ...], source: b
         if peer_id != source:
             send_entries(ctx, universe, peer_id, new)
     for peer_id, link in universe.archivers.items():
-        if link.connected and peer_id != source:
+        # Who was just removed does not learn of what follows, a new topic for one.
+        if link.connected and peer_id != source and universe.roster.archiver_of_peer(peer_id) is not None:
             send_entries(ctx, universe, peer_id, new)
 
 
@@ -230,6 +231,8 @@ def align(ctx: Context, universe: Universe) -> None:
             resending.send_again(ctx, universe, identity, orders)
     elif removes:
         own_group.commit(ctx, universe, path=True, removes=removes)
+    if not own_group.names_archivers(universe):
+        own_group.commit(ctx, universe, path=False)
     if unknown:
         for peer_id in universe.links:
             ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(unknown)))

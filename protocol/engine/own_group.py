@@ -10,6 +10,7 @@ from starling.protocol.decentralized.dmls_message import wrap
 from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.application import ApplicationData
+from starling.protocol.distributed.archivers import external_receivers
 from starling.protocol.distributed.dependency import Dependency, build_dependencies
 from starling.protocol.distributed.dmls_resolve import ClosedHead, build_resolve
 from starling.protocol.distributed.epoch_end import build_epoch_end
@@ -51,6 +52,11 @@ from starling.protocol.exchange.frame import (
     frame_id,
 )
 from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.extensions.external_receivers import (
+    EXTERNAL_RECEIVERS,
+    encode_external_receivers,
+    read_external_receivers,
+)
 from starling.protocol.extensions.private_external_rules import new_root_key, replace_root_key
 from starling.protocol.mls.committing import ChangeLeaf
 from starling.protocol.mls.group import Group
@@ -198,6 +204,9 @@ def commit(
         )
     if removes:
         proposals.append(replace_root_key(suite, ctx.random))
+    if not names_archivers(universe):
+        update = encode_external_receivers(external_receivers(universe.roster.archivers.values()))
+        proposals.append(AppDataUpdate(EXTERNAL_RECEIVERS, AppDataUpdateOperation.UPDATE, update))
     if dependencies:
         proposals.append(AppEphemeral(component_ids.DMLS_DEPS, build_dependencies(dependencies)))
     if closes:
@@ -280,6 +289,12 @@ def commit(
             "removed": [leaf_identity(leaf) for index in removes if (leaf := group.tree.leaf(index))],
         },
     )
+
+
+def names_archivers(universe: Universe) -> bool:
+    """Whether the own group's commits are for the archivers that the roster names, and for no others (S-13)."""
+    named = read_external_receivers(universe.own.head.context.extensions)
+    return named == external_receivers(universe.roster.archivers.values())
 
 
 def _new_leaf(universe: Universe, group: Group, serial: int) -> ChangeLeaf | None:

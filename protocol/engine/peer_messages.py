@@ -17,6 +17,7 @@ from starling.protocol.exchange.messages import (
     JoinProof,
     JoinRefused,
     JoinRequest,
+    ListPulse,
     Message,
     Profiles,
     Pulse,
@@ -52,6 +53,8 @@ def handle_message(
     if member is None:
         if isinstance(message, Pulse):
             _tell_former_member(ctx, universe, peer_id)
+        elif isinstance(message, ListPulse):
+            archiving.tell_former(ctx, universe, peer_id)
         elif isinstance(message, RosterEntries) and universe.roster.awaits(peer_id):
             membership.add_entries(ctx, universe, message.entries, source=peer_id)
         return True

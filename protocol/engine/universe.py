@@ -231,6 +231,8 @@ class Universe:
         self.archivers: dict[bytes, ArchiverLink] = {}
         """By peer id, of the archivers that were met."""
         self.archivers_revision = 0
+        self.farewells: dict[bytes, int] = {}
+        """By peer id, when a former archiver was last told that it is one."""
         self.list_id = b""
         """Names the list of this node's frames in this run, once an archiver is told of it."""
         self.floors_serial = 0

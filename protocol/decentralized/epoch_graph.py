@@ -90,6 +90,11 @@ class EpochInfo:
     def is_past(self) -> bool:
         return bool(self.children) and (self.given_up or self.is_whole)
 
+    @property
+    def has_uncounted(self) -> bool:
+        """Whether messages are held that no known commit counts: the owner was put back to before it sent them."""
+        return bool(self.children) and self.next_generation > (self.application_count or 0)
+
     def is_whole_for(self, child: EpochInfo) -> bool:
         """Whether what this child says its parent has is held, or given up."""
         return self.given_up or self.contiguous >= child.parent_count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
@@ -25,7 +25,7 @@ GIVE_UP = 24 * 3600 * 1000
 @dataclass(frozen=True, slots=True)
 class Reported:
     """What a member last reported of one group: its head, what it is past, generations held in the head; and the same
-    of other branches."""
+    of other branches, and of epochs that have ended with more messages than any commit counts."""
 
     head: bytes
     past: bytes
@@ -35,6 +35,11 @@ class Reported:
     @property
     def branches(self) -> tuple[Reported, ...]:
         return (self, *self.others)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this is no head, but an epoch of which the member holds messages that no commit counts."""
+        return self.past == self.head
 
 
 Reports = Mapping[bytes, Reported | None]
@@ -65,33 +70,95 @@ def has_past(graph: EpochGraph, identity: bytes, report: Reported | None, dmls_e
 def held_generations(graph: EpochGraph, report: Reported | None, info: EpochInfo) -> int:
     """How many generations of an epoch a member holds, as far as its report tells."""
     held = 0
+    children = [graph[child] for child in info.children]
     for row in report.branches if report is not None else ():
-        if row.past and graph.is_at_or_after(row.past, info.dmls_epoch):
-            if len(info.children) < 2:
+        if row.head == info.dmls_epoch:
+            held = max(held, row.count)
+        elif row.past and graph.is_at_or_after(row.past, info.dmls_epoch):
+            if not children:
                 return info.next_generation
             counts = [
-                graph[child].parent_count for child in info.children if graph.is_at_or_after(row.head, child)
+                child.parent_count
+                for child in children
+                if len(children) < 2 or graph.is_at_or_after(row.head, child.dmls_epoch)
             ]
             held = max(held, *counts, 0)
-        elif row.head == info.dmls_epoch:
-            held = max(held, row.count)
     return held
 
 
+def is_shared(graph: EpochGraph, reports: Reports, info: EpochInfo) -> bool:
+    """Whether nobody holds messages of a superseded epoch that another lacks, as far as reports tell."""
+    if info.given_up:
+        return True
+    held = {
+        identity: held_generations(graph, report, info)
+        for identity, report in reports.items()
+        if identity in info.members
+    }
+    if not info.has_uncounted:
+        return all(count <= info.next_generation for count in held.values())
+    return all(count == info.next_generation for count in held.values())
+
+
+def is_out_of_reach(graph: EpochGraph, info: EpochInfo, reports: Reports) -> bool:
+    """Whether nobody holds what is missing of an epoch: only branches count it that the owner has closed, as it has
+    forgotten them, and all others report the epoch that closed them and no more of this one than is held here."""
+    lacking = [child for child in info.children if not info.is_whole_for(graph[child])]
+    tips = [tip for tip in graph.tips if any(graph.is_at_or_after(tip, child) for child in lacking)]
+    return (
+        bool(tips)
+        and all(tip in graph.closed and _all_know(graph, tip, reports) for tip in tips)
+        and all(held_generations(graph, report, info) <= info.contiguous for report in reports.values())
+    )
+
+
+def holders(graph: EpochGraph, head: bytes, reports: Reports) -> list[bytes] | None:
+    """The members that report to have a closed head which is not known here; None where some of them may not have said
+    so yet."""
+    if not _all_know(graph, head, reports):
+        return None
+    found = []
+    for identity, report in reports.items():
+        for row in report.branches if report is not None else ():
+            if row.head == head and row.past:
+                found.append(identity)
+            elif not row.has_ended and row.head not in graph and row.head not in graph.closed:
+                return None
+    return found
+
+
+def _all_know(graph: EpochGraph, head: bytes, reports: Reports) -> bool:
+    """Whether all report the epoch by which a head was closed. One whose record is gone has been left behind by all."""
+    resolving = graph.closed[head]
+    return all(
+        report is not None and (resolving not in graph or has_reached(graph, report, resolving))
+        for report in reports.values()
+    )
+
+
 def settled_epochs(
-    graph: EpochGraph, retained: Iterable[bytes], reports: Reports, now: int, *, more_to_come: bool = False
+    graph: EpochGraph,
+    retained: Iterable[bytes],
+    reports: Reports,
+    now: int,
+    *,
+    unshared: MutableMapping[bytes, int] | None = None,
+    more_to_come: bool = False,
 ) -> list[bytes]:
     """The superseded epochs whose secrets are to go now (K-14), of those `retained`: that still have some.
 
     `reports` has an entry for every current member of the group but the owner and this node. Nothing goes while a
     reported head is unknown here that the owner has not closed, or where there is `more_to_come`, but by the limits.
+    `unshared` remembers since when all are past an epoch of which somebody holds more than others: that is waited for
+    as long as other missing messages, since who was added again will never hold it.
     """
     known = not more_to_come and all(
-        row.head in graph or row.head in graph.closed
+        row.has_ended or row.head in graph or row.head in graph.closed
         for report in reports.values()
         if report is not None
         for row in report.branches
     )
+    unshared = {} if unshared is None else unshared
     settled: list[bytes] = []
     kept: list[EpochInfo] = []
     superseded = [info for info in map(graph.__getitem__, retained) if info.children]
@@ -105,6 +172,9 @@ def settled_epochs(
             and not any(graph.is_at_or_after(info.dmls_epoch, older.dmls_epoch) for older in lingering)
             and all(
                 has_past(graph, identity, report, info.dmls_epoch) for identity, report in reports.items()
+            )
+            and (
+                is_shared(graph, reports, info) or now - unshared.setdefault(info.dmls_epoch, now) >= GIVE_UP
             )
         )
         if expired or everybody:
@@ -143,17 +213,13 @@ def settled_heads(graph: EpochGraph, reports: Reports, now: int) -> list[bytes]:
 
 
 def _has_left(graph: EpochGraph, tip: EpochInfo, report: Reported | None) -> bool:
-    if report is None:
-        return False
-    resolving = graph.closed[tip.dmls_epoch]
-    # An epoch whose record is gone has been left behind by all.
-    if resolving in graph and not has_reached(graph, report, resolving):
+    if report is None or not _all_know(graph, tip.dmls_epoch, {b"": report}):
         return False
     on_branch = {info.dmls_epoch for info in graph.alone(tip.dmls_epoch)}
     whole = bool(graph.past(tip.dmls_epoch))
     return all(
         (row.head == tip.dmls_epoch and row.count == tip.contiguous and (bool(row.past) or not whole))
         if row.head in on_branch
-        else row.head in graph or row.head in graph.closed
+        else row.has_ended or row.head in graph or row.head in graph.closed
         for row in report.branches
     )

@@ -11,7 +11,8 @@ from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
 MAX_GROUPS = 1024
 MAX_BRANCHES = 16
-"""Rows of one group: the branches that are followed, and closed heads that are still asked for."""
+"""Rows of one group: the branches that are followed, closed heads that are still asked for, and epochs that have ended
+with more messages than any commit counts."""
 _DIGEST = Blob.of(32)
 _EPOCH = Blob(64)
 _SHAPE = (_DIGEST, Many((Blob(64, 1), _EPOCH, _EPOCH, Uint(2**32 - 1)), MAX_GROUPS))
@@ -23,12 +24,17 @@ class Head:
 
     `head` is the `dmls_epoch` of the newest processed epoch; `past` the newest epoch up to which the member is
     past all (empty where it is past none), and of its own group the newest up to which all others are; `count`
-    the contiguous application generations that it holds in `head`: the acknowledgement.
+    the contiguous application generations that it holds in `head`: the acknowledgement. An epoch that has ended is
+    listed, with itself as `past`, where the member holds messages of it that no commit counts.
     """
 
     head: bytes
     past: bytes
     count: int
+
+    @property
+    def has_ended(self) -> bool:
+        return self.past == self.head
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def greet(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     ctx.send(peer_id, Hello(universe.universe_id, entries))
     send_summary(ctx, universe, peer_id, answer=False)
     introduce(ctx, universe, peer_id)
-    if universe.silenced:
+    if universe.silenced and (universe.is_asking or universe.is_admitted):
         universe.timers.readmit = ctx.now
 
 
@@ -91,7 +91,8 @@ def send_summary(ctx: Context, universe: Universe, peer_id: bytes, *, answer: bo
 
 
 def positions(universe: Universe, peer_id: bytes) -> tuple[Position, ...]:
-    """How far this node is in the send groups that the peer's member is in too, on every branch."""
+    """How far this node is in the send groups that the peer's member is in too, on every branch, and in epochs with
+    messages that no commit counts."""
     return tuple(
         (*place, _floor(universe.groups[place[0]], place[1])) for place in _places(universe, peer_id)
     )
@@ -108,9 +109,10 @@ def _places(universe: Universe, peer_id: bytes) -> Iterator[tuple[bytes, bytes, 
         return
     for group_id, state in sorted(universe.groups.items()):
         graph = state.graph
-        for head, tip in sorted(graph.tips.items()) if len(graph.tips) > 1 else graph.tips.items():
-            if member.identity in tip.members:
-                yield group_id, head, tip.number, tip.contiguous, graph.hole(head) is None
+        places = {**graph.tips, **{info.dmls_epoch: info for info in state.uncounted()}}
+        for head, info in sorted(places.items()) if len(places) > 1 else places.items():
+            if member.identity in info.members:
+                yield group_id, head, info.number, info.contiguous, graph.hole(head) is None
 
 
 def _floor(state: GroupState, head: bytes) -> int:
@@ -216,8 +218,11 @@ def _suspect(ctx: Context, universe: Universe, peer_id: bytes, head: bytes, numb
 
 
 def _has_reached(state: GroupState, head: bytes, count: int) -> bool:
+    """An epoch that this node is past may have more messages than any commit counts, as long as they can be read."""
     info = state.graph.get(head)
-    return info is not None and (info.is_past or info.contiguous >= count)
+    if info is None or info.contiguous >= count:
+        return info is not None
+    return info.is_past and (info.given_up or state.state(head) is None)
 
 
 def note_behind(
@@ -326,17 +331,27 @@ def ask(ctx: Context, universe: Universe) -> None:
         blocked = universe.waiting.blocked(group_id)
         if blocked is not None and blocked.group_id not in universe.behind:
             note_behind(ctx, universe, behind.peer_id, blocked.group_id, blocked.dmls_epoch, 0, grace=0)
-        want = _want(universe, group_id, behind.head)
+        want = _want(universe, group_id, behind.head, behind.count)
         behind.attempts = behind.attempts + 1 if want == behind.asked else 0
         behind.asked = want
         behind.due = ctx.now + ctx.jittered(min(policy.ASK_AGAIN << min(behind.attempts, 6), MAX_RETRY))
         if behind.attempts > 8:
+            _note_asked_in_vain(ctx, universe, group_id, behind)
             _ask_another(ctx, universe, group_id)
             continue
         wanted.setdefault(behind.peer_id, []).append(want)
     for peer_id, groups in wanted.items():
         for part in in_messages(groups):
             ctx.send(peer_id, Want(universe.universe_id, part))
+
+
+def _note_asked_in_vain(ctx: Context, universe: Universe, group_id: bytes, behind: Behind) -> None:
+    """A peer that names a closed head does not bring what leads to it."""
+    state = universe.groups.get(group_id)
+    member = universe.member_of_peer(behind.peer_id)
+    if state is not None and member is not None and behind.head in state.awaited:
+        state.asked_in_vain.setdefault(behind.head, set()).add(member.identity)
+        universe.sweep_soon(group_id, max(ctx.now, state.awaited[behind.head] + policy.GONE_WAIT))
 
 
 def in_messages(groups: Iterable[WantedGroup]) -> Iterator[tuple[WantedGroup, ...]]:
@@ -352,14 +367,17 @@ def in_messages(groups: Iterable[WantedGroup]) -> Iterator[tuple[WantedGroup, ..
     yield tuple(part)
 
 
-def _want(universe: Universe, group_id: bytes, head: bytes) -> WantedGroup:
-    """What is lacking of a group on all branches: of each epoch that is not whole the rest. Where `head` is not known
-    it may be on a branch of any epoch that can still be entered again: then those are listed too."""
+def _want(universe: Universe, group_id: bytes, head: bytes, count: int) -> WantedGroup:
+    """What is lacking of a group on all branches: of each epoch that is not whole the rest, and that of `head`, of
+    which the peer holds `count` messages. Where that is not known it may be on a branch of any epoch that can still be
+    entered again: then those are listed too."""
     state = universe.groups.get(group_id)
     if state is None or group_id in universe.stuck:
         return (group_id, ())
     graph = state.graph
     listed = {info.dmls_epoch: info for info in graph.incomplete()}
+    if head in graph and not _has_reached(state, head, count):
+        listed.setdefault(head, graph[head])
     if _is_unknown(state, head):
         older = graph.lineage(graph.head) if state.is_own else map(graph.__getitem__, state.retained())
         for info in itertools.islice(older, MAX_WANTED_EPOCHS):

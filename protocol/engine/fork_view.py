@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from starling.protocol.decentralized.epoch_graph import EpochInfo
-from starling.protocol.decentralized.settling import RETENTION, Reported, Reports, has_past
+from starling.protocol.decentralized.settling import (
+    RETENTION,
+    Reported,
+    Reports,
+    has_past,
+    held_generations,
+)
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.retention import reports_of
 from starling.protocol.engine.security_view import current_groups
@@ -118,6 +124,7 @@ def _kept_view(
         identity
         for identity, report in reports.items()
         if not has_past(state.graph, identity, report, info.dmls_epoch)
+        or (info.has_uncounted and held_generations(state.graph, report, info) < info.next_generation)
     ]
     waits_for: list[bytes] = []
     if not info.is_past:
@@ -142,7 +149,7 @@ def _kept_view(
 def _is_ahead(state: GroupState, report: Reported | None) -> bool:
     known = (state.graph.epochs, state.graph.closed)
     return report is not None and any(
-        not any(row.head in epochs for epochs in known) for row in report.branches
+        not row.has_ended and not any(row.head in epochs for epochs in known) for row in report.branches
     )
 
 

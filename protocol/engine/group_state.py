@@ -82,11 +82,15 @@ class GroupState:
         self.said_at: dict[bytes, tuple[int, int]] = {}
         """By the parent of a fork: how far this node was in its own group, epoch and messages, when it knew of a lost
         branch (`watch_lost_branches`)."""
+        self.unshared: dict[bytes, int] = {}
+        """By epoch: since when, in this run, it waits for members that may lack messages which no commit counts."""
         self.forks: dict[bytes, bool] = {}
         """The parents on which the owner committed twice, as far as told (R4); whether the second commit could not be
         followed here, and the owner has not resolved it yet."""
         self.awaited: dict[bytes, int] = {}
         """Heads that the owner has closed and that never came here, with the time since which they are asked for."""
+        self.asked_in_vain: dict[bytes, set[bytes]] = {}
+        """By such a head: the members that were asked again and again for it."""
         self.frozen_by = b""
         """The owner's roster entry under which its clone was found, empty where none was: nothing is imported from
         this group until the entry changes (B6)."""
@@ -127,6 +131,10 @@ class GroupState:
     def retained(self) -> Iterator[bytes]:
         """The epochs that still have a state."""
         return iter(tuple(self._states))
+
+    def uncounted(self) -> list[EpochInfo]:
+        """The superseded epochs with messages that no commit counts, which others may lack."""
+        return [info for info in map(self.graph.__getitem__, self._states) if info.has_uncounted]
 
     def members(self) -> dict[bytes, int]:
         """The leaves of the head epoch: identity to leaf index."""
@@ -181,6 +189,7 @@ class GroupState:
     def drop_state(self, ctx: Context, dmls_epoch: bytes) -> None:
         """Wipe an epoch's secrets, in memory and in the store."""
         held = self._states.pop(dmls_epoch, None)
+        self.unshared.pop(dmls_epoch, None)
         if held is None:
             return
         if isinstance(held, Group):

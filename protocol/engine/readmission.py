@@ -139,10 +139,13 @@ def watch(ctx: Context, universe: Universe) -> None:
         universe.silenced = True
         universe.boot = Boot(deadline=ctx.now)
         universe.timers.readmit = ctx.now
-        if not universe.is_asking:
-            ctx.event("universe.superseded", universe.universe_id, {})
-    if universe.is_asking and _is_due(universe.timers.readmit, ctx.now):
-        _ask(ctx, universe)
+    if universe.is_asking:
+        if _is_due(universe.timers.readmit, ctx.now):
+            _ask(ctx, universe)
+    elif universe.timers.readmit is not None:
+        # Perhaps while this node asked for itself: another one with its identity was admitted.
+        universe.timers.readmit = None
+        ctx.event("universe.superseded", universe.universe_id, {})
 
 
 def _ask(ctx: Context, universe: Universe) -> None:

@@ -9,6 +9,7 @@ from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, Ap
 from starling.protocol.distributed.heads import MAX_BRANCHES, Head, HeadsReport
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.resolving import note_own_heads
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError
@@ -24,6 +25,7 @@ def own_report(universe: Universe) -> HeadsReport:
             Head(head, graph.past(head) or state.entered_after, graph[head].contiguous)
             for head in graph.heads
         ]
+        rows += [Head(info.dmls_epoch, info.dmls_epoch, info.contiguous) for info in state.uncounted()]
         rows += [Head(head, b"", 0) for head in state.awaited]
         heads[group_id] = tuple(rows[:MAX_BRANCHES])
     return HeadsReport(universe.roster.digest, heads)
@@ -79,7 +81,8 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
     for group_id, rows in report.heads.items():
         if group_id in universe.groups and (held is None or held.heads.get(group_id) != rows):
             universe.sweep_soon(group_id, ctx.now)
-    note_own_heads(ctx, universe, member, [row.head for row in report.heads.get(universe.group_id, ())])
+    own = report.heads.get(universe.group_id, ())
+    note_own_heads(ctx, universe, member, [row.head for row in own if not row.has_ended])
     note_convergence(ctx, universe)
 
 
@@ -115,7 +118,11 @@ def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
         held = reported.pop(graph.head, None)
         if held is None and universe.leaves_out(universe.groups[group_id], identity):
             continue
-        if held is None or any(head not in graph.closed for head in reported):
+        if held is None or any(
+            row.head not in graph.closed and not row.has_ended for row in reported.values()
+        ):
+            return False
+        if any(_lacks_uncounted(universe.groups[group_id], row) for row in reported.values()):
             return False
         if universe.groups[group_id].owner == identity:
             continue
@@ -126,6 +133,17 @@ def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
         if held.count < graph.head_info.user_count:
             return False
     return True
+
+
+def _lacks_uncounted(state: GroupState, row: Head) -> bool:
+    """Whether a member holds messages of an ended epoch that this node could still read and lacks."""
+    info = state.graph.get(row.head)
+    return (
+        info is not None
+        and row.has_ended
+        and info.next_generation < row.count
+        and state.state(info.dmls_epoch) is not None
+    )
 
 
 def _differ(row: Head, reported: Head | None) -> bool:

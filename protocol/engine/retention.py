@@ -11,6 +11,8 @@ from starling.protocol.decentralized.settling import (
     Reports,
     has_reached,
     held_generations,
+    holders,
+    is_out_of_reach,
     lingers_until,
     settled_epochs,
     settled_heads,
@@ -58,7 +60,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
 
 def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     reports = reports_of(universe, state)
-    _give_up(ctx, universe, state)
+    _give_up(ctx, universe, state, reports)
     if not state.is_own:
         _settle(ctx, universe, state, reports)
     _drop_frames(ctx, universe, state, reports)
@@ -72,7 +74,14 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
     graph = state.graph
     # A head that is being asked for may be on another branch of what would go now.
     more_to_come = bool(state.awaited) or lacks_a_head(universe, state)
-    settled = settled_epochs(graph, tuple(state.retained()), reports, ctx.now, more_to_come=more_to_come)
+    settled = settled_epochs(
+        graph,
+        tuple(state.retained()),
+        reports,
+        ctx.now,
+        unshared=state.unshared,
+        more_to_come=more_to_come,
+    )
     _tell_settled(ctx, universe, state, settled, closed=False)
     for dmls_epoch in settled:
         state.drop_state(ctx, dmls_epoch)
@@ -127,26 +136,42 @@ def _reported(universe: Universe, state: GroupState, identity: bytes) -> Reporte
     return Reported(owner.past, owner.past, 0) if owner is not None and known else None
 
 
-def _give_up(ctx: Context, universe: Universe, state: GroupState) -> None:
+def _give_up(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
     """After a day of asking the missing messages of a superseded epoch are unavailable (K-14), and so is a closed
-    branch that never came."""
+    branch that never came; at once where nobody has them who could give them."""
+    graph = state.graph
     for head, since in list(state.awaited.items()):
-        if ctx.now - since >= GIVE_UP:
+        if ctx.now - since >= GIVE_UP or _nobody_gives(ctx.now, state, head, reports):
             del state.awaited[head]
+            state.asked_in_vain.pop(head, None)
             state.save(ctx)
-            note_change(ctx, universe)
-    for info in state.graph.incomplete():
-        ended = bool(info.children) and info.superseded_at is not None
-        if not ended or ctx.now - (info.superseded_at or 0) < GIVE_UP:
+            resolving = graph.get(graph.closed.get(head, b"")) or graph.head_info
+            _tell_unavailable(ctx, universe, state, resolving.number, 0)
+    for info in graph.incomplete():
+        if not info.children or info.superseded_at is None:
             continue
-        info.given_up = True
-        state.save_info(ctx, info)
-        note_change(ctx, universe)
-        ctx.event(
-            "messages.unavailable",
-            universe.universe_id,
-            {"owner": state.owner, "epoch": info.number, "held": info.contiguous, "count": None},
-        )
+        if ctx.now - info.superseded_at >= GIVE_UP or is_out_of_reach(graph, info, reports):
+            info.given_up = True
+            state.save_info(ctx, info)
+            _tell_unavailable(ctx, universe, state, info.number, info.contiguous)
+
+
+def _nobody_gives(now: int, state: GroupState, head: bytes, reports: Reports) -> bool:
+    """Whether nobody has a closed head, or for a minute all who do have been asked again and again: the frames on the
+    way to it are gone, or cannot be opened here."""
+    found = holders(state.graph, head, reports) if head in state.graph.closed else None
+    if found is None:
+        return False
+    return not found or (
+        now - state.awaited[head] >= policy.GONE_WAIT
+        and state.asked_in_vain.get(head, set()).issuperset(found)
+    )
+
+
+def _tell_unavailable(ctx: Context, universe: Universe, state: GroupState, epoch: int, held: int) -> None:
+    note_change(ctx, universe)
+    body = {"owner": state.owner, "epoch": epoch, "held": held, "count": None}
+    ctx.event("messages.unavailable", universe.universe_id, body)
 
 
 def _drop_frames(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
@@ -200,8 +225,9 @@ def _unwanted(
 
 
 def _least_held(state: GroupState, info: EpochInfo, reports: Reports) -> int:
-    """How many generations of an epoch all of its members hold, as far as they have reported."""
-    return min(
+    """How many generations of an epoch all of its members hold, as far as they have reported. What no commit counts
+    of one whose secrets are gone is of no use to anybody."""
+    least = min(
         (
             held_generations(state.graph, reports[identity], info)
             for identity in info.members
@@ -209,6 +235,8 @@ def _least_held(state: GroupState, info: EpochInfo, reports: Reports) -> int:
         ),
         default=info.next_generation,
     )
+    is_gone = info.has_uncounted and info.dmls_epoch not in state.retained()
+    return info.next_generation if is_gone and least >= (info.application_count or 0) else least
 
 
 def _drop_infos(ctx: Context, state: GroupState) -> None:
@@ -280,7 +308,10 @@ def _tells_news(universe: Universe, report: HeadsReport) -> bool:
         if state is None:
             if universe.owner_of(group_id) is not None:
                 return True
-        elif any(row.head not in state.graph and row.head not in state.graph.closed for row in rows):
+        elif any(
+            row.head not in state.graph and row.head not in state.graph.closed and not row.has_ended
+            for row in rows
+        ):
             return True
     return False
 

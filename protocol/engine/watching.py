@@ -157,6 +157,7 @@ def _is_behind(universe: Universe) -> bool:
             state = universe.groups.get(group_id)
             if state is None or not universe.is_current(group_id):
                 continue
-            if any(row.head not in state.graph and row.head not in state.graph.closed for row in rows):
+            known = (state.graph.epochs, state.graph.closed)
+            if any(not row.has_ended and not any(row.head in epochs for epochs in known) for row in rows):
                 return True
     return False

@@ -6,6 +6,7 @@ import pytest
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CLOSED, EpochGraph, EpochInfo
 from starling.protocol.decentralized.settling import (
+    GIVE_UP,
     LINGER,
     MAX_SUPERSEDED,
     RETENTION,
@@ -13,6 +14,9 @@ from starling.protocol.decentralized.settling import (
     has_past,
     has_reached,
     held_generations,
+    holders,
+    is_out_of_reach,
+    is_shared,
     lingers_until,
     settled_epochs,
     settled_heads,
@@ -424,6 +428,60 @@ def test_a_closed_head_settles_when_all_hold_the_same_of_it_or_do_not_list_it() 
     ):
         assert settled_heads(graph, {**whole, b"c": lagging}, LONG_AFTER) == []
     assert settled_heads(graph, {**whole, b"c": None}, 5 + RETENTION + 1) == [name(3, "x")]
+
+
+def test_what_only_a_closed_branch_counts_is_out_of_reach_when_nobody_holds_more_of_it() -> None:
+    graph = forked()
+    hole = graph[name(1)]
+    hole.missing.add(1)
+    whole = {b"b": report(3, 2), b"c": both(report(3, 2), Reported(name(3, "x"), b"", 0))}
+    assert is_out_of_reach(graph, hole, whole)
+    for reports in (
+        {**whole, b"c": None},
+        {**whole, b"c": report(2, 1)},  # has not heard of the resolve
+        {**whole, b"c": both(report(3, 2), dead(1))},  # is past it on the closed branch
+        {**whole, b"c": both(report(3, 2), Reported(name(1), name(0), 2))},
+    ):
+        assert not is_out_of_reach(graph, hole, reports)
+    graph.closed.clear()
+    assert not is_out_of_reach(graph, hole, whole), "the owner may still have it"
+    hole.missing.clear()
+    assert not is_out_of_reach(graph, hole, whole), "nothing is missing"
+
+
+def test_who_holds_a_closed_head_is_known_when_all_know_that_it_is_closed() -> None:
+    graph = graph_of(4)
+    graph.close(b"lost", name(2), 0)
+    awaits, holds = Reported(b"lost", b"", 0), Reported(b"lost", b"its parent", 3)
+    assert holders(graph, b"lost", {b"b": report(3, 2), b"c": both(report(3, 2), awaits)}) == []
+    assert holders(graph, b"lost", {b"b": report(2, 1), b"c": both(report(3, 2), holds)}) == [b"c"]
+    assert holders(graph, b"lost", {b"b": None, b"c": both(report(3, 2), holds)}) is None
+    assert holders(graph, b"lost", {b"b": report(1, 0)}) is None
+    on_the_way = both(report(3, 2), Reported(b"before it", b"", 0))
+    assert holders(graph, b"lost", {b"b": on_the_way}) is None
+    assert holders(graph, b"lost", {b"b": both(report(3, 2), Reported(b"old", b"old", 5))}) == []
+
+
+def test_an_epoch_waits_for_messages_that_no_commit_counts() -> None:
+    """The owner was put back to before it sent them; it has sent three, its commit counts one."""
+    graph = graph_of(2)
+    graph[name(1)].parent_count = graph[name(0)].application_count = 1
+    for generation in range(3):
+        graph[name(0)].hold(generation)
+    ended = [Reported(name(0), name(0), count) for count in range(5)]
+    assert graph[name(0)].has_uncounted and ended[1].has_ended and not report(1, 0).has_ended
+    for held, other in (
+        (1, report(1, 0)),
+        (2, both(report(1, 0), ended[2])),
+        (4, both(report(1, 0), ended[4])),
+    ):
+        assert held_generations(graph, other, graph[name(0)]) == held
+        assert not is_shared(graph, {b"b": other}, graph[name(0)])
+        assert settled_epochs(graph, [name(0)], {b"b": other}, LONG_AFTER) == []
+    assert is_shared(graph, {b"b": both(report(1, 0), ended[3]), b"d": report(1, 0)}, graph[name(0)])
+    since: dict[bytes, int] = {}
+    for now, settled in ((LONG_AFTER, []), (LONG_AFTER + GIVE_UP - 1, []), (LONG_AFTER + GIVE_UP, [name(0)])):
+        assert settled_epochs(graph, [name(0)], {b"b": report(1, 0)}, now, unshared=since) == settled
 
 
 def test_an_open_head_never_settles() -> None:

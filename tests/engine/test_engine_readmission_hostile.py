@@ -267,6 +267,7 @@ def test_two_copies_that_ask_have_a_number_each() -> None:
     network.restart(bob)
     network.run(20 * SECOND)
     assert bob.engine.universe(universe)["state"] == "superseded"
+    assert len(bob.heard("universe.superseded")) == 1
     assert carol.texts() == ["the one"] and not alice.universe(universe).asks_again
 
 

@@ -163,6 +163,10 @@ class Loop:
         self._saving = trio.lowlevel.ParkingLot()
         self._failure: Exception | None = None
 
+    def now(self) -> int:
+        """The time that the engine is given, in milliseconds."""
+        return self._clock()
+
     async def submit(self, command: Any, message: Callable[[Any], OwnMessage] | None = None) -> Reply:
         """Queue a command, in the order of the calls; `message` makes the history row from its result."""
         return await self._queue(_Item(what=command, reply=Reply(), message=message))

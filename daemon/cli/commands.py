@@ -8,12 +8,11 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from starling.daemon.cli import output
+from starling.daemon.cli import output, tickets
 from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, EXIT_TIMEOUT, Client
 from starling.daemon.errors import DaemonError
 
 _MAX_BODY = 512 * 1024
-_MAX_TICKET = 16 * 1024
 
 
 def universe_create(client: Client, args: Namespace) -> int:
@@ -44,21 +43,6 @@ def universe_show(client: Client, args: Namespace) -> int:
     return EXIT_OK
 
 
-def invite_create(client: Client, args: Namespace) -> int:
-    params = {"universe": args.universe, "uses": args.uses, "expires_in": args.expires}
-    made = client.call("invite.create", params)
-    return output.answer(args, made, made["ticket"])
-
-
-def invite_inspect(client: Client, args: Namespace) -> int:
-    shown = client.call("invite.inspect", {"ticket": _ticket(args.ticket)})
-    if args.json:
-        output.as_json(shown)
-    else:
-        output.pairs(shown)
-    return EXIT_OK
-
-
 def invite_list(client: Client, args: Namespace) -> int:
     invites = client.call("invite.list", {"universe": args.universe})["invites"]
     if args.json:
@@ -74,7 +58,7 @@ def invite_revoke(client: Client, args: Namespace) -> int:
 
 
 def join(client: Client, args: Namespace) -> int:
-    params = {"ticket": _ticket(args.ticket), "timeout": args.timeout, "cipher_suite": args.suite}
+    params = {"ticket": tickets.given(args.ticket), "timeout": args.timeout, "cipher_suite": args.suite}
     done = client.call("universe.join", params, wait=args.timeout)
     if done["state"] == "joined":
         return output.answer(args, done, f"joined {done.get('name', '')}: {done['universe_id']}")
@@ -84,13 +68,6 @@ def join(client: Client, args: Namespace) -> int:
         f"still joining {done['universe_id']}: nobody of the ticket has answered yet, the daemon goes on",
     )
     return EXIT_TIMEOUT
-
-
-def _ticket(text: str) -> str:
-    """A ticket, from standard input where it is `-`; mail programs like to break its long line."""
-    if text == "-":
-        text = sys.stdin.buffer.read(_MAX_TICKET).decode("utf-8", "replace")
-    return "".join(text.split())
 
 
 def send(client: Client, args: Namespace) -> int:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starling.daemon.cli import commands, evidence, forks, membership, people, security
+from starling.daemon.cli import commands, evidence, forks, membership, people, security, tickets
 from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
@@ -28,6 +28,9 @@ _EXIT_CODES = """exit codes:
   4  refused or not found (unknown universe, bad ticket, not a member, ...)
   5  it did not happen in time
 """
+
+_EXITS = {"config": EXIT_USAGE, "too_long": EXIT_USAGE, "empty": EXIT_USAGE, "ticket.bad": EXIT_REFUSED}
+"""The exit codes of errors that are found here and not by the daemon."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -68,8 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NotRunning as error:
         return _fail(str(error), EXIT_NOT_RUNNING, args, error.code)
     except DaemonError as error:
-        code = EXIT_USAGE if error.code in ("config", "too_long", "empty") else EXIT_ERROR
-        return _fail(str(error), code, args, error.code)
+        return _fail(str(error), _EXITS.get(error.code, EXIT_ERROR), args, error.code)
     except TimeoutError:
         return _fail("the daemon does not answer; look at its log", EXIT_ERROR, args, "timeout")
     except BrokenPipeError:
@@ -173,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     _universe(add(universe, "show", "one universe and its members", commands.universe_show))
 
     invite = group("invite", "tickets for others to join with")
-    create = add(invite, "create", "make a ticket", commands.invite_create)
+    create = add(invite, "create", "make a ticket", tickets.create)
     _universe(create)
     create.add_argument(
         "--uses", type=int, default=1, metavar="N", help="how many may join with it (default 1)"
@@ -185,16 +187,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="it holds for 30m, 24h, 7d (default 24h)",
     )
-    add(invite, "inspect", "what a ticket says", commands.invite_inspect).add_argument(
-        "ticket", metavar="TICKET"
+    shape = create.add_mutually_exclusive_group()
+    shape.add_argument("--link", action="store_true", help="print it as a link")
+    shape.add_argument(
+        "--qr", action="store_true", help="print it as a QR code too, to be held before a camera"
     )
+    inspect = add(
+        invite, "inspect", "what a ticket says; valid 0, expired or no ticket 4; needs no daemon", None
+    )
+    inspect.add_argument("ticket", metavar="TICKET", help="text or link; '-' reads standard input")
+    inspect.set_defaults(local=tickets.inspect)
     _universe(add(invite, "list", "tickets of a universe", commands.invite_list))
     revoke = add(invite, "revoke", "take a ticket back", commands.invite_revoke)
     _universe(revoke)
     revoke.add_argument("invite_id", metavar="INVITE_ID")
 
     join = add(top, "join", "join a universe by a ticket", commands.join)
-    join.add_argument("ticket", metavar="TICKET", help="the ticket's text; '-' reads standard input")
+    join.add_argument("ticket", metavar="TICKET", help="text or link; '-' reads standard input")
     join.add_argument(
         "--timeout", type=float, default=30, metavar="S", help="seconds to wait (default 30, at most 60)"
     )

@@ -24,7 +24,7 @@ from starling.daemon.loop import Loop
 from starling.p2p.interface import Network
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.pair_number import pair_number
-from starling.protocol.distributed.ticket import Ticket
+from starling.protocol.distributed.ticket import Ticket, ticket_link
 from starling.protocol.engine import inputs
 from starling.protocol.errors import DecodeError
 
@@ -174,11 +174,17 @@ class Methods:
     async def invite_create(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
         expires_in = int(params["expires_in"] * 1000)
-        return await self._do(inputs.CreateInvite(universe, params["uses"], expires_in))
+        reply = await self._loop.submit(inputs.CreateInvite(universe, params["uses"], expires_in))
+
+        async def later() -> Any:
+            made = render.plain(await reply.wait())
+            return made | {"link": ticket_link(made["ticket"])}
+
+        return later
 
     async def invite_inspect(self, _: Connection, params: dict[str, Any]) -> Any:
         try:
-            return render.plain(Ticket.parse(params["ticket"].strip()).inspect())
+            return render.plain(Ticket.parse(params["ticket"].strip()).inspect(self._loop.now()))
         except DecodeError as error:
             raise refused(
                 f"{error} Copy the whole text that 'invite create' printed.", "ticket.bad"

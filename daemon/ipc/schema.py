@@ -117,6 +117,7 @@ _TICKET = _members(
     "inviter string",
     "inviter_name string",
     "expires_at integer",
+    "expired boolean",
     "members list whom it tells to dial",
 )
 
@@ -180,7 +181,7 @@ METHODS = {
             "universe.join",
             "Join by a ticket; by default waits until joined or refused.",
             (
-                Parameter("ticket", "string", "the ticket's text", True, low=1, high=16384),
+                Parameter("ticket", "string", "its text or link", True, low=1, high=16384),
                 _SUITE,
                 _WAIT,
                 _TIMEOUT,
@@ -197,12 +198,18 @@ METHODS = {
                 Parameter("uses", "integer", "how many may join with it", default=1, low=1, high=1000),
                 Parameter("expires_in", "number", "seconds", default=86400, low=1, high=366 * 86400),
             ),
-            _members("ticket string", "invite_id string", "expires_at integer", "uses integer"),
+            _members(
+                "ticket string",
+                "link string the same as a link",
+                "invite_id string",
+                "expires_at integer",
+                "uses integer",
+            ),
         ),
         Method(
             "invite.inspect",
             "What a ticket says, without using it.",
-            (Parameter("ticket", "string", "the ticket's text", True, low=1, high=16384),),
+            (Parameter("ticket", "string", "its text or link", True, low=1, high=16384),),
             _TICKET,
         ),
         Method("invite.list", "The tickets of a universe made here.", (_UNIVERSE,), _members("invites list")),

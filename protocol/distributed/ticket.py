@@ -34,6 +34,7 @@ from starling.protocol.wire import Struct, opaque
 SECRET_LENGTH = 32
 MAX_MEMBERS = 4
 _PREFIX = "starling1"
+_LINK = "starling://join/"
 _VERSION = 1
 _SUITE = cipher_suite(1)
 
@@ -149,18 +150,18 @@ class Ticket:
 
     @classmethod
     def parse(cls, text: str) -> Ticket:
-        """Read a ticket's text in any case and broken in any way; raises TicketError.
+        """Read a ticket's text or its link, in any case and broken in any way; raises TicketError.
 
         Expiry is not looked at: it needs a clock.
         """
         if len(text) > MAX_TEXT:
             raise TicketError("This is too long to be a ticket.")
         try:
-            content = read_text(_PREFIX, text)
+            content = read_text(_PREFIX, "".join(text.split()).lower().removeprefix(_LINK))
         except DecodeError as error:
             raise TicketError("The ticket has a typo, or a part of it is missing.") from error
         if content is None:
-            raise TicketError(f"A ticket begins with {_PREFIX}.")
+            raise TicketError(f"A ticket begins with {_PREFIX}, as a link with {_LINK}{_PREFIX}.")
         try:
             return cls._from_content(content)
         except TicketError:
@@ -168,8 +169,8 @@ class Ticket:
         except (DecodeError, VerificationFailed) as error:
             raise TicketError("The ticket's content is not valid.") from error
 
-    def inspect(self) -> dict[str, Any]:
-        """What may be shown of a ticket: everything but its secret."""
+    def inspect(self, now: int) -> dict[str, Any]:
+        """What may be shown of a ticket: everything but its secret; and whether it has expired by now."""
         return {
             "universe_id": self.universe_id,
             "universe_name": self.universe_name,
@@ -177,6 +178,7 @@ class Ticket:
             "inviter": self.inviter,
             "inviter_name": self.inviter_name,
             "expires_at": self.expires_at,
+            "expired": self.expires_at <= now,
             "members": [
                 {"peer_id": member.peer_id, "addresses": list(member.addresses)} for member in self.members
             ],
@@ -232,6 +234,11 @@ def _is_member(member: TicketMember) -> bool:
     except DecodeError:
         return False
     return len(member.addresses) <= MAX_ADDRESSES and all(map(is_address, member.addresses))
+
+
+def ticket_link(text: str) -> str:
+    """A ticket's text as a link, as secret as the text. In capitals it fits the denser mode of a QR code."""
+    return _LINK + text
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,9 @@ class FakeEngine:
                     refusal = Event("join.failed", b"j" * 32, {"reason": "ticket.revoked"})
                     return Step(events=(refusal,), result=b"j" * 32)
                 return Step(result=b"j" * 32, wake_at=now)
+            case inputs.CreateInvite(_, uses, expires_in):
+                made = {"ticket": "starling1", "invite_id": b"i" * 32, "expires_at": now + expires_in}
+                return Step(result={**made, "uses": uses})
             case inputs.Wake() if self.queued and not self.hold:
                 steps = [self._sent(message) for message in self.queued]
                 self.queued.clear()

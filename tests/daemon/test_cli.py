@@ -351,7 +351,16 @@ def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
         (("universe", "create", "lab"), "universe.create", {"universe_id": "ab" * 32}),
         (("universe", "list"), "universe.list", {"universes": [{"universe_id": "ab" * 32, "name": "lab"}]}),
         (("universe", "show", "lab"), "universe.get", {"name": "lab", "members": [], "former_members": []}),
-        (("invite", "inspect", "T"), "invite.inspect", {"expires_at": 1}),
+        (
+            ("name", "lab", "bob", "Robert"),
+            "member.name",
+            {"identity": "ab" * 32, "name": "bob", "petname": "Robert", "display_name": "Robert"},
+        ),
+        (
+            ("verify", "lab", "bob", "--confirm"),
+            "member.verify",
+            {"identity": "ab" * 32, "name": "bob", "verification": "1" * 12, "verified_at": 1_000},
+        ),
         (("invite", "list", "lab"), "invite.list", {"invites": [{"invite_id": "aa", "uses": 1, "spent": 0}]}),
         (("invite", "revoke", "lab", "aa"), "invite.revoke", {"revoked": "aa"}),
         (

@@ -63,7 +63,7 @@ def test_the_largest_ticket_can_be_read() -> None:
 
 def test_secrets_are_not_shown() -> None:
     ticket = issue()
-    shown = ticket.inspect()
+    shown = ticket.inspect(0)
     assert shown["invite_id"] == TICKET.public_key
     assert shown["inviter_name"] == "Alice"
     secrets = (TICKET.secret, TICKET.mac_key, TICKET.private_key)

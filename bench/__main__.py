@@ -21,7 +21,7 @@ from bench import charts, decentralized, idle, joining, profile, restart, semi_p
 from bench.gossip import GossipError
 from bench.mls import compare as mls
 from bench.options import QUICK, Options
-from bench.simulated import sizes, thousand
+from bench.simulated import membership, sizes, thousand
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, ModuleType] = {
@@ -34,6 +34,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "decentralized": decentralized,
     "semi-private": semi_private,
     "universe": sizes,
+    "membership": membership,
     "thousand": thousand,
 }
 LONG = ("thousand",)

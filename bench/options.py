@@ -26,6 +26,7 @@ class Options:
     group_sizes: tuple[int, ...] = (2, 10, 100, 1000)
     mls_repeats: int = 3
     universe_sizes: tuple[int, ...] = (5, 20)
+    membership_sizes: tuple[int, ...] = (5, 20, 50)
     heals: int = 5
     talked_messages: int = 1_000
     scripted_size: int = 1_000
@@ -50,6 +51,7 @@ QUICK = Options(
     group_sizes=(2, 10, 100),
     mls_repeats=1,
     universe_sizes=(5,),
+    membership_sizes=(5,),
     heals=1,
     talked_messages=500,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bench import charts
 from bench.options import QUICK
-from bench.simulated import healing, sizes, talking, thousand
+from bench.simulated import healing, membership, sizes, talking, thousand
 from bench.simulated.topology import dialled, diameter
 from bench.simulated.traffic import COMMIT, MESSAGE, REPORT
 from bench.simulated.universe import SimulatedUniverse
@@ -52,6 +52,16 @@ def test_a_universe_that_is_parted_does_not_converge() -> None:
     assert not universe.settled()
     assert healing.measure(universe, "parted")["converged_s"] > 0
     assert universe.settled()
+
+
+def test_one_is_admitted_and_removed_by_all() -> None:
+    found = membership.run(replace(QUICK, membership_sizes=(4,)))["4"]
+    joined = found["joined"]
+    assert 0 < joined["joined_s"] <= joined["admitted_by_all_s"] < policy.PULSE_INTERVAL / 1000
+    assert 0 < joined["bytes_until_joined"] <= joined["bytes_until_admitted"]
+    assert 0 < found["removed"]["removed_by_all_s"] < policy.PULSE_INTERVAL / 1000
+    assert found["removed"]["told_s"] >= 0
+    assert len(membership.rows({"4": found})) == 4
 
 
 def test_real_engines_follow_scripted_owners() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.simulated.founding import Founded, Seat
+from bench.simulated.founding import Founded, Record, Seat
 from bench.simulated.traffic import COMMIT, MESSAGE, REPORT
+from starling.protocol.distributed.identity import Identity
 from starling.protocol.engine.engine import Engine
 from starling.protocol.engine.inputs import Input, OwnAddresses, Wake
 from starling.protocol.engine.step import KnownPeers, Publish, Put, SendToPeer, Step, Topics
@@ -18,22 +20,37 @@ if TYPE_CHECKING:
 
 
 class Member:
-    """`links` are the peers that it is connected to."""
+    """`links` are the peers that it is connected to. A newcomer starts without records, and joins by a ticket."""
 
-    def __init__(self, founded: Founded, seat: Seat, network: Network, seed: object) -> None:
-        self.seat = seat
-        self.peer_id = seat.identity.peer_id
-        self.universe_id = founded.universe_id
+    def __init__(
+        self,
+        universe_id: bytes,
+        identity: Identity,
+        address: str,
+        records: Iterable[Record],
+        network: Network,
+        seed: object,
+    ) -> None:
+        self.universe_id = universe_id
+        self.identity = identity
+        self.peer_id = identity.peer_id
         self.network = network
         self.links: dict[bytes, Member] = {}
         self.topics: frozenset[str] = frozenset()
+        self._address = address
         self._wake_at: int | None = None
         self._wakes = 0
-        self._draw = random.Random(f"{seed} run of {seat.identity.name}").randbytes
-        self.engine = Engine(seat.identity, founded.records(seat), now=network.queue.now, random=self._draw)
+        self._draw = random.Random(f"{seed} run of {identity.name}").randbytes
+        self.engine = Engine(identity, records, now=network.queue.now, random=self._draw)
+
+    @classmethod
+    def seated(cls, founded: Founded, seat: Seat, network: Network, seed: object) -> Member:
+        """A member from the beginning."""
+        records = founded.records(seat)
+        return cls(founded.universe_id, seat.identity, seat.address, records, network, seed)
 
     def start(self) -> None:
-        self.handle(OwnAddresses((self.seat.address,)))
+        self.handle(OwnAddresses((self._address,)))
 
     @property
     def universe(self) -> Universe:
@@ -46,10 +63,7 @@ class Member:
         self._arm(step.wake_at)
         self._keep(step)
         for event in step.events:
-            if (
-                event.kind == "epoch.started"
-                and event.body["owner"] == self.seat.identity.identity_public_key
-            ):
+            if event.kind == "epoch.started" and event.body["owner"] == self.identity.identity_public_key:
                 self.network.traffic.committed(event.body)
         for send in step.sends:
             match send:

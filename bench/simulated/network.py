@@ -7,6 +7,7 @@ among many, whose dialler keeps some links each. Both run on the same virtual cl
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -34,6 +35,8 @@ class Network:
         self.members: dict[bytes, Member] = {}
         self.frames: dict[bytes, tuple[bytes, str]] = {}
         self.traffic = Traffic()
+        self.moved: Counter[bytes] = Counter()
+        """Bytes that each member, by peer id, has sent and received."""
         self._rng = random.Random(f"{seed} network")
         self._links: dict[Link, dict[bytes, int]] = {}
         """With the time of the newest arrival at each end."""
@@ -58,6 +61,11 @@ class Network:
         wanted = {link for side in self._sides for link in dialled(side)}
         for link in sorted(wanted - self._links.keys(), key=sorted):
             self.queue.after(self._rng.randint(*DIAL), partial(self._link, link))
+
+    def meet(self, a: Member, b: Member) -> None:
+        """One link more, as a joiner makes it by its ticket."""
+        self._sides.append({a.peer_id, b.peer_id})
+        self.queue.after(self._rng.randint(*DIAL), partial(self._link, frozenset((a.peer_id, b.peer_id))))
 
     def diameter(self) -> int:
         """Of the graph of links as they are."""
@@ -93,6 +101,7 @@ class Network:
         due = max(self.queue.now + self._rng.randint(*DELAY), arrivals.get(receiver, 0))
         arrivals[receiver] = due
         whole = attach(data, [self.frames[key][0] for key in frame_ids])
+        self.moved[sender.peer_id] += len(whole)
         self.queue.at(due, partial(self._arrive, link, arrivals, sender, receiver, whole, frame_ids))
 
     def _arrive(
@@ -108,6 +117,7 @@ class Network:
             return
         for key in frame_ids:
             self._count_frame(receiver, key)
+        self.moved[receiver] += len(whole)
         self.traffic.stream(whole, sum(len(self.frames[key][0]) for key in frame_ids))
         self.members[receiver].handle(MessageFromPeer(sender.peer_id, whole))
 
@@ -133,11 +143,13 @@ class Network:
         for peer_id, other in node.links.items():
             if peer_id != source:
                 due = self.queue.now + self._rng.randint(*DELAY)
+                self.moved[node.peer_id] += len(self.frames[key][0])
                 self.queue.at(due, partial(self._hear, origin, node, other, topic, key))
 
     def _hear(self, origin: Member, forwarder: Member, node: Member, topic: str, key: bytes) -> None:
         if topic not in node.topics or forwarder.peer_id not in node.links:
             return
+        self.moved[node.peer_id] += len(self.frames[key][0])
         if not self._count_frame(node.peer_id, key):
             return
         node.handle(FrameReceived(forwarder.peer_id, self.frames[key][0]))

@@ -75,7 +75,7 @@ class _Universe:
         made = founded(size, "thousand", self.queue.now, keeps=REAL)
         tree = shared_tree(made)
         newcomers = {number + 1: made.seats[number].key_package for number in range(REAL)}
-        self.members = [Member(made, seat, self.network, "thousand") for seat in made.seats[:REAL]]
+        self.members = [Member.seated(made, seat, self.network, "thousand") for seat in made.seats[:REAL]]
         self.owners: dict[int, ScriptedOwner] = {}
         self._forwarder = made.seats[REAL].identity.peer_id
         for number in range(size):

@@ -31,7 +31,7 @@ class SimulatedUniverse:
         self.queue = EventQueue()
         self.network = Network(self.queue, seed)
         made = founded(size, seed, BEGINNING)
-        self.members = [Member(made, seat, self.network, seed) for seat in made.seats]
+        self.members = [Member.seated(made, seat, self.network, seed) for seat in made.seats]
         for member in self.members:
             self.network.add(member)
         for member in self.members:

@@ -370,6 +370,11 @@ def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
         ),
         (("members", "lab"), "member.list", LISTED),
         (("update", "lab"), "security.update", {"epoch": 3}),
+        (("block", "lab", "bob"), "member.block", {"blocked": "ab" * 32}),
+        (("unblock", "lab", "bob"), "member.unblock", {"unblocked": "ab" * 32}),
+        (("rejoin", "lab"), "universe.rejoin", {"groups": 2}),
+        (("leave", "lab"), "universe.leave", {"told": 2}),
+        (("leave", "lab", "--force"), "universe.leave", {"told": 0}),
         (("status",), "daemon.status", {"name": "alice"}),
         (
             ("peers",),

@@ -20,6 +20,10 @@ SENT_AGAIN = 0x8D09
 """Not in any structure: messages that a member gets again are sealed to its leaf under this id (B10)."""
 TICKET_PROOF = 0x8D08
 """KeyPackage: the proof that the joiner holds a ticket (6)."""
+JOINER = 0x8D0A
+"""KeyPackage: what a joiner tells of itself besides (6)."""
+ANSWER_KEY = 0x8D0B
+"""SafeAAD of a joiner's proposal: the HPKE key that the answer is sealed to (6)."""
 
 LEAF_REPLACE = 0xF0D2
 """Proposal type: an owner replaces a member's leaf by a newer one of that member (X-10)."""

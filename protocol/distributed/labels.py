@@ -26,6 +26,11 @@ ARCHIVER_OFFER = "Starling archiver offer"
 FLOOR = "Starling floor"
 """A member's identity key over what it wants no more of archivers."""
 
+EXTERNAL_ENCRYPTION_INFO = "Starling external encryption info"
+"""A member's identity key over the key by which outsiders write to its send group (P-4)."""
+JOIN_ANSWER = "Starling join answer"
+"""Sealed to the key that a joiner has sent, by HPKE: the answer of its sponsor (6)."""
+
 READMIT = "Starling readmit request"
 """A member's identity key over its request to start anew (5.6 B7)."""
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.distributed import component_ids, labels, wire_formats
 from starling.protocol.distributed.identity import KEY_LENGTH, Identity, peer_public_key, verify
+from starling.protocol.distributed.joiner import Joiner
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.ticket import Ticket, TicketSecret
 from starling.protocol.distributed.ticket_proof import prove
@@ -71,6 +72,8 @@ COMPONENTS = (
     component_ids.ROSTER_DIGEST,
     component_ids.KEY_PACKAGES,
     component_ids.TICKET_PROOF,
+    component_ids.JOINER,
+    component_ids.ANSWER_KEY,
 )
 """The components that every member understands."""
 
@@ -298,8 +301,9 @@ def build_key_package(
     random: Callable[[int], bytes],
     lifetime: int = KEY_PACKAGE_LIFETIME,
     ticket: Ticket | TicketSecret | None = None,
+    joiner: Joiner | None = None,
 ) -> KeyPackageBundle:
-    """A KeyPackage of a member, with `ticket_proof` where a ticket is given.
+    """A KeyPackage of a member, with `ticket_proof` where a ticket is given, and what a joiner tells of itself.
 
     It is marked as a last resort (extensions draft §6.4): every owner adds the member by the same one.
     """
@@ -326,6 +330,8 @@ def build_key_package(
             signature_key=leaf.signature_key,
             init_key=init_key,
         ).encode()
+    if joiner is not None:
+        components[component_ids.JOINER] = joiner.encode()
     dictionary = AppDataDictionary.of(components)
     key_package = KeyPackage(
         version=MLS10,

@@ -28,6 +28,22 @@ BEHIND_GRACE = 400
 ASK_AGAIN = 2 * SECOND
 ASK_SELDOM = 5 * MINUTE
 JOIN_AGAIN = 2 * SECOND
+JOIN_ELSEWHERE = 10 * SECOND
+"""After how long without an answer a joiner asks another member of its ticket."""
+
+JOIN_HURRIED = 3
+"""How often in a row a joiner asks again at once because the sponsor's group has gone on meanwhile."""
+
+JOIN_PEERS = 64
+JOIN_HELLOS_OF_PEER = 16
+JOIN_OPENED_OF_PEER = 4
+JOIN_OPENED = 64
+"""How many peers that want to join are answered in a minute, how often each, and how many sealed requests are opened,
+of one and of all: each opening takes as long as some signatures (P-12)."""
+
+JOIN_REMEMBERED = 1024
+"""How many requests of one epoch are known again, and how many peers know its key."""
+
 READMIT_AGAIN = 15 * SECOND
 READMIT_MIN_GAP = MINUTE
 """How soon a member may make another request to start anew: each is costly to look at, and told."""

@@ -105,6 +105,9 @@ class Rule(enum.Enum):
     # tickets and addresses
     PEER_ADDRESS_PEER = ("7", "signed addresses are those of the member's own peer id")
     TICKET_PROOF = ("6", "the KeyPackage carries a proof of the ticket")
+    JOINER = ("6", "the KeyPackage of a joiner tells its name, padded with zeros to 512, 1,024 or more bytes")
+    ANSWER_KEY = ("6", "a joiner's proposal has the key for the answer, and is an Add")
+    VOUCHED_INFO = ("P-4", "a member vouches for the key of its own send group, in a suite of the universe")
     ADDRESS_FIELDS = ("7", "at most 8 addresses of at most 128 printable characters")
     ADDRESS_UNIVERSE = ("7", "addresses belong to this universe")
 

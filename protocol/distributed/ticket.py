@@ -248,13 +248,22 @@ class _SponsorMac(Struct):
     joiner_peer_id: opaque
     nonce: opaque
     universe_id: opaque
+    vouched: opaque
 
 
 def sponsor_mac(
-    mac_key: bytes, *, universe_id: bytes, sponsor_peer_id: bytes, joiner_peer_id: bytes, nonce: bytes
+    mac_key: bytes,
+    *,
+    universe_id: bytes,
+    sponsor_peer_id: bytes,
+    joiner_peer_id: bytes,
+    nonce: bytes,
+    vouched: bytes,
 ) -> bytes:
-    """The proof of a sponsor to a joiner: HMAC-SHA256 over both peer ids and the joiner's nonce, 32 bytes."""
-    content = _SponsorMac(labels.SPONSOR_MAC.encode(), sponsor_peer_id, joiner_peer_id, nonce, universe_id)
+    """The proof of a sponsor to a joiner: HMAC-SHA256 over both peer ids, the joiner's nonce and the encoded
+    `VouchedInfo` that it sends, 32 bytes (P-4)."""
+    label = labels.SPONSOR_MAC.encode()
+    content = _SponsorMac(label, sponsor_peer_id, joiner_peer_id, nonce, universe_id, vouched)
     return _SUITE.mac(mac_key, content.encode())
 
 
@@ -266,7 +275,9 @@ def verify_sponsor_mac(
     sponsor_peer_id: bytes,
     joiner_peer_id: bytes,
     nonce: bytes,
+    vouched: bytes,
 ) -> None:
     """The counterpart of `sponsor_mac`, in constant time; raises VerificationFailed."""
-    content = _SponsorMac(labels.SPONSOR_MAC.encode(), sponsor_peer_id, joiner_peer_id, nonce, universe_id)
+    label = labels.SPONSOR_MAC.encode()
+    content = _SponsorMac(label, sponsor_peer_id, joiner_peer_id, nonce, universe_id, vouched)
     _SUITE.mac_verify(mac_key, content.encode(), tag)

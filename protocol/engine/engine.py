@@ -277,6 +277,7 @@ class Engine:
             self._check_room()
         universe = joining.begin(ctx, self.identity, ticket, suite_id, held)
         self._adopt(ctx, universe)
+        joining.make_key_packages(ctx, universe)
         for member in ticket.members:
             if member.peer_id in self._connected:
                 joining.knock(ctx, universe, member.peer_id)

@@ -15,6 +15,7 @@ from starling.protocol.distributed.dependency import Dependency, build_dependenc
 from starling.protocol.distributed.dmls_resolve import ClosedHead, build_resolve
 from starling.protocol.distributed.epoch_end import build_epoch_end
 from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.joiner import Joiner
 from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.leaf_replace import LeafReplace, check_leaf_replace
 from starling.protocol.distributed.member import (
@@ -143,8 +144,11 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
     universe.boot.done = True
 
 
-def make_bundles(ctx: Context, universe: Universe, ticket: TicketSecret | None = None) -> int:
-    """Fresh KeyPackages of ours, one a suite; their serial is given back."""
+def make_bundles(
+    ctx: Context, universe: Universe, ticket: TicketSecret | None = None, joiner: Joiner | None = None
+) -> int:
+    """Fresh KeyPackages of ours, one a suite; their serial is given back. Where we join by a ticket they prove it, and
+    tell who we are."""
     serial = universe.bundles.next_serial(ctx.now)
     for suite_id in UNIVERSE_SUITES:
         bundle = build_key_package(
@@ -157,6 +161,7 @@ def make_bundles(ctx: Context, universe: Universe, ticket: TicketSecret | None =
             signature_private_key=universe.signature_private_key,
             now=ctx.now,
             ticket=ticket,
+            joiner=joiner,
             random=ctx.random,
         )
         universe.bundles.add(ctx, serial, bundle)

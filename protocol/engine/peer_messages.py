@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from starling.protocol.engine import absence, archiving, exchanging, joining, membership, sponsoring
+from starling.protocol.engine import (
+    absence,
+    admitting,
+    archiving,
+    exchanging,
+    joining,
+    membership,
+    sponsoring,
+)
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.readding import take_gone
 from starling.protocol.engine.receiving import receive
@@ -38,10 +46,10 @@ def handle_message(
         _as_joiner(ctx, universe, peer_id, message, frames)
         return True
     if isinstance(message, JoinHello):
-        sponsoring.answer_hello(ctx, universe, peer_id, message)
+        admitting.answer_hello(ctx, universe, peer_id, message)
         return True
     if isinstance(message, JoinRequest):
-        sponsoring.answer_request(ctx, universe, peer_id, message)
+        admitting.answer_request(ctx, universe, peer_id, message)
         return True
     if isinstance(message, Hello):
         _hello(ctx, universe, peer_id, message)
@@ -90,7 +98,8 @@ def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> 
     lacking = [
         info.identity
         for info in universe.others()
-        if not universe.profiles.get(info.identity) or not universe.profiles.addresses(info.identity)
+        if not universe.profiles.key_package(info.identity, universe.cipher_suite)
+        or not universe.profiles.addresses(info.identity)
     ]
     if lacking:
         ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(lacking)))

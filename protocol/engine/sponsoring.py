@@ -1,4 +1,4 @@
-"""Admitting: the sponsor's side of a join (PROTOCOL section 6), and of starting anew (5.6 B7)."""
+"""Admitting members anew that have lost their send group (PROTOCOL 5.6 B7). Joins are in `admitting`."""
 
 from __future__ import annotations
 
@@ -11,113 +11,14 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.rules import Rule
-from starling.protocol.distributed.ticket import sponsor_mac
-from starling.protocol.distributed.ticket_proof import verify_ticket_proof
 from starling.protocol.engine import membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import profiles_of
 from starling.protocol.engine.managing import require
 from starling.protocol.engine.universe import AsksAgain, Universe
-from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
-from starling.protocol.exchange.messages import (
-    JoinAnswer,
-    JoinHello,
-    JoinProof,
-    JoinRefused,
-    JoinRequest,
-    ReadmitRequest,
-)
+from starling.protocol.errors import Invalid, UsageError
+from starling.protocol.exchange.messages import ReadmitRequest
 from starling.protocol.mls.key_package import KeyPackage
-
-_REASONS = {
-    Rule.INVITE_UNKNOWN: "ticket.unknown",
-    Rule.INVITE_REVOKED: "ticket.revoked",
-    Rule.INVITE_EXPIRED: "ticket.expired",
-    Rule.INVITE_USED: "ticket.used",
-    Rule.INVITE_REMOVED: "ticket.removed",
-    Rule.UNIVERSE_FULL: "universe.full",
-}
-
-
-def answer_hello(ctx: Context, universe: Universe, peer_id: bytes, message: JoinHello) -> None:
-    """Prove that we know the ticket; or say why it is of no use."""
-    invite = universe.roster.invites.get(message.invite_id)
-    if invite is None:
-        _refuse(ctx, universe, peer_id, "ticket.unknown", final=False)
-    elif not universe.roster.may(universe.me, Kind.MEMBER) or not universe.boot.done:
-        _refuse(ctx, universe, peer_id, "sponsor.not-ready", final=False)
-    else:
-        mac = sponsor_mac(
-            invite.mac_key,
-            universe_id=universe.universe_id,
-            sponsor_peer_id=universe.identity.peer_id,
-            joiner_peer_id=peer_id,
-            nonce=message.nonce,
-        )
-        ctx.send(peer_id, JoinProof(universe.universe_id, message.nonce, mac))
-
-
-def answer_request(ctx: Context, universe: Universe, peer_id: bytes, message: JoinRequest) -> None:
-    """Check the ticket and the KeyPackages, admit, and answer with all that the joiner needs."""
-    if not universe.roster.may(universe.me, Kind.MEMBER) or not universe.boot.done:
-        _refuse(ctx, universe, peer_id, "sponsor.not-ready", final=False)
-        return
-    try:
-        identity = _admit(ctx, universe, peer_id, message)
-    except Invalid as refusal:
-        reason = _REASONS.get(refusal.rule) if isinstance(refusal.rule, Rule) else None
-        _refuse(ctx, universe, peer_id, reason or "request.invalid", final=True)
-        return
-    except (ProtocolError, Unsupported, UsageError):
-        _refuse(ctx, universe, peer_id, "request.invalid", final=True)
-        return
-    membership.align(ctx, universe)
-    adding = universe.own.log.adding(identity)
-    everybody = [member for member in universe.roster.members if member != identity]
-    answer = JoinAnswer(
-        universe.universe_id, universe.roster.entries(), profiles_of(universe, everybody).profiles
-    )
-    ctx.send(peer_id, answer, (adding.frame_id,) if adding is not None else ())
-
-
-def _admit(ctx: Context, universe: Universe, peer_id: bytes, message: JoinRequest) -> bytes:
-    """Enter the joiner in the roster, once whatever it repeats; its identity is given back.
-
-    Only the sponsor counts the members (X-19): rosters that others made merge whatever their size.
-    """
-    if message.invite_id not in universe.roster.invites:
-        raise Invalid(Rule.INVITE_UNKNOWN)  # before anything costly: whoever knows the universe can ask
-    packages, member = _check_profile(ctx, universe, peer_id, message.profile, message.cipher_suite)
-    for package in packages:
-        if verify_ticket_proof(package, universe.universe_id) != message.invite_id:
-            raise Invalid(Rule.TICKET_PROOF)
-    identity = leaf_identity(packages[0].leaf_node)
-    known = universe.roster.check_spend(message.invite_id, identity, ctx.now)
-    if known is not None:
-        if known.send_group_id != member.send_group_id:
-            raise Invalid(Rule.MEMBER_SEND_GROUP)
-        return identity
-    if len(universe.roster.members) >= policy.MAX_MEMBERS:
-        raise Invalid(Rule.UNIVERSE_FULL)
-    former = universe.roster.former.get(identity)
-    if former is not None and member.incarnation <= former.incarnation:
-        raise Invalid(Rule.MEMBER_INCARNATION)
-    if member.send_group_id in universe.roster.send_groups:
-        raise Invalid(Rule.MEMBER_SEND_GROUP)
-    entry = universe.roster.make_member(
-        universe.identity,
-        subject=identity,
-        name=message.name,
-        send_group_id=member.send_group_id,
-        peer_id=peer_id,
-        signature_key=packages[0].leaf_node.signature_key,
-        cipher_suite=message.cipher_suite,
-        incarnation=member.incarnation,
-        invite_id=message.invite_id,
-    )
-    membership.add_entries(ctx, universe, [entry], source=peer_id)
-    _tell_profile(ctx, universe, identity, message.profile, peer_id)
-    return identity
 
 
 def _check_profile(
@@ -156,7 +57,7 @@ def _check_profile(
     return packages, member
 
 
-def _tell_profile(
+def tell_profile(
     ctx: Context,
     universe: Universe,
     identity: bytes,
@@ -260,7 +161,7 @@ def readmit_self(ctx: Context, universe: Universe, asked: AsksAgain) -> None:
 def _readmit(ctx: Context, universe: Universe, asked: AsksAgain, peer_id: bytes) -> None:
     identity = asked.request.identity
     membership.add_entries(ctx, universe, [_readmission(universe, peer_id, asked)])
-    _tell_profile(ctx, universe, identity, asked.profile, peer_id)
+    tell_profile(ctx, universe, identity, asked.profile, peer_id)
 
 
 def _readmission(universe: Universe, peer_id: bytes, asked: AsksAgain) -> bytes:
@@ -279,7 +180,3 @@ def _readmission(universe: Universe, peer_id: bytes, asked: AsksAgain) -> bytes:
         invite_id=standing.invite_id,
         role=standing.role,
     )
-
-
-def _refuse(ctx: Context, universe: Universe, peer_id: bytes, reason: str, *, final: bool) -> None:
-    ctx.send(peer_id, JoinRefused(universe.universe_id, reason, final))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -18,11 +18,13 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.distributed.universe_component import read_roster_digest
+from starling.protocol.distributed.vouched_info import VouchedInfo
 from starling.protocol.engine.archiver_link import ArchiverLink
 from starling.protocol.engine.bundles import BundleStore
 from starling.protocol.engine.contacts import ContactBook
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.delivered import Delivered
+from starling.protocol.engine.door import Door
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.healing_vectors import Healing
 from starling.protocol.engine.kept_evidence import EvidenceStore
@@ -99,13 +101,32 @@ class Boot:
 
 
 @dataclass(slots=True)
+class Proven:
+    """A sponsor that knows the ticket: what it vouches for, and the private key that its answer is sealed to."""
+
+    vouched: VouchedInfo
+    answer_key: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
 class Joining:
-    """A join under way: the ticket, the nonces that sponsors are to prove themselves on, who has, the next try."""
+    """A join under way: the ticket, the nonces that sponsors are to prove themselves on, who has, the next try.
+
+    `asked` is the sponsor that was asked last, since `asked_at`; `hurried` counts what was asked again at once.
+    """
 
     ticket: Ticket
     next_try: int
     nonces: dict[bytes, bytes] = field(default_factory=dict)
-    proven: set[bytes] = field(default_factory=set)
+    proven: dict[bytes, Proven] = field(default_factory=dict)
+    asked: bytes = b""
+    asked_at: int = 0
+    hurried: int = 0
+
+    def waits_for_another(self, peer_id: bytes, connected: Container[bytes], now: int) -> bool:
+        """Whether another sponsor was asked that may still answer: two would both admit us."""
+        recent = 0 <= now - self.asked_at < policy.JOIN_ELSEWHERE
+        return recent and self.asked not in (b"", peer_id) and self.asked in connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +287,7 @@ class Universe:
         self.joining: Joining | None = None
         self.leaving: Leaving | None = None
         """Where this node was not removed by others, but has left."""
+        self.door = Door()
         self.silenced = False
         """The roster does not name our send group: it was superseded, or is not admitted yet. Nothing is sent in it."""
         self.asks_again: dict[bytes, tuple[AsksAgain, ...]] = {}

@@ -281,37 +281,39 @@ class JoinHello(Message):
 
 @dataclass(frozen=True, slots=True)
 class JoinProof(Message):
-    """The sponsor proves that it knows the ticket's MAC key (P-4)."""
+    """The sponsor vouches for the key by which it is to be asked (an encoded `VouchedInfo`), and proves that it knows
+    the ticket's MAC key (P-4)."""
 
     kind = 17
-    patterns = (_UNIVERSE_ID, Blob.of(32), Blob.of(32))
+    max_bytes = 4096
+    patterns = (_UNIVERSE_ID, Blob.of(32), Blob(1024, 1), Blob.of(32))
     universe_id: bytes
     nonce: bytes
+    vouched: bytes
     mac: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest(Message):
-    """The joiner's KeyPackages with `ticket_proof`, its name, its own suite and its signed addresses."""
+    """A DMLSMessage with a PrivateExternalMessage: the joiner's external Add proposal, sealed to the sponsor. Nothing
+    beside it tells who asks."""
 
     kind = 18
-    patterns = (_UNIVERSE_ID, Blob.of(32), Text(64, 1), Uint(0xFFFF), _PROFILE)
+    max_bytes = 32 * 1024
+    patterns = (_UNIVERSE_ID, Blob(16 * 1024, 1))
     universe_id: bytes
-    invite_id: bytes
-    name: str
-    cipher_suite: int
-    profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
+    message: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class JoinAnswer(Message):
-    """Admitted: the roster and all profiles; the frame that adds the joiner is attached."""
+    """Admitted: an HPKECiphertext of an `Admitted`, sealed to the key that the joiner has sent; the frame that adds it
+    is attached."""
 
     kind = 19
-    patterns = (_UNIVERSE_ID, Many(_ENTRY, _MAX_ENTRIES), Many(_PROFILE, _MAX_GROUPS))
+    patterns = (_UNIVERSE_ID, Blob(MAX_MESSAGE, 1))
     universe_id: bytes
-    entries: tuple[bytes, ...] = field(repr=False)
-    profiles: tuple[tuple[tuple[bytes, ...], bytes], ...] = field(repr=False)
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +340,25 @@ class ReadmitRequest(Message):
     profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
     signature: bytes
 
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What the answer to a joiner holds, msgpack `[entries, profiles]`: the roster and all profiles."""
+
+    entries: tuple[bytes, ...] = field(repr=False)
+    profiles: tuple[tuple[tuple[bytes, ...], bytes], ...] = field(repr=False)
+
+    def encode(self) -> bytes:
+        return pack([_plain(self.entries), _plain(self.profiles)])
+
+    @classmethod
+    def decode(cls, data: bytes) -> Admitted:
+        """Raises `DecodeError`."""
+        values = shape(unpack(data, max_bytes=MAX_MESSAGE), _ADMITTED)
+        return cls(*map(_frozen, values))
+
+
+_ADMITTED = (Many(_ENTRY, _MAX_ENTRIES), Many(_PROFILE, _MAX_GROUPS))
 
 _KINDS: dict[int, type[Message]] = {
     cls.kind: cls

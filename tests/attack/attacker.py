@@ -26,7 +26,7 @@ from starling.protocol.distributed.sent_again import SentAgain
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.frame import CommitFrame
-from starling.protocol.exchange.messages import JoinAnswer, JoinRequest, Message, Profiles
+from starling.protocol.exchange.messages import Message, Profiles
 from starling.protocol.mls.epoch import Epoch
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
@@ -233,10 +233,8 @@ def _key_pairs(values: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def _told_packages(message: Message) -> Iterator[KeyPackage]:
     """The KeyPackages that one peer told another."""
     match message:
-        case Profiles(profiles=profiles) | JoinAnswer(profiles=profiles):
+        case Profiles(profiles=profiles):
             told = profiles
-        case JoinRequest(profile=profile):
-            told = (profile,)
         case _:
             told = ()
     for packages, _ in told:

@@ -151,11 +151,12 @@ def test_sponsor_mac() -> None:
         "sponsor_peer_id": ALICE.peer_id,
         "joiner_peer_id": BOB.peer_id,
         "nonce": b"n" * 16,
+        "vouched": b"the key of its group",
     }
     tag = sponsor_mac(TICKET.mac_key, **arguments)
     verify_sponsor_mac(TICKET.mac_key, tag, **arguments)
     swapped = {"sponsor_peer_id": BOB.peer_id, "joiner_peer_id": ALICE.peer_id}
-    for changes in ({"nonce": b"m" * 16}, {"universe_id": b"\x12" * 32}, swapped):
+    for changes in ({"nonce": b"m" * 16}, {"universe_id": b"\x12" * 32}, {"vouched": b"a key"}, swapped):
         with pytest.raises(VerificationFailed):
             verify_sponsor_mac(TICKET.mac_key, tag, **(arguments | changes))
     for key, wrong in ((TICKET.mac_key, b""), (TICKET.mac_key, tag[:-1]), (b"k" * 32, tag)):

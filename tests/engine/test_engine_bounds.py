@@ -15,13 +15,13 @@ from starling.protocol.distributed.policy import MIB, FrameQuota
 from starling.protocol.distributed.roster_body import Kind, Removal, Target, Topic
 from starling.protocol.distributed.roster_entry import ReadEntry, read_entry, sign_entry
 from starling.protocol.distributed.ticket import Ticket
-from starling.protocol.engine import engine, reporting, sponsoring
+from starling.protocol.engine import admitting, engine, reporting
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import JoinUniverse, OwnAddresses, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import KnownPeers, Publish, Send, SendToPeer
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, Pending, UsageError
-from starling.protocol.exchange.messages import Hello, JoinRefused, JoinRequest, RosterEntries
+from starling.protocol.exchange.messages import Hello, JoinHello, JoinRefused, JoinRequest, RosterEntries
 
 # kept frames
 
@@ -254,15 +254,18 @@ def test_of_the_entries_that_wait_the_founders_stay() -> None:
     assert len(waiting) <= 256 and last in {read.encoded for read in waiting}
 
 
-def test_an_unknown_invite_is_refused_before_anything_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_knows_no_invite_has_nothing_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     network, universe, (alice, _) = quiet("alice", "bob")
     mallory = network.add("mallory")
     network.dial(mallory, alice.id)
-    monkeypatch.setattr(sponsoring, "KeyPackage", None)
-    request = JoinRequest(universe, b"i" * 32, "mallory", 1, ((b"k" * 900, b"k" * 900), b""))
-    alice.hear(mallory, request)
+    monkeypatch.setattr(admitting, "read_dmls_message", None)
+    alice.hear(mallory, JoinHello(universe, b"i" * 32, b"n" * 32))
+    alice.hear(mallory, JoinRequest(universe, b"k" * 900))
     refusals = [message for _, message in network.messages(alice) if isinstance(message, JoinRefused)]
-    assert refusals == [JoinRefused(universe, "ticket.unknown", True)]
+    assert refusals == [
+        JoinRefused(universe, "ticket.unknown", False),
+        JoinRefused(universe, "request.stale", False),
+    ]
 
 
 # what does not come

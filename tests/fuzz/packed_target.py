@@ -16,7 +16,7 @@ from tests.fuzz.packed_values import change_packed, packed
 from tests.fuzz.values import change_bytes
 
 from starling.p2p import bundle
-from starling.protocol.distributed import application, heads, labels, roster_body, ticket
+from starling.protocol.distributed import application, heads, labels, roster_body, text_form, ticket
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.errors import DecodeError, UsageError
@@ -84,7 +84,7 @@ def _seal_ticket(value: Any) -> bytes:
         content = ticket._TicketContent(universe_id, pack(value[1])).encode()
         value = [*value, _IDENTITY.sign(labels.TICKET_ISSUE, content)]
     content = pack(value)
-    checksum = hashlib.sha256(content).digest()[: ticket._CHECKSUM_LENGTH]
+    checksum = hashlib.sha256(content).digest()[: text_form._CHECKSUM_LENGTH]
     return b"starling1" + base64.b32encode(content + checksum).rstrip(b"=").lower()
 
 

@@ -169,9 +169,7 @@ class HostilePeer:
         )
 
     def join_request(self) -> Input:
-        profile = ((self._rng.randbytes(900), self._rng.randbytes(900)), self._rng.randbytes(100))
-        request = messages.JoinRequest(self.universe_id, self._rng.randbytes(32), "somebody", 1, profile)
-        return self._say(request)
+        return self._say(messages.JoinRequest(self.universe_id, self._rng.randbytes(1800)))
 
     def readmit_request(self) -> Input:
         profile = ((self._rng.randbytes(900), self._rng.randbytes(900)), self._rng.randbytes(100))
@@ -179,4 +177,4 @@ class HostilePeer:
         return self._say(messages.ReadmitRequest(self.universe_id, "somebody", 1, profile, signature))
 
     def join_answer(self) -> Input:
-        return self._say(messages.JoinAnswer(self.universe_id, self._entries(), ()))
+        return self._say(messages.JoinAnswer(self.universe_id, self._rng.randbytes(3000)))

@@ -7,12 +7,17 @@ from collections.abc import Iterable
 
 EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "message.received": (
-        "a message for the app",
-        ("sender", "sender_name", "id", "type", "body", "encoding", "refs", "epoch", "dmls_epoch"),
+        "a message for the app; `to` is this node's own identity where it is for it alone, else null",
+        ("sender", "sender_name", "id", "to", "type", "body", "encoding", "refs", "epoch", "dmls_epoch"),
     ),
     "message.sent": (
-        "an own message is encrypted; `recipients` is how many others can read it",
-        ("id", "type", "body", "encoding", "recipients", "epoch", "dmls_epoch"),
+        "an own message is encrypted; `recipients` is how many others can read it, `to` the one member that it is "
+        "for, or null",
+        ("id", "to", "type", "body", "encoding", "recipients", "epoch", "dmls_epoch"),
+    ),
+    "message.undelivered": (
+        "an own message to one member will not be sent: that was `removed` or `blocked` before it could be",
+        ("id", "to", "reason"),
     ),
     "messages.unavailable": (
         "messages of one owner will not come: of an ended epoch only the first `held` did (where this node was put "

@@ -14,27 +14,30 @@ from starling.protocol.packed import Blob, Many, Text, pack, shape, unpack
 HEADS = "heads"
 REPORT = "report"
 LOST = "lost"
-CONTROL_TYPES = frozenset({HEADS, REPORT, LOST, "address", "ack", "roster", "direct"})
+CONTROL_TYPES = frozenset({HEADS, REPORT, LOST, "address", "ack", "roster"})
 
 AGAIN = "again"
 """Messages that one member gets again: acknowledged like those of users, and shown as what is in them."""
 
-RESERVED_TYPES = CONTROL_TYPES | {AGAIN}
+DIRECT = "direct"
+"""A message for one member: counted by all like those of users, shown as what is in it to whom it is for."""
+
+RESERVED_TYPES = CONTROL_TYPES | {AGAIN, DIRECT}
 
 MESSAGE_ID_SIZE = 16
 MAX_BODY = 512 * 1024
 MAX_REFS = 16
-MAX_AGAIN_BODY = MAX_BODY + 8192
-"""Of a message `again`: room for a whole one in it."""
+MAX_SEALED_BODY = MAX_BODY + 8192
+"""Of a message `again` or `direct`: room for a whole one in it."""
 
 MAX_APPLICATION_DATA = MAX_BODY + 4096
-_MAX_ENCODED = MAX_AGAIN_BODY + 4096
+_MAX_ENCODED = MAX_SEALED_BODY + 4096
 
 _SHAPE = (
     Text(64, 1),
     Blob.of(MESSAGE_ID_SIZE),
     Many(Blob.of(MESSAGE_ID_SIZE), MAX_REFS),
-    Blob(MAX_AGAIN_BODY),
+    Blob(MAX_SEALED_BODY),
 )
 
 
@@ -62,7 +65,7 @@ class ApplicationData:
     def decode(cls, data: bytes) -> ApplicationData:
         """Raises `DecodeError` for anything but the four fields in their bounds."""
         content_type, message_id, refs, body = shape(unpack(data, max_bytes=_MAX_ENCODED), _SHAPE)
-        if len(body) > MAX_BODY and content_type != AGAIN:
+        if len(body) > MAX_BODY and content_type not in (AGAIN, DIRECT):
             raise DecodeError(f"{len(body)} bytes where a message has at most {MAX_BODY}")
         return cls(content_type, message_id, tuple(refs), body)
 

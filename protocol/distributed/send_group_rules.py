@@ -15,6 +15,7 @@ from starling.protocol.errors import Invalid
 from starling.protocol.extensions.private_external_info import EXTERNAL_ENCRYPTION
 from starling.protocol.extensions.private_external_rules import UsedRootKeys, check_root_key
 from starling.protocol.extensions.semi_private import SEMI_PRIVATE
+from starling.protocol.extensions.targeted_messages import TARGETED_SECRETS
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group_context import GroupContext
 from starling.protocol.mls.group_rules import GroupRules
@@ -37,7 +38,7 @@ class SendGroupRules(GroupRules):
     leaf_verification = LeafVerification(remembered=REMEMBERED_LEAVES)
     handshake_formats = MappingProxyType({WireFormat.MLS_SEMIPRIVATE_MESSAGE: SEMI_PRIVATE})
     custom_proposals = MappingProxyType({LeafReplace.proposal_type: LeafReplace})
-    derivations = (EXTERNAL_ENCRYPTION,)
+    derivations = (EXTERNAL_ENCRYPTION, TARGETED_SECRETS)
 
     def __init__(self, universe_id: bytes, *, is_own: bool = False) -> None:
         """Those of one group; `is_own` where this node is the owner."""

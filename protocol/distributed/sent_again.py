@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.crypto.hpke import HPKECiphertext, Random
 from starling.protocol.distributed import component_ids
-from starling.protocol.distributed.application import MAX_AGAIN_BODY, MAX_APPLICATION_DATA
+from starling.protocol.distributed.application import MAX_APPLICATION_DATA, MAX_SEALED_BODY
 from starling.protocol.extensions.component_operations import (
     ComponentOperationLabel,
     safe_encrypt_with_label,
@@ -23,7 +23,7 @@ MAX_MESSAGES = 1024
 """In one message `again`."""
 
 _LABEL = b"again"
-_AGAIN = (Blob.of(32), Blob(1200), Blob(MAX_AGAIN_BODY))
+_AGAIN = (Blob.of(32), Blob(1200), Blob(MAX_SEALED_BODY))
 _MESSAGES = Many(Blob(MAX_APPLICATION_DATA, 1), MAX_MESSAGES, 1)
 _LOST = (Blob.of(32), Uint(2**53))
 
@@ -41,7 +41,7 @@ class SentAgain:
     @classmethod
     def decode(cls, body: bytes) -> SentAgain:
         """Raises `DecodeError`."""
-        identity, kem_output, ciphertext = shape(unpack(body, max_bytes=MAX_AGAIN_BODY), _AGAIN)
+        identity, kem_output, ciphertext = shape(unpack(body, max_bytes=MAX_SEALED_BODY), _AGAIN)
         return cls(identity, HPKECiphertext(kem_output, ciphertext))
 
     @classmethod
@@ -64,7 +64,7 @@ class SentAgain:
         """The encoded messages; raises `VerificationFailed` where it is not for our leaf, `DecodeError`."""
         label = ComponentOperationLabel.of(component_ids.SENT_AGAIN, _LABEL).encode()
         opened = group.decrypt_with_label(label, place, self.sealed)
-        messages: list[bytes] = shape(unpack(opened, max_bytes=MAX_AGAIN_BODY), _MESSAGES)
+        messages: list[bytes] = shape(unpack(opened, max_bytes=MAX_SEALED_BODY), _MESSAGES)
         return messages
 
 

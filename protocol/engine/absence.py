@@ -68,7 +68,7 @@ def take_back(ctx: Context, universe: Universe) -> None:
         elif universe.incarnation_of(identity) > suspended.incarnation:
             universe.standing.end_suspension(ctx, identity)
             universe.standing.heard[identity] = ctx.now
-            missed = universe.outbox.sent - suspended.messages
+            missed = universe.outbox.missed_since(suspended.messages)
             if missed:
                 universe.outbox.lose(ctx, identity, missed, universe.own.graph.head_info.number)
             ctx.event("member.returned", universe.universe_id, {"identity": identity})

@@ -14,6 +14,7 @@ from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState, psk_scope
 from starling.protocol.engine.universe import Universe
+from starling.protocol.extensions.targeted_messages import TARGETED_SECRETS
 from starling.protocol.mls.group import Group
 from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
@@ -91,6 +92,14 @@ def _supersede(ctx: Context, state: GroupState, parent: EpochInfo, child: Group)
     elif group is not None:
         group.supersede(child)
         state.save_state(ctx, parent.dmls_epoch)
+        let_go_of_targeted(ctx, state, parent)
+
+
+def let_go_of_targeted(ctx: Context, state: GroupState, info: EpochInfo) -> None:
+    """T-10: where all messages of an epoch are here, or given up, its secrets for targeted messages go."""
+    group = state.state(info.dmls_epoch) if info.is_past else None
+    if group is not None and group.secrets.forget(TARGETED_SECRETS.names):
+        state.save_state(ctx, info.dmls_epoch)
 
 
 def note_change(ctx: Context, universe: Universe) -> None:

@@ -103,10 +103,12 @@ class JoinUniverse:
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """Send to the whole universe. Idempotent by `message_id` (16 bytes), which stands for one type and body.
+    """Send to the whole universe, or to the one member whose identity key `to` is. Idempotent by `message_id`
+    (16 bytes), which stands for one type, body and `to`.
 
-    Result: dict with `state`, `queued` or `sent`, and for `sent` the `recipients` (the other leaves of its
-    epoch), `epoch` and `dmls_epoch`; for `queued` the event `message.sent` tells them.
+    Result: dict with `state`, `queued`, `sent` or `undelivered`, and for `sent` the `recipients` (the other leaves
+    of its epoch; 1 for a direct message), `epoch` and `dmls_epoch`; for `queued` the event `message.sent` tells
+    them, or `message.undelivered` that the member has gone before it could be sent.
     """
 
     universe_id: bytes
@@ -114,6 +116,7 @@ class SendMessage:
     body: bytes = field(repr=False)
     content_type: str = "text"
     refs: tuple[bytes, ...] = ()
+    to: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

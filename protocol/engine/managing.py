@@ -8,7 +8,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.ticket import MAX_MEMBERS as MAX_TICKET_MEMBERS
 from starling.protocol.distributed.ticket import Ticket, TicketMember, TicketSecret
-from starling.protocol.engine import membership
+from starling.protocol.engine import direct, membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
@@ -95,6 +95,7 @@ def block_member(ctx: Context, universe: Universe, identity: bytes) -> None:
         return
     universe.standing.block(ctx, identity)
     universe.outbox.forget_member(ctx, identity)
+    direct.drop_queued(ctx, universe, identity, "blocked")
     universe.agreed.clear()
     universe.timers.align = ctx.now
 

@@ -13,7 +13,7 @@ from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
-from starling.protocol.engine import absence, catching_up, healing, own_group, resending
+from starling.protocol.engine import absence, catching_up, direct, healing, own_group, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
@@ -101,6 +101,7 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         universe.stuck.forget_group(ctx, group_id)
         if identity not in anew:
             universe.outbox.forget_member(ctx, identity)
+            direct.drop_queued(ctx, universe, identity, "removed")
         if identity == universe.me:
             if identity not in members:
                 _note_own_removal(ctx, universe)

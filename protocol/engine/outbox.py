@@ -21,14 +21,14 @@ OUTBOX_TABLES = ("sent", "repeat", "lost")
 
 _PLACE = (Blob(64), Uint(2**32 - 1))
 _SENT_AS = (Uint(2**32 - 1), Uint(), Blob(64), Uint(2**32 - 1))
-_ROW = (Uint(), Blob.of(32), Either(None, _SENT_AS), Blob(1024 * 1024))
+_ROW = (Uint(), Blob.of(32), Either(None, _SENT_AS), Blob(1024 * 1024), Blob(32))
 _REPEAT = (Blob.of(32), Many(Uint(), MAX_REMEMBERED), Either(None, _PLACE))
 _LOST = (Uint(), Uint())
 
 
 @dataclass(frozen=True, slots=True)
 class SentAs:
-    """How a message left: how many other leaves its epoch has, which epoch, and the generation in it."""
+    """How a message left: to how many other leaves of its epoch, which epoch, and the generation in it."""
 
     recipients: int
     epoch: int
@@ -43,12 +43,22 @@ class SentAs:
 @dataclass(slots=True)
 class Sent:
     """One message of ours; `encoded` is it whole as long as it may have to be sent, `sent_as` is known once it is
-    encrypted. `content` is a hash of what it said (`content_of`): its id stands for nothing else."""
+    encrypted. `content` is a hash of what it said (`content_of`): its id stands for nothing else. `to` is the member
+    that a direct message is for, empty for one to all."""
 
     order: int
     content: bytes
     encoded: bytes = field(repr=False)
     sent_as: SentAs | None = None
+    to: bytes = b""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it never left, and never will."""
+        return self.sent_as is None and not self.encoded
+
+    def is_for(self, member: bytes) -> bool:
+        return self.to in (b"", member)
 
 
 @dataclass(slots=True)
@@ -70,9 +80,10 @@ class Lost:
     epoch: int
 
 
-def content_of(data: ApplicationData) -> bytes:
-    """32 bytes over type and body. What a message refers to may have changed when an app repeats it."""
-    return hashlib.sha256(pack([data.content_type, data.body])).digest()
+def content_of(data: ApplicationData, to: bytes) -> bytes:
+    """32 bytes over type, body and who it is for. What a message refers to may have changed when an app repeats it."""
+    named = [to] if to else []
+    return hashlib.sha256(pack([data.content_type, data.body, *named])).digest()
 
 
 class Outbox:
@@ -104,20 +115,41 @@ class Outbox:
         """How many messages were sent, ever."""
         return self._next - len(self._queue)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is queued but messages to members that are not in our group yet."""
+        return all(sent.to for sent in self._queue.values())
+
+    def missed_since(self, before: int) -> int:
+        """How many messages to all were sent since `sent` was `before`, as far as they are remembered."""
+        since = (sent for message_id, sent in self._messages.items() if message_id not in self._queue)
+        direct = sum(bool(sent.to) for sent in since if sent.order >= before)
+        return max(0, self.sent - before - direct)
+
     def find(self, message_id: bytes) -> Sent | None:
         return self._messages.get(message_id)
 
-    def add(self, ctx: Context, data: ApplicationData) -> Sent:
-        sent = Sent(self._next, content_of(data), data.encode())
+    def add(self, ctx: Context, data: ApplicationData, to: bytes = b"") -> Sent:
+        sent = Sent(self._next, content_of(data, to), data.encode(), to=to)
         self._next += 1
         self._messages[data.message_id] = self._queue[data.message_id] = sent
         self._save(ctx, data.message_id, sent)
         self._forget_old(ctx)
         return sent
 
-    def pending(self) -> list[ApplicationData]:
+    def pending(self) -> list[Sent]:
         """What is queued, in order."""
-        return [ApplicationData.decode(sent.encoded) for sent in self._queue.values()]
+        return list(self._queue.values())
+
+    def queued_for(self, member: bytes) -> list[bytes]:
+        """The ids of the direct messages that wait for a member."""
+        return [message_id for message_id, sent in self._queue.items() if sent.to == member]
+
+    def give_up(self, ctx: Context, message_id: bytes) -> None:
+        """What is queued will not be sent; its id is remembered."""
+        sent = self._queue.pop(message_id)
+        sent.encoded = b""
+        self._save(ctx, message_id, sent)
 
     def mark_sent(self, ctx: Context, message_id: bytes, sent_as: SentAs) -> None:
         sent = self._queue.pop(message_id)
@@ -146,13 +178,9 @@ class Outbox:
         self._save(ctx, message_id, sent)
         self._forget_old(ctx)
 
-    def held(self, orders: Iterable[int]) -> list[tuple[int, bytes]]:
-        """Those of these messages that are held, encoded, in the order of sending."""
-        return [
-            (order, self._messages[self._kept[order]].encoded)
-            for order in sorted(orders)
-            if order in self._kept
-        ]
+    def held(self, orders: Iterable[int]) -> list[Sent]:
+        """Those of these messages that are held, in the order of sending."""
+        return [self._messages[self._kept[order]] for order in sorted(orders) if order in self._kept]
 
     def add_repeat(
         self, ctx: Context, member: bytes, orders: Collection[int], place: tuple[bytes, int] | None
@@ -203,9 +231,9 @@ class Outbox:
         """Take a row of one of `OUTBOX_TABLES`."""
         value = unpack(row, max_bytes=2 * 1024 * 1024)
         if table == "sent":
-            order, content, sent_as, encoded = shape(value, _ROW)
+            order, content, sent_as, encoded, to = shape(value, _ROW)
             self._messages[key[32:]] = Sent(
-                order, content, encoded, SentAs(*sent_as) if sent_as is not None else None
+                order, content, encoded, SentAs(*sent_as) if sent_as is not None else None, to
             )
             self._next = max(self._next, order + 1)
         elif table == "repeat":
@@ -220,6 +248,8 @@ class Outbox:
         """After all rows: put them in the order of sending."""
         self._messages = dict(sorted(self._messages.items(), key=lambda item: item[1].order))
         for message_id, sent in self._messages.items():
+            if sent.is_given_up:
+                continue
             if sent.sent_as is None:
                 self._queue[message_id] = sent
             elif sent.encoded:
@@ -233,9 +263,8 @@ class Outbox:
         as_row = None
         if sent.sent_as is not None:
             as_row = [sent.sent_as.recipients, sent.sent_as.epoch, *sent.sent_as.place]
-        ctx.put(
-            "sent", self._universe_id + message_id, pack([sent.order, sent.content, as_row, sent.encoded])
-        )
+        row = [sent.order, sent.content, as_row, sent.encoded, sent.to]
+        ctx.put("sent", self._universe_id + message_id, pack(row))
 
     def _forget_old(self, ctx: Context) -> None:
         while len(self._messages) > MAX_REMEMBERED:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
 from starling.protocol.decentralized.epoch_graph import EpochInfo
-from starling.protocol.distributed.application import AGAIN, HEADS, LOST, REPORT, ApplicationData
+from starling.protocol.distributed.application import AGAIN, DIRECT, HEADS, LOST, REPORT, ApplicationData
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.report import PSK
-from starling.protocol.engine import absence, healing, readding, resending, welcoming
+from starling.protocol.engine import absence, direct, healing, readding, resending, welcoming
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import enter_epoch, note_change, note_imports
+from starling.protocol.engine.epochs import enter_epoch, let_go_of_targeted, note_change, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
 from starling.protocol.engine.forks import (
     forget_report,
@@ -395,6 +395,7 @@ def _receive_message(
         _take(ctx, universe, state, info, generation, data)
     needs = [Need("progress", state.group_id, info.dmls_epoch, info.next_generation)]
     if info.is_past:
+        let_go_of_targeted(ctx, state, info)
         universe.sweep_soon(state.group_id, ctx.now)
         state.save_info(ctx, info)
         note_change(ctx, universe)
@@ -430,15 +431,25 @@ def _take(
         return
     info.user_count = generation + 1
     note_change(ctx, universe)
-    if data.content_type != AGAIN:
+    if data.content_type == DIRECT:
+        message = direct.open_message(ctx, universe, state, info.dmls_epoch, data.body)
+        if message is not None:
+            deliver(ctx, universe, state, info, message, is_direct=True)
+    elif data.content_type == AGAIN:
+        for message in resending.open_again(universe, state, info.dmls_epoch, data.body):
+            deliver(ctx, universe, state, info, message)
+    else:
         deliver(ctx, universe, state, info, data)
-        return
-    for message in resending.open_again(universe, state, info.dmls_epoch, data.body):
-        deliver(ctx, universe, state, info, message)
 
 
 def deliver(
-    ctx: Context, universe: Universe, state: GroupState, info: EpochInfo, data: ApplicationData
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    data: ApplicationData,
+    *,
+    is_direct: bool = False,
 ) -> None:
     """Hand a message to the apps, once per (sender, id) whatever brings it (5.2). Of who is blocked here none is shown,
     also not later."""
@@ -453,6 +464,7 @@ def deliver(
             "sender": state.owner,
             "sender_name": universe.name_of(state.owner),
             "id": data.message_id,
+            "to": universe.me if is_direct else None,
             "type": data.content_type,
             "body": data.body,
             "refs": list(data.refs),

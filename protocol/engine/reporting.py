@@ -104,7 +104,7 @@ def is_converged(universe: Universe) -> bool:
             if not _agrees(universe, info.identity, own):
                 return False
             universe.agreed.add(info.identity)
-    return not universe.outbox.queued
+    return universe.outbox.is_idle
 
 
 def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:

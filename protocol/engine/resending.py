@@ -18,11 +18,11 @@ from starling.protocol.distributed.application import (
     ApplicationData,
 )
 from starling.protocol.distributed.sent_again import MAX_MESSAGES, SentAgain, build_lost, parse_lost
-from starling.protocol.engine import own_group
+from starling.protocol.engine import direct, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import note_change
 from starling.protocol.engine.group_state import GroupState
-from starling.protocol.engine.outbox import SentAs
+from starling.protocol.engine.outbox import Sent
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, ProtocolError
 
@@ -45,6 +45,8 @@ def owed_to(universe: Universe, member: bytes) -> list[int]:
     owed = []
     for order, sent in universe.outbox.kept():
         assert sent.sent_as is not None, "what is kept was sent"
+        if not sent.is_for(member):
+            continue
         repeat = again.get(order)
         place = repeat.place if repeat is not None else sent.sent_as.place
         if place is None:
@@ -80,17 +82,22 @@ def send_again(ctx: Context, universe: Universe, member: bytes, orders: Collecti
     for repeat in [repeat for repeat in outbox.repeats.values() if repeat.member == member]:
         outbox.drop_repeat(ctx, repeat)
     state = universe.own
-    leaf = state.head.tree.leaf(state.members()[member])
+    leaf_index = state.members()[member]
+    leaf = state.head.tree.leaf(leaf_index)
     assert leaf is not None, "the member has just been added"
     suite = cipher_suite(universe.cipher_suite)
     for batch in _batches(outbox.held(orders)):
-        place = state.group_id + state.graph.head
-        encoded = [message for _, message in batch]
-        sealed = SentAgain.seal(suite, member, leaf.encryption_key, place, encoded, ctx.random)
-        own_group.protect(ctx, universe, _message(ctx, AGAIN, sealed.encode()))
+        if batch[0].to:
+            data = direct.seal(ctx, universe, leaf_index, batch[0].encoded)
+        else:
+            place = state.group_id + state.graph.head
+            encoded = [sent.encoded for sent in batch]
+            sealed = SentAgain.seal(suite, member, leaf.encryption_key, place, encoded, ctx.random)
+            data = _message(ctx, AGAIN, sealed.encode())
+        own_group.protect(ctx, universe, data)
         info = state.graph.head_info
         at = (info.dmls_epoch, info.next_generation - 1)
-        outbox.add_repeat(ctx, member, [order for order, _ in batch], at)
+        outbox.add_repeat(ctx, member, [sent.order for sent in batch], at)
     lost = outbox.lost.get(member)
     if lost is not None:
         own_group.protect(ctx, universe, _message(ctx, LOST, build_lost(member, lost.count)))
@@ -99,15 +106,17 @@ def send_again(ctx: Context, universe: Universe, member: bytes, orders: Collecti
         note_change(ctx, universe)
 
 
-def _batches(messages: list[tuple[int, bytes]]) -> list[list[tuple[int, bytes]]]:
-    batches: list[list[tuple[int, bytes]]] = []
+def _batches(messages: list[Sent]) -> list[list[Sent]]:
+    """Messages that go together; a direct one goes alone, as it did when it was first sent."""
+    batches: list[list[Sent]] = []
     size = 0
-    for order, message in messages:
-        if not batches or size + len(message) > BATCH_BYTES or len(batches[-1]) == MAX_MESSAGES:
+    for sent in messages:
+        is_full = size + len(sent.encoded) > BATCH_BYTES
+        if not batches or sent.to or batches[-1][0].to or is_full or len(batches[-1]) == MAX_MESSAGES:
             batches.append([])
             size = 0
-        batches[-1].append((order, message))
-        size += len(message)
+        batches[-1].append(sent)
+        size += len(sent.encoded)
     return batches
 
 
@@ -136,7 +145,7 @@ def hold_back_whole(ctx: Context, universe: Universe, member: bytes) -> None:
     owed = set(held_back_for(universe, member))
     for order, sent in universe.outbox.kept():
         info = graph.get(sent.sent_as.dmls_epoch) if sent.sent_as is not None else None
-        if info is not None and member in info.members:
+        if info is not None and member in info.members and sent.is_for(member):
             owed.add(order)
     hold_back(ctx, universe, member, sorted(owed))
 
@@ -165,7 +174,7 @@ def forget_acknowledged(ctx: Context, universe: Universe) -> None:
     for repeat in outbox.repeats.values():
         for order in repeat.orders:
             waiting.setdefault(order, set()).add(repeat.member)
-    gone: list[tuple[int, SentAs]] = []
+    gone: list[Sent] = []
     excess, size = outbox.excess
     for order, sent in outbox.kept():
         assert sent.sent_as is not None, "what is kept was sent"
@@ -174,28 +183,29 @@ def forget_acknowledged(ctx: Context, universe: Universe) -> None:
             continue
         if not is_excess and log.holds(*sent.sent_as.place):
             break
-        gone.append((order, sent.sent_as))
+        gone.append(sent)
         size -= len(sent.encoded)
     _let_go(ctx, universe, gone, waiting)
     _find_lost_again(ctx, universe)
 
 
 def _let_go(
-    ctx: Context, universe: Universe, gone: list[tuple[int, SentAs]], waiting: Mapping[int, Collection[bytes]]
+    ctx: Context, universe: Universe, gone: list[Sent], waiting: Mapping[int, Collection[bytes]]
 ) -> None:
     """Drop messages, and count those that somebody has not acknowledged and does not get in another way."""
     lacking: dict[bytes, dict[bytes, int]] = {}
-    for order, sent_as in gone:
-        dmls_epoch, generation = sent_as.place
+    for sent in gone:
+        assert sent.sent_as is not None, "what is kept was sent"
+        dmls_epoch, generation = sent.sent_as.place
         if dmls_epoch not in lacking:
             info = universe.own.graph.get(dmls_epoch)
             members = info.members - {universe.me} if info is not None else frozenset()
             found = {member: _lacks_from(universe, member, dmls_epoch) for member in members}
             lacking[dmls_epoch] = {member: first for member, first in found.items() if first is not None}
         for member, first in lacking[dmls_epoch].items():
-            if generation >= first and member not in waiting.get(order, ()):
-                universe.outbox.lose(ctx, member, 1, sent_as.epoch)
-        universe.outbox.drop(ctx, order)
+            if sent.is_for(member) and generation >= first and member not in waiting.get(sent.order, ()):
+                universe.outbox.lose(ctx, member, 1, sent.sent_as.epoch)
+        universe.outbox.drop(ctx, sent.order)
 
 
 def _find_lost_again(ctx: Context, universe: Universe) -> None:

@@ -22,7 +22,7 @@ from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.engine import frame_quota, healing, readmission, resending
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
+from starling.protocol.engine.epochs import forget_imports, forget_psk, let_go_of_targeted, note_change
 from starling.protocol.engine.exchanging import lacks_a_head, note_stalled
 from starling.protocol.engine.forks import drop_branch
 from starling.protocol.engine.group_state import GroupState
@@ -153,6 +153,7 @@ def _give_up(ctx: Context, universe: Universe, state: GroupState, reports: Repor
         if ctx.now - info.superseded_at >= GIVE_UP or is_out_of_reach(graph, info, reports):
             info.given_up = True
             state.save_info(ctx, info)
+            let_go_of_targeted(ctx, state, info)
             _tell_unavailable(ctx, universe, state, info.number, info.contiguous)
 
 

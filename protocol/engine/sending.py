@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from starling.protocol.distributed.application import ApplicationData, check_user_message
-from starling.protocol.engine import imports, own_group
+from starling.protocol.engine import direct, imports, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import note_change
 from starling.protocol.engine.inputs import SendMessage
@@ -19,47 +19,65 @@ def send(ctx: Context, universe: Universe, command: SendMessage) -> dict[str, An
     check_user_message(command.content_type, command.message_id, command.refs, command.body)
     data = ApplicationData(command.content_type, command.message_id, command.refs, command.body)
     sent = universe.outbox.find(command.message_id)
-    if sent is not None and sent.content != content_of(data):
+    if sent is not None and sent.content != content_of(data, command.to):
         raise UsageError("another message was sent with this id; draw a new one", "id_used")
     if sent is None:
+        if command.to:
+            direct.check_recipient(universe, command.to)
         if universe.outbox.is_full:
             raise UsageError("too many messages are queued; try again later", "queue.full")
-        sent = universe.outbox.add(ctx, data)
+        sent = universe.outbox.add(ctx, data, command.to)
         if universe.boot.done:
             flush(ctx, universe)
     return _result(command.message_id, sent)
 
 
 def flush(ctx: Context, universe: Universe) -> None:
-    """Encrypt and distribute what is queued, in order."""
-    pending = universe.outbox.pending()
+    """Encrypt and distribute what is queued, in order; what is for a member that is not in our group yet waits."""
+    leaves: dict[bytes, int | None] = {}
+    pending = []
+    for sent in universe.outbox.pending():
+        if sent.to and sent.to not in leaves:
+            leaves[sent.to] = direct.leaf_of(universe, sent.to)
+        if not sent.to or leaves[sent.to] is not None:
+            pending.append(sent)
     if not pending:
         return
     imports.import_before_message(ctx, universe)
-    for data in pending:
-        recipients = own_group.protect(ctx, universe, data)
-        info = universe.own.graph.head_info
-        sent_as = SentAs(recipients, info.number, info.dmls_epoch, info.next_generation - 1)
-        universe.outbox.mark_sent(ctx, data.message_id, sent_as)
-        universe.timers.messages_since_update += 1
-        ctx.event(
-            "message.sent",
-            universe.universe_id,
-            {
-                "id": data.message_id,
-                "type": data.content_type,
-                "body": data.body,
-                "recipients": recipients,
-                "epoch": info.number,
-                "dmls_epoch": info.dmls_epoch,
-            },
-        )
+    for sent in pending:
+        _send_now(ctx, universe, sent, leaves.get(sent.to))
     note_change(ctx, universe)
+
+
+def _send_now(ctx: Context, universe: Universe, sent: Sent, leaf_index: int | None) -> None:
+    data = ApplicationData.decode(sent.encoded)
+    if leaf_index is None:
+        recipients = own_group.protect(ctx, universe, data)
+    else:
+        own_group.protect(ctx, universe, direct.seal(ctx, universe, leaf_index, sent.encoded))
+        recipients = 1
+    info = universe.own.graph.head_info
+    sent_as = SentAs(recipients, info.number, info.dmls_epoch, info.next_generation - 1)
+    universe.outbox.mark_sent(ctx, data.message_id, sent_as)
+    universe.timers.messages_since_update += 1
+    ctx.event(
+        "message.sent",
+        universe.universe_id,
+        {
+            "id": data.message_id,
+            "to": sent.to or None,
+            "type": data.content_type,
+            "body": data.body,
+            "recipients": recipients,
+            "epoch": info.number,
+            "dmls_epoch": info.dmls_epoch,
+        },
+    )
 
 
 def _result(message_id: bytes, sent: Sent) -> dict[str, Any]:
     if sent.sent_as is None:
-        return {"id": message_id, "state": "queued"}
+        return {"id": message_id, "state": "undelivered" if sent.is_given_up else "queued"}
     return {
         "id": message_id,
         "state": "sent",

@@ -169,10 +169,18 @@ class Node:
 
     # doing
 
-    def say(self, universe_id: bytes, text: str | bytes, message_id: bytes | None = None) -> Any:
+    def say(
+        self,
+        universe_id: bytes,
+        text: str | bytes,
+        message_id: bytes | None = None,
+        *,
+        to: Node | None = None,
+    ) -> Any:
+        """Send a message to all, or to one member."""
         body = text.encode() if isinstance(text, str) else text
         message_id = message_id or hashlib.sha256(self.name.encode() + body).digest()[:16]
-        return self.do(SendMessage(universe_id, message_id, body))
+        return self.do(SendMessage(universe_id, message_id, body, to=to.me if to is not None else b""))
 
     def hear(self, peer: Node, message: Message, frames: list[bytes] | None = None) -> Any:
         """Let this node be told a message by a peer."""

@@ -55,6 +55,10 @@ def test_who_is_silent_for_a_month_is_suspended_and_holds_nothing_back() -> None
 
 def test_one_command_brings_a_suspended_member_back() -> None:
     network, universe, (alice, bob, carol, dave), here, said = a_month_without("dave")
+    assert alice.say(universe, "for bob alone", to=bob)["state"] == "sent"
+    assert alice.say(universe, "for dave alone", to=dave)["state"] == "queued"
+    network.run(2 * MINUTE)
+    assert alice.engine.converged(universe)
     network.restart(dave)
     network.run(2 * MINUTE)
     assert excluding(dave, universe) == {node.me for node in here}
@@ -65,7 +69,8 @@ def test_one_command_brings_a_suspended_member_back() -> None:
     assert all(of(node, dave) == ["I am here"] for node in here)
     assert dave.do(Rejoin(universe)) == {"groups": 3}
     network.run(5 * MINUTE)
-    heard = of(dave, alice)
+    *heard, last = of(dave, alice)
+    assert last == "for dave alone"
     assert heard == said[: len(heard)]
     lost = {body["owner"]: body["count"] for body in dave.heard("messages.unavailable")}
     assert lost[alice.me] == len(said) - len(heard) > 0

@@ -12,7 +12,7 @@ from starling.protocol.engine.inputs import JoinUniverse, UpdateKeys
 def held(node: Node, universe: bytes) -> list[bytes]:
     """The bodies of what a node holds to send it again, oldest first."""
     outbox = node.universe(universe).outbox
-    bodies = [outbox.held([order])[0][1] for order, _ in outbox.kept()]
+    bodies = [sent.encoded for _, sent in outbox.kept()]
     return [body.split(b"\xc4", 2)[-1] for body in bodies]
 
 

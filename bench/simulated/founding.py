@@ -13,12 +13,16 @@ from dataclasses import dataclass
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.admission import admission_by
 from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.member import DmlsMember
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import Roster, entry_id, found
-from starling.protocol.distributed.roster_body import Admission, Kind
+from starling.protocol.distributed.roster_body import Kind, Spend
 from starling.protocol.distributed.roster_entry import decode_entry, sign_entry
+from starling.protocol.distributed.roster_rights import MEMBER
 from starling.protocol.distributed.ticket import TicketSecret
+from starling.protocol.distributed.ticket_proof import prove
 from starling.protocol.engine import membership, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.profiles import ProfileStore
@@ -144,20 +148,36 @@ def _roster(people: list[_Person], now: int) -> tuple[bytes, Roster]:
     roster.add(latest)
     version = decode_entry(latest).version
     for number, person in enumerate(people[1:], 1):
-        body = Admission(
-            person.identity.name,
-            "member",
-            person.group_id,
-            person.identity.peer_id,
-            person.signature_key,
-            SUITE,
-            0,
-            secret.invite_id,
+        identity = person.identity.identity_public_key
+        member = DmlsMember.sign(
+            person.identity,
+            universe_id=universe_id,
+            send_group_id=person.group_id,
+            incarnation=0,
+            serial=0,
+            signature_key=person.signature_key,
+        )
+        init_key = person.draw(32)
+        proof = prove(
+            secret,
+            universe_id=universe_id,
+            identity=identity,
+            signature_key=person.signature_key,
+            init_key=init_key,
+        )
+        body = admission_by(
+            member,
+            name=person.identity.name,
+            role=MEMBER,
+            signature_key=person.signature_key,
+            cipher_suite=SUITE,
+            invite_id=secret.invite_id,
+            spend=Spend(init_key, proof.signature),
         )
         latest = sign_entry(
             founder.identity,
             universe_id=universe_id,
-            subject=person.identity.identity_public_key,
+            subject=identity,
             kind=Kind.MEMBER,
             version=version + number,
             predecessors=(entry_id(latest),),

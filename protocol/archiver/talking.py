@@ -191,7 +191,7 @@ def _take_hello(ctx: Context, archive: Archive, peer_id: bytes, message: Hello) 
     """A peer shows by which entries it is a member. While the roster does not name this archiver yet, whoever knows
     the offer may show them."""
     known = not archive.is_named or archive.is_member(peer_id)
-    if not known and not (message.entries and archive.roster.admits(message.entries[-1], peer_id)):
+    if not known and not archive.roster.admits(message.entries, peer_id):
         return
     add_entries(ctx, archive, message.entries, peer_id)
 

@@ -12,7 +12,7 @@ from functools import reduce
 from operator import or_
 
 from starling.protocol.distributed.roster_body import Archiver, Removal, Target
-from starling.protocol.distributed.roster_graph import Node, RosterGraph
+from starling.protocol.distributed.roster_nodes import Node, RosterNodes
 from starling.protocol.extensions.external_receivers import ExternalReceiver
 from starling.protocol.mls.credential import Credential
 
@@ -45,11 +45,13 @@ def receiver_of(identity: bytes, public_key: bytes) -> ExternalReceiver:
     return ExternalReceiver(public_key, Credential.basic(identity))
 
 
-def standing_archivers(graph: RosterGraph) -> dict[bytes, ArchiverInfo]:
-    """The archivers by identity key, in the order of their keys, at most 16."""
+def standing_archivers(graph: RosterNodes, present: int) -> dict[bytes, ArchiverInfo]:
+    """The archivers by identity key, in the order of their keys, at most 16; `present` are the entries that stand."""
     named: dict[bytes, list[Node]] = {}
     removals: dict[bytes, list[Node]] = {}
     for node in graph.nodes:
+        if not node.bit & present:
+            continue
         match node.read.body:
             case Archiver():
                 named.setdefault(node.read.entry.subject, []).append(node)
@@ -67,7 +69,7 @@ def standing_archivers(graph: RosterGraph) -> dict[bytes, ArchiverInfo]:
     return found
 
 
-def farewell(graph: RosterGraph, peer_id: bytes) -> tuple[bytes, ...]:
+def farewell(graph: RosterNodes, peer_id: bytes) -> tuple[bytes, ...]:
     """What a peer may know that was an archiver and is none: its removals, with all that they follow, encoded."""
     subjects = {
         node.read.entry.subject

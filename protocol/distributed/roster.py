@@ -1,74 +1,53 @@
 """Who is a member of a universe, with which role: signed entries that merge without order (PROTOCOL 6).
 
 `Roster` is the union of the entries a node knows (roster_graph), what they amount to (roster_view), and
-the making of new ones. Merge is `add`; two rosters with the same entries have the same digest and members.
+the making of new ones (roster_making). Merge is `add`; two rosters with the same entries have the same digest
+and members.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from starling.protocol.distributed.archivers import MAX_ARCHIVERS, ArchiverInfo, farewell
+from starling.protocol.distributed.admission import admission_by
+from starling.protocol.distributed.archivers import ArchiverInfo, farewell
 from starling.protocol.distributed.identity import Identity, check_name
-from starling.protocol.distributed.roster_body import (
-    MAX_HONOURS,
-    MAX_USES,
-    Admission,
-    Archiver,
-    Body,
-    Founding,
-    Invite,
-    Kind,
-    Removal,
-    Target,
-    Topic,
-)
+from starling.protocol.distributed.member import DmlsMember
+from starling.protocol.distributed.roster_body import Admission, Founding, Kind, Removal, Target
 from starling.protocol.distributed.roster_entry import (
-    MAX_PREDECESSORS,
     decode_entry,
     entry_id,
     read_entry,
     sign_entry,
     universe_id_of,
 )
-from starling.protocol.distributed.roster_graph import RosterGraph
-from starling.protocol.distributed.roster_view import (
-    InviteInfo,
-    MemberInfo,
-    RosterView,
-    evaluate,
-    topic_name,
-    unanswered,
-)
+from starling.protocol.distributed.roster_making import RosterMaking
+from starling.protocol.distributed.roster_nodes import Node
+from starling.protocol.distributed.roster_rights import ADMIN, READER, Policy, Right, need, rank
+from starling.protocol.distributed.roster_view import InviteInfo, MemberInfo, topic_name
 from starling.protocol.distributed.rules import Rule
-from starling.protocol.errors import Invalid, UsageError
+from starling.protocol.errors import Invalid
+
+_ADMITS = frozenset({int(Kind.MEMBER), int(Kind.READMIT)})
 
 __all__ = ["InviteInfo", "MemberInfo", "Roster", "entry_id", "found", "sorted_entries", "topic_name"]
 
 
-class Roster:
+class Roster(RosterMaking):
     """The roster of one universe. Raises nothing on reading; `add` says what it raises."""
-
-    def __init__(self, universe_id: bytes) -> None:
-        self._graph = RosterGraph(universe_id)
-        self._view: RosterView | None = None
 
     @classmethod
     def load(cls, universe_id: bytes, entries: Iterable[bytes]) -> Roster:
         """A roster of stored entries, in any order, checked again. Raises what `add` raises."""
         roster = cls(universe_id)
         for entry in sorted_entries(entries):
-            roster.add(entry)
+            roster._graph.add(entry, bounded=False)
         return roster
 
     def __repr__(self) -> str:
         return f"<Roster of {self.universe_id.hex()[:8]}: {len(self._graph.nodes)} entries>"
 
     # What it holds
-
-    @property
-    def universe_id(self) -> bytes:
-        return self._graph.universe_id
 
     @property
     def founder(self) -> bytes | None:
@@ -80,16 +59,19 @@ class Roster:
         return self.view.universe_name
 
     @property
-    def view(self) -> RosterView:
-        """What the entries amount to, evaluated at most once between two changes."""
-        if self._view is None:
-            self._view = evaluate(self._graph)
-        return self._view
-
-    @property
     def members(self) -> Mapping[bytes, MemberInfo]:
         """Current members by identity key, in the order of their keys."""
         return self.view.members
+
+    @property
+    def seniority(self) -> tuple[bytes, ...]:
+        """Current members, most senior first: the founder, whom it gave rights, in their order, and so on."""
+        return self.view.seniority
+
+    @property
+    def policy(self) -> Policy:
+        """Who may invite and remove."""
+        return self.view.policy
 
     @property
     def removed(self) -> Mapping[bytes, tuple[bytes, ...]]:
@@ -171,20 +153,31 @@ class Roster:
         return self._graph[wanted_id].read.encoded if wanted_id in self._graph else None
 
     def proof(self, identity: bytes, max_bytes: int) -> tuple[bytes, ...]:
-        """The entry that makes somebody a member, last, after the newest of those that it follows."""
+        """The entry that makes somebody a member, last; before it those that made its author one, and so on, and the
+        newest of the others that it follows."""
         member = self.members.get(identity)
         if member is None:
             return ()
         node = self._graph[member.entry_id]
-        chosen = [node.read.encoded]
+        chosen = {node.position: node}
         size = len(node.read.encoded)
-        for other in reversed(self._graph.nodes[: node.position]):
-            if node.follows(other):
+        for other in (*self._sponsors(node), *reversed(self._graph.nodes[: node.position])):
+            if other.position not in chosen and node.follows(other):
                 size += len(other.read.encoded)
                 if size > max_bytes:
                     break
-                chosen.append(other.read.encoded)
-        return tuple(reversed(chosen))
+                chosen[other.position] = other
+        return tuple(chosen[position].read.encoded for position in sorted(chosen))
+
+    def _sponsors(self, node: Node) -> Iterator[Node]:
+        """The entries that made an entry's author a member, and the author of that, up to the founder."""
+        while node.author not in (self.founder, node.subject):
+            named = (other for other in reversed(self._graph.about(node.author)) if node.follows(other))
+            found = next((other for other in named if other.read.entry.kind in _ADMITS), None)
+            if found is None:
+                return
+            yield found
+            node = found
 
     def missing_from(self, ids: Iterable[bytes]) -> tuple[bytes, ...]:
         """The entries that somebody who has `ids` lacks, each after those that it follows."""
@@ -207,42 +200,58 @@ class Roster:
     # Decisions
 
     def is_told_removed(self, identity: bytes) -> bool:
-        """Whether the founder says that this member is removed, in an entry that follows others not known here.
+        """Whether somebody who may says that this member is removed, in an entry that follows others not known here.
 
-        A removed member is not shown those: they hold secrets of the others. The founder holds every right, so
-        its word counts before its ancestors are known, if it names the entry that made the member one.
+        A removed member is not shown those: they hold secrets of the others. So its word counts before its ancestors
+        are known, if it names the entry that made the member one.
         """
         member = self.members.get(identity)
         return member is not None and any(
             isinstance(read.body, Removal)
-            and read.body.target is Target.MEMBER
+            and read.body.target in (Target.MEMBER, Target.LEAVE)
             and read.entry.subject == identity
-            and read.entry.author == self.founder
+            and (read.entry.author == identity or self.may(read.entry.author, Right.REMOVE, member.role))
             and member.entry_id in read.entry.predecessors
             for read in self._graph.waiting
         )
 
-    def admits(self, entry: bytes, peer_id: bytes) -> bool:
-        """Whether this is the founder's word, new here, that a peer is a member's: true whatever it follows."""
-        decoded = decode_entry(entry)
-        if decoded.author != self.founder or entry_id(entry) in self._graph:
+    def admits(self, entries: Sequence[bytes], peer_id: bytes) -> bool:
+        """Whether the last of these is new here and says that a peer is a member's, on the word of who may sponsor.
+
+        That is a member known here, or somebody whom the others of these entries lead back to one. It is true whatever
+        the entry follows. Raises what `read_entry` raises.
+        """
+        if not entries or entry_id(entries[-1]) in self._graph:
             return False
-        body = read_entry(entry, self.universe_id).body
-        return isinstance(body, Admission) and body.peer_id == peer_id
+        chain = [decode_entry(entries[-1])]
+        others = {entry.subject: entry for entry in map(decode_entry, entries[:-1]) if entry.kind in _ADMITS}
+        while not self._may_sponsor(chain[-1].author):
+            if chain[-1].author not in others:
+                return False
+            chain.append(others.pop(chain[-1].author))
+        bodies = [read_entry(entry.encode(), self.universe_id).body for entry in chain]
+        admits_all = all(isinstance(body, Admission) for body in bodies)
+        return admits_all and isinstance(bodies[0], Admission) and bodies[0].peer_id == peer_id
 
     def awaits(self, peer_id: bytes) -> bool:
-        """Whether an entry that admits this peer waits for others that it follows."""
-        return any(
-            isinstance(read.body, Admission)
-            and read.body.peer_id == peer_id
-            and read.entry.author == self.founder
-            for read in self._graph.waiting
-        )
+        """Whether an entry that admits this peer waits for others that it follows, as `admits` says."""
+        admissions = {read.entry.subject: read for read in self._graph.waiting if read.entry.kind in _ADMITS}
+        for read in self._graph.waiting:
+            if isinstance(read.body, Admission) and read.body.peer_id == peer_id:
+                author, left = read.entry.author, dict(admissions)
+                while not self._may_sponsor(author) and (sponsor := left.pop(author, None)) is not None:
+                    author = sponsor.entry.author
+                if self._may_sponsor(author):
+                    return True
+        return False
 
-    def may(self, identity: bytes, kind: Kind) -> bool:
-        """Whether an identity may make an entry of this kind now: the founder everything but a founding."""
-        everything = (1 << len(self._graph.nodes)) - 1
-        return kind is not Kind.POLICY and self._graph.may_author(identity, everything)
+    def _may_sponsor(self, identity: bytes) -> bool:
+        return self.may(identity, Right.SPONSOR) or (identity == self.founder and not self.members)
+
+    def may(self, identity: bytes, right: Right, role: str = READER) -> bool:
+        """Whether a member has a right now; `role` is that of the invitee, or of who is to be removed."""
+        member = self.members.get(identity)
+        return member is not None and rank(member.role) >= need(right, role).under(self.policy)
 
     def check_spend(self, invite_id: bytes, identity: bytes, now: int) -> MemberInfo | None:
         """Whether a sponsor may admit `identity` by an invite at the time `now`.
@@ -268,151 +277,6 @@ class Roster:
             raise Invalid(Rule.INVITE_USED)
         return None
 
-    # Making entries: signed and encoded, not yet added
-
-    def make_invite(
-        self,
-        identity: Identity,
-        *,
-        invite_id: bytes,
-        mac_key: bytes,
-        uses: int,
-        expires_at: int,
-        role: str = "member",
-    ) -> bytes:
-        """An invite for the ticket with the public key `invite_id`; up to 1,000 uses, until `expires_at`."""
-        if not 1 <= uses <= MAX_USES:
-            raise UsageError(f"an invite has 1 to {MAX_USES} uses")
-        return self._make(identity, invite_id, Kind.INVITE, Invite(mac_key, role, uses, expires_at))
-
-    def make_revoke(self, identity: Identity, invite_id: bytes) -> bytes:
-        """Takes an invite back; who joined by it stays."""
-        if invite_id not in self.invites:
-            raise UsageError("no such invite")
-        return self._make(identity, invite_id, Kind.REMOVAL, Removal(Target.INVITE, ()))
-
-    def make_member(
-        self,
-        identity: Identity,
-        *,
-        subject: bytes,
-        name: str,
-        send_group_id: bytes,
-        peer_id: bytes,
-        signature_key: bytes,
-        cipher_suite: int,
-        incarnation: int,
-        invite_id: bytes,
-        role: str = "member",
-    ) -> bytes:
-        """Admits a member, or states a new incarnation; a former member is re-admitted by it."""
-        body = Admission(
-            check_name(name),
-            role,
-            send_group_id,
-            peer_id,
-            signature_key,
-            cipher_suite,
-            incarnation,
-            invite_id,
-        )
-        everything = (1 << len(self._graph.nodes)) - 1
-        removals = unanswered(self._graph, subject, everything)
-        kind = Kind.READMIT if removals else Kind.MEMBER
-        return self._make(identity, subject, kind, body, naming=removals)
-
-    def make_remove(self, identity: Identity, subject: bytes) -> bytes:
-        """Removes a member, honouring all of its acts that are known here; oneself: leaves."""
-        member = self.members.get(subject)
-        if member is None:
-            raise UsageError("not a member")
-        if subject == identity.identity_public_key:
-            return self._leave(identity, member)
-        acts = tuple(
-            n for n in self._graph.by(subject) if not any(m.follows(n) for m in self._graph.by(subject))
-        )
-        honours = tuple(sorted(n.read.entry_id for n in acts))[:MAX_HONOURS]
-        body = Removal(Target.MEMBER, honours)
-        return self._make(identity, subject, Kind.REMOVAL, body, naming=(member.entry_id,))
-
-    def make_archiver(
-        self,
-        identity: Identity,
-        *,
-        subject: bytes,
-        name: str,
-        peer_id: bytes,
-        public_key: bytes,
-        offer: bytes,
-        addresses: tuple[str, ...],
-    ) -> bytes:
-        """Names an archiver: no member, it keeps ciphertext for those who are away."""
-        if subject in self.members or peer_id in self.peers:
-            raise UsageError("a member's node cannot be the universe's archiver")
-        if subject in self.archivers:
-            raise UsageError("this is an archiver of the universe already")
-        if len(self.archivers) >= MAX_ARCHIVERS:
-            raise UsageError(f"a universe has at most {MAX_ARCHIVERS} archivers")
-        body = Archiver(check_name(name), peer_id, public_key, offer, addresses)
-        return self._make(identity, subject, Kind.ARCHIVER, body)
-
-    def make_remove_archiver(self, identity: Identity, subject: bytes) -> bytes:
-        """Takes an archiver's name off the roster."""
-        info = self.archivers.get(subject)
-        if info is None:
-            raise UsageError("no such archiver in this universe")
-        body = Removal(Target.ARCHIVER, ())
-        return self._make(identity, subject, Kind.REMOVAL, body, naming=(info.entry_id,))
-
-    def make_topic(self, identity: Identity, random: Callable[[int], bytes]) -> bytes:
-        """A new gossip topic, which nobody removed before knows."""
-        return self._make(identity, self.universe_id, Kind.TOPIC, Topic(random(32)))
-
-    def _leave(self, identity: Identity, member: MemberInfo) -> bytes:
-        # Fully determined by the member entry, so that leaving cannot fill anybody's roster.
-        predecessors = (member.entry_id,)
-        ancestors = self._graph.ancestors_of(predecessors)
-        return sign_entry(
-            identity,
-            universe_id=self.universe_id,
-            subject=member.identity,
-            kind=Kind.REMOVAL,
-            version=self._graph.next_version(member.identity, ancestors),
-            predecessors=predecessors,
-            body=Removal(Target.LEAVE, ()),
-        )
-
-    def _make(
-        self, identity: Identity, subject: bytes, kind: Kind, body: Body, naming: tuple[bytes, ...] = ()
-    ) -> bytes:
-        author = identity.identity_public_key
-        if not self.may(author, kind):
-            raise UsageError("this identity has not the right to make such an entry")
-        predecessors = self._predecessors(author, naming)
-        ancestors = self._graph.ancestors_of(predecessors)
-        return sign_entry(
-            identity,
-            universe_id=self.universe_id,
-            subject=subject,
-            kind=kind,
-            version=self._graph.next_version(author, ancestors),
-            predecessors=predecessors,
-            body=body,
-        )
-
-    def _predecessors(self, author: bytes, naming: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """What a new entry follows: what it must name, the author's own newest entries, then the tips."""
-        own = self._graph.by(author)
-        newest = (n.read.entry_id for n in own if not any(m.follows(n) for m in own))
-        chosen = dict.fromkeys((*naming, *newest))
-        if len(chosen) > MAX_PREDECESSORS:
-            raise UsageError("too many entries to name")
-        for tip in sorted(self._graph.tips):
-            if len(chosen) == MAX_PREDECESSORS:
-                break
-            chosen[tip] = None
-        return tuple(chosen)
-
 
 def found(
     identity: Identity,
@@ -429,6 +293,14 @@ def found(
     founding = Founding(check_name(universe_name), random(32))
     universe_id = universe_id_of(founder, universe_name, founding.nonce)
     roster = Roster(universe_id)
+    member = DmlsMember.sign(
+        identity,
+        universe_id=universe_id,
+        send_group_id=send_group_id,
+        incarnation=incarnation,
+        serial=0,
+        signature_key=signature_key,
+    )
     roster.add(
         sign_entry(
             identity,
@@ -441,16 +313,22 @@ def found(
         )
     )
     roster.add(
-        roster.make_member(
+        sign_entry(
             identity,
+            universe_id=universe_id,
             subject=founder,
-            name=identity.name,
-            send_group_id=send_group_id,
-            peer_id=identity.peer_id,
-            signature_key=signature_key,
-            cipher_suite=cipher_suite,
-            incarnation=incarnation,
-            invite_id=b"",
+            kind=Kind.MEMBER,
+            version=2,
+            predecessors=tuple(roster.ids),
+            body=admission_by(
+                member,
+                name=identity.name,
+                role=ADMIN,
+                signature_key=signature_key,
+                cipher_suite=cipher_suite,
+                invite_id=b"",
+                spend=None,
+            ),
         )
     )
     roster.add(roster.make_topic(identity, random))

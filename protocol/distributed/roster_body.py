@@ -2,9 +2,11 @@
 
 Kind        body
 invite      [mac_key, role, uses, expires_at]
-member      [name, role, send_group_id, peer_id, signature_key, cipher_suite, incarnation, invite_id]
+member      [name, role, send_group_id, peer_id, signature_key, cipher_suite, incarnation, invite_id,
+            [serial, identity_signature, peer_signature], [init_key, ticket_signature] or []]
+role        [role, honours]
 removal     [target, honours]; target is `member`, `invite`, `archiver` or `leave`
-policy      [universe_name, nonce]; today only the founding entry
+policy      [universe_name, nonce] in the founding entry, [invite, remove] in others
 topic       [secret]
 re-admit    as member
 archiver    [name, peer_id, public_key, offer, addresses]
@@ -19,6 +21,7 @@ from itertools import pairwise
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.identity import NAME_LENGTH, is_name, peer_public_key
 from starling.protocol.distributed.peer_address import MAX_ADDRESS_LENGTH, MAX_ADDRESSES, is_address
+from starling.protocol.distributed.roster_rights import ROLES, Policy
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import DecodeError, Invalid, Unsupported
 from starling.protocol.packed import Blob, Either, Many, Text, Uint, pack, shape, unpack
@@ -29,19 +32,18 @@ MAX_USES = 1000
 MAX_TIME = 2**53
 """Times and similar numbers stay exact in every language that shows them."""
 
-ROLES = ("member",)
-"""Roles from the weakest to the strongest; the founder's rights come from the founding entry instead."""
-
 _ID = Blob.of(32)
+_SIGNATURE = Blob.of(64)
 _NAME = Text(NAME_LENGTH, 1)
 _ROLE = Text(16, 1)
 
 
 class Kind(enum.IntEnum):
-    """Kinds of roster entries; the numbers are on the wire. Kind 3, role, is not used yet."""
+    """Kinds of roster entries; the numbers are on the wire."""
 
     INVITE = 1
     MEMBER = 2
+    ROLE = 3
     REMOVAL = 4
     POLICY = 5
     TOPIC = 6
@@ -70,6 +72,16 @@ class Founding:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """Who may invite and remove from here on."""
+
+    policy: Policy
+
+    def encode(self) -> bytes:
+        return pack([self.policy.invite, self.policy.remove])
+
+
+@dataclass(frozen=True, slots=True)
 class Invite:
     """A ticket's public half; the entry's subject is the ticket's key. `expires_at` is for sponsors."""
 
@@ -83,10 +95,28 @@ class Invite:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """What every owner needs to know to add a member. `invite_id` is empty only for an author's own entry.
+class Binding:
+    """That identity and node agree to be this member: the serial and the signatures of its `dmls_member`."""
 
-    `signature_key` is the one at admission; later leaves prove theirs by `dmls_member`.
+    serial: int
+    identity_signature: bytes
+    peer_signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """That the member held the ticket: the signature of its `ticket_proof`, and the init key in it."""
+
+    init_key: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What every owner needs to know to add a member, and why it may.
+
+    `invite_id` is the ticket by which the member came, empty only for the founder; `spend` is there where this entry
+    spends it. `signature_key` is the one at admission; later leaves prove theirs by `dmls_member`.
     """
 
     name: str
@@ -97,6 +127,8 @@ class Admission:
     cipher_suite: int
     incarnation: int
     invite_id: bytes
+    binding: Binding
+    spend: Spend | None
 
     def encode(self) -> bytes:
         return pack(
@@ -109,8 +141,21 @@ class Admission:
                 self.cipher_suite,
                 self.incarnation,
                 self.invite_id,
+                [self.binding.serial, self.binding.identity_signature, self.binding.peer_signature],
+                [self.spend.init_key, self.spend.signature] if self.spend is not None else [],
             ]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """A member's new role, and the newest of its acts that the old one still allows, by entry id, sorted."""
+
+    role: str
+    honours: tuple[bytes, ...]
+
+    def encode(self) -> bytes:
+        return pack([self.role, list(self.honours)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +197,11 @@ class Archiver:
         return pack([self.name, self.peer_id, self.public_key, self.offer, list(self.addresses)])
 
 
-Body = Founding | Invite | Admission | Removal | Topic | Archiver
+Body = Founding | PolicyChange | Invite | Admission | RoleChange | Removal | Topic | Archiver
 
 
 def decode_body(kind: int, data: bytes) -> Body:
-    """Decode and check a body. DecodeError, Invalid, or Unsupported for a kind that is not known."""
+    """Decode and check a body. DecodeError, Invalid, or Unsupported for a kind or role that is not known."""
     if kind not in _KINDS:
         raise Unsupported(f"roster entries of kind {kind}")
     value = unpack(data, max_bytes=MAX_BODY)
@@ -165,15 +210,15 @@ def decode_body(kind: int, data: bytes) -> Body:
             mac_key, role, uses, expires_at = shape(value, (_ID, _ROLE, Uint(MAX_USES), Uint(MAX_TIME)))
             _require(uses >= 1, "uses")
             return Invite(mac_key, _role(role), uses, expires_at)
+        case Kind.ROLE:
+            role, honours = shape(value, (_ROLE, Many(_ID, MAX_HONOURS)))
+            return RoleChange(_role(role), _honours(honours))
         case Kind.REMOVAL:
             target, honours = shape(value, (Either(*(t.value for t in Target)), Many(_ID, MAX_HONOURS)))
-            _require(all(a < b for a, b in pairwise(honours)), "order of honoured acts")
             _require(target == Target.MEMBER or not honours, "only removals of members honour acts")
-            return Removal(Target(target), tuple(honours))
+            return Removal(Target(target), _honours(honours))
         case Kind.POLICY:
-            universe_name, nonce = shape(value, (_NAME, _ID))
-            _require(is_name(universe_name), "universe name")
-            return Founding(universe_name, nonce)
+            return _policy(value)
         case Kind.TOPIC:
             (secret,) = shape(value, (_ID,))
             return Topic(secret)
@@ -194,15 +239,33 @@ _ADMISSION = (
     Uint(2**16 - 1),
     Uint(2**32 - 1),
     Either(_ID, Blob.of(0)),
+    (Uint(2**64 - 1), _SIGNATURE, _SIGNATURE),
+    Either((_ID, _SIGNATURE), ()),
 )
 
 
 def _admission(value: object) -> Admission:
-    admission = Admission(*shape(value, _ADMISSION))
+    fields = shape(value, _ADMISSION)
+    fields[-2:] = [Binding(*fields[-2]), Spend(*fields[-1]) if fields[-1] else None]
+    admission = Admission(*fields)
     _require(is_name(admission.name), "name")
+    _require(admission.spend is None or admission.invite_id != b"", "which ticket is spent")
     _role(admission.role)
     _check_peer_id(admission.peer_id)
     return admission
+
+
+def _policy(value: object) -> Founding | PolicyChange:
+    first, second = shape(value, (_NAME, Either(_ID, _ROLE)))
+    if isinstance(second, bytes):
+        _require(is_name(first), "universe name")
+        return Founding(first, second)
+    return PolicyChange(Policy(first, second))
+
+
+def _honours(honours: list[bytes]) -> tuple[bytes, ...]:
+    _require(all(a < b for a, b in pairwise(honours)), "order of honoured acts")
+    return tuple(honours)
 
 
 _ARCHIVER = (_NAME, Blob(64), _ID, _ID, Many(Text(MAX_ADDRESS_LENGTH), MAX_ADDRESSES))

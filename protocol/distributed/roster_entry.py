@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from starling.protocol.distributed import labels
+from starling.protocol.distributed.admission import verify_consent
 from starling.protocol.distributed.identity import KEY_LENGTH, Identity, verify
-from starling.protocol.distributed.roster_body import Body, Kind, decode_body
+from starling.protocol.distributed.roster_body import Admission, Body, Kind, decode_body
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import DecodeError, Invalid
 from starling.protocol.wire import Struct, Vector, opaque, uint8, uint64
@@ -86,7 +87,7 @@ def entry_id(data: bytes) -> bytes:
 
 
 def read_entry(data: bytes, universe_id: bytes) -> ReadEntry:
-    """Decode and check sizes, fields, body and signature.
+    """Decode and check sizes, fields, body and all signatures.
 
     Raises DecodeError, Invalid, Unsupported for unknown kinds and roles, VerificationFailed.
     """
@@ -106,6 +107,8 @@ def read_entry(data: bytes, universe_id: bytes) -> ReadEntry:
     body = decode_body(entry.kind, entry.body)
     tbs = tbs_of(entry)
     verify(entry.author, labels.ROSTER, tbs, entry.signature)
+    if isinstance(body, Admission):
+        verify_consent(universe_id, entry.subject, body)
     return ReadEntry(hashlib.sha256(tbs).digest(), entry, body, data)
 
 

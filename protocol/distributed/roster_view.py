@@ -1,20 +1,22 @@
 """What a roster's entries amount to (PROTOCOL 6): a pure function of the graph, the same on every node.
 
+Of the entries that stand (`roster_standing`):
+
 - A member entry is alive unless a removal of its subject stands that no re-admission among the entry and
   its ancestors names: a removal wins over everything it did not know.
 - Of the alive entries the highest incarnation counts, whatever follows what: an entry with a new send group
   supersedes the standing one for good (5.6 B4). Of those, the ones that no other follows; then the highest
-  version, then the greater body. (Only the founder admits yet, so a tie is about a restored founder.)
-- An invite is revoked by any removal of it; of two entries for one ticket the one that grants less counts.
-
-Only the founder grants rights and nobody can remove the founder, so no act falls with its author yet. A
-removal nevertheless carries the acts that it honours, checked, so that later rules can evaluate old entries.
+  version, then the greater body.
+- An invite is revoked by any removal of it, when more came by it than it allows, and when its author could not make it
+  any more: who is removed takes no tickets along. Of two entries for one ticket the one that grants less counts.
+- The newest topic is the one that follows the most removals, then the most topics: so nobody can hold up that those who
+  were removed are shut out.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -26,19 +28,26 @@ from starling.protocol.distributed.roster_body import (
     Admission,
     Founding,
     Invite,
-    Kind,
     Removal,
+    Spend,
     Target,
     Topic,
 )
-from starling.protocol.distributed.roster_graph import Node, RosterGraph
+from starling.protocol.distributed.roster_graph import RosterGraph
+from starling.protocol.distributed.roster_nodes import Node
+from starling.protocol.distributed.roster_rights import ROLES, Policy
+from starling.protocol.distributed.roster_situation import Seniority, Situation, newest
 
 MAX_TOPICS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class MemberInfo:
-    """A current member, as its newest entry admits it. `sponsor` is the entry's author."""
+    """A current member, as its newest entry admits it. `sponsor` is the entry's author, `role` what it is now.
+
+    `seniority` is the chain of granter positions from the founder, the lesser the more senior; `overspent` says that
+    more came by its ticket than that allowed.
+    """
 
     identity: bytes
     name: str
@@ -51,11 +60,14 @@ class MemberInfo:
     sponsor: bytes
     invite_id: bytes
     entry_id: bytes
+    seniority: Seniority
+    overspent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class InviteInfo:
-    """An invite. `spent` are the identities admitted with it, present and former."""
+    """An invite. `spent` are the identities admitted with it, present and former; where they are more than `uses`, as
+    happens in partitions, it is `overspent`, and with that revoked."""
 
     invite_id: bytes
     mac_key: bytes = field(repr=False)
@@ -63,6 +75,7 @@ class InviteInfo:
     uses: int
     expires_at: int
     revoked: bool
+    overspent: bool
     spent: frozenset[bytes]
     author: bytes
     entry_id: bytes
@@ -70,12 +83,15 @@ class InviteInfo:
 
 @dataclass(frozen=True, slots=True)
 class RosterView:
-    """The outcome. `removed` maps former members to the ids of the removals that stand, `former` to what they
-    were; `send_groups` maps all ids of send groups, former ones too, to whose they are, and
-    `peers` the peer ids of the members to who they are. `archivers` are no members."""
+    """The outcome. `seniority` are the members, most senior first. `removed` maps former members to the ids of the
+    removals that stand, `former` to what they were; `send_groups` maps all ids of send groups, former ones too, to
+    whose they are, and `peers` the peer ids of the members to who they are. `archivers` are no members. `fallen` are
+    the entries that do not stand."""
 
     universe_name: str | None
     members: Mapping[bytes, MemberInfo]
+    seniority: tuple[bytes, ...]
+    policy: Policy
     removed: Mapping[bytes, tuple[bytes, ...]]
     former: Mapping[bytes, MemberInfo]
     send_groups: Mapping[bytes, MemberInfo]
@@ -84,98 +100,154 @@ class RosterView:
     invites: Mapping[bytes, InviteInfo]
     topic_secrets: tuple[bytes, ...] = field(repr=False)
     topic_is_stale: bool
+    fallen: frozenset[bytes]
     digest: bytes
 
 
 def evaluate(graph: RosterGraph) -> RosterView:
     """Evaluate all entries of a graph."""
-    admissions: dict[bytes, list[Node]] = {}
-    removals: dict[bytes, list[Node]] = {}
-    invites: dict[bytes, list[Node]] = {}
-    revoked: set[bytes] = set()
-    topics: list[Node] = []
-    told: list[Node] = []  # the removals of those who knew the topic
-    universe_name = None
-    for node in graph.nodes:
-        subject = node.read.entry.subject
-        match node.read.body:
-            case Admission():
-                admissions.setdefault(subject, []).append(node)
-            case Removal(target=Target.INVITE):
-                revoked.add(subject)
-            case Removal(target=Target.ARCHIVER):
-                told.append(node)
-            case Removal():
-                removals.setdefault(subject, []).append(node)
-                told.append(node)
-            case Invite():
-                invites.setdefault(subject, []).append(node)
-            case Topic():
-                topics.append(node)
-            case Founding(universe_name=name):
-                universe_name = name
+    lost = graph.fallen_of(graph.everything, graph.tips)
+    return _Evaluation(graph, graph.everything & ~lost).run(lost)
 
-    members: dict[bytes, MemberInfo] = {}
-    removed: dict[bytes, tuple[bytes, ...]] = {}
-    former: dict[bytes, MemberInfo] = {}
-    send_groups: dict[bytes, MemberInfo] = {}
-    spent: dict[bytes, set[bytes]] = {}
-    for identity in sorted(admissions):
-        nodes = admissions[identity]
-        standing = removals.get(identity, [])
-        answered = {node.position: _answered(node, nodes) for node in nodes}
-        alive = [n for n in nodes if all(r.read.entry_id in answered[n.position] for r in standing)]
-        if alive:
-            members[identity] = _newest(alive)
-        else:
-            removed[identity] = tuple(sorted(r.read.entry_id for r in standing))
-            former[identity] = _newest(nodes)
-        for node in nodes:
+
+class _Evaluation:
+    def __init__(self, graph: RosterGraph, present: int) -> None:
+        self._graph = graph
+        self._present = present
+        self._situation = Situation(graph, present)
+
+    def run(self, lost: int) -> RosterView:
+        graph = self._graph
+        admissions: dict[bytes, list[Node]] = {}
+        invited: list[bytes] = []
+        topics: list[Node] = []
+        told: list[Node] = []  # the removals of those who knew the topic
+        universe_name = None
+        spent: dict[bytes, set[bytes]] = {}
+        for node in graph.nodes:
             body = node.read.body
-            group_id = _admission(node).send_group_id
-            if group_id not in send_groups:
-                send_groups[group_id] = _newest([n for n in nodes if _admission(n).send_group_id == group_id])
-            if isinstance(body, Admission) and body.invite_id:
-                spent.setdefault(body.invite_id, set()).add(identity)
-
-    ordered = sorted(topics, key=lambda node: _topic_order(node, topics), reverse=True)
-    newest = ordered[0].ancestors if ordered else 0
-    return RosterView(
-        universe_name=universe_name,
-        members=MappingProxyType(members),
-        removed=MappingProxyType(removed),
-        former=MappingProxyType(former),
-        peers=MappingProxyType({info.peer_id: info for info in reversed(members.values())}),
-        archivers=MappingProxyType(standing_archivers(graph)),
-        send_groups=MappingProxyType(send_groups | {info.send_group_id: info for info in members.values()}),
-        invites=MappingProxyType(
-            {
-                invite_id: _invite(nodes, invite_id in revoked, frozenset(spent.get(invite_id, ())))
-                for invite_id, nodes in sorted(invites.items())
-            }
-        ),
-        topic_secrets=tuple(_secret(node) for node in ordered[:MAX_TOPICS]),
-        topic_is_stale=any(not newest & node.bit for node in told),
-        digest=_digest(graph),
-    )
-
-
-def unanswered(graph: RosterGraph, identity: bytes, ancestors: int) -> tuple[bytes, ...]:
-    """The removals of `identity`, by id, that no re-admission within the bit set `ancestors` names."""
-    about = graph.about(identity)
-    answered: set[bytes] = set()
-    for node in about:
-        if node.read.entry.kind == Kind.READMIT and node.bit & ancestors:
-            answered.update(node.read.entry.predecessors)
-    return tuple(
-        sorted(
-            node.read.entry_id
-            for node in about
-            if isinstance(node.read.body, Removal)
-            and node.read.body.target in (Target.MEMBER, Target.LEAVE)
-            and node.read.entry_id not in answered
+            if isinstance(body, Admission):
+                admissions.setdefault(node.subject, []).append(node)
+            if not node.bit & self._present:
+                continue
+            match body:
+                case Admission(spend=Spend()):
+                    spent.setdefault(body.invite_id, set()).add(node.subject)
+                case Removal(target=Target.MEMBER | Target.LEAVE | Target.ARCHIVER):
+                    told.append(node)
+                case Invite():
+                    invited.append(node.subject)
+                case Topic():
+                    topics.append(node)
+                case Founding():
+                    universe_name = body.universe_name
+        invites = {key: self._invite(key, frozenset(spent.get(key, ()))) for key in sorted(set(invited))}
+        members: dict[bytes, MemberInfo] = {}
+        former: dict[bytes, MemberInfo] = {}
+        for identity, nodes in sorted(admissions.items()):
+            alive = [
+                node
+                for node in self._situation.members_entries(identity)
+                if isinstance(node.read.body, Admission)
+            ]
+            if alive:
+                members[identity] = self._member(_newest(alive), invites)
+            else:
+                former[identity] = self._member(_newest(nodes), invites)
+        removed = {identity: self._removals(identity) for identity in former}
+        ordered = self._in_order(topics, told)
+        seen = ordered[0].ancestors if ordered else 0
+        return RosterView(
+            universe_name=universe_name,
+            members=MappingProxyType(members),
+            seniority=tuple(sorted(members, key=lambda identity: (members[identity].seniority, identity))),
+            policy=self._situation.policy(),
+            removed=MappingProxyType(removed),
+            former=MappingProxyType(former),
+            peers=MappingProxyType({info.peer_id: info for info in reversed(members.values())}),
+            archivers=MappingProxyType(standing_archivers(graph, self._present)),
+            send_groups=MappingProxyType(self._send_groups(admissions, members)),
+            invites=MappingProxyType(invites),
+            topic_secrets=tuple(_secret(node) for node in ordered[:MAX_TOPICS]),
+            topic_is_stale=any(not seen & node.bit for node in told),
+            fallen=frozenset(node.entry_id for node in graph.nodes if node.bit & lost),
+            digest=_digest(graph),
         )
-    )
+
+    def _member(self, node: Node, invites: Mapping[bytes, InviteInfo]) -> MemberInfo:
+        entry, body = node.read.entry, _admission(node)
+        held = self._situation.rank(entry.subject)
+        invite = invites.get(body.invite_id)
+        return MemberInfo(
+            identity=entry.subject,
+            name=body.name,
+            role=ROLES[held - 1] if held else body.role,
+            send_group_id=body.send_group_id,
+            peer_id=body.peer_id,
+            signature_key=body.signature_key,
+            cipher_suite=body.cipher_suite,
+            incarnation=body.incarnation,
+            sponsor=entry.author,
+            invite_id=body.invite_id,
+            entry_id=node.entry_id,
+            seniority=self._situation.seniority(entry.subject),
+            overspent=invite is not None and invite.overspent,
+        )
+
+    def _invite(self, invite_id: bytes, spent: frozenset[bytes]) -> InviteInfo:
+        node = self._situation.invite(invite_id)
+        assert node is not None
+        body = node.read.body
+        assert isinstance(body, Invite)
+        overspent = len(spent) > body.uses
+        return InviteInfo(
+            invite_id=invite_id,
+            mac_key=body.mac_key,
+            role=body.role,
+            uses=body.uses,
+            expires_at=body.expires_at,
+            revoked=overspent or self._situation.is_revoked(node),
+            overspent=overspent,
+            spent=spent,
+            author=node.author,
+            entry_id=node.entry_id,
+        )
+
+    def _removals(self, identity: bytes) -> tuple[bytes, ...]:
+        """The removals by which somebody is no member: its own, else of who admitted it, else of who admitted those."""
+        looked_at: set[bytes] = set()
+        to_look_at = {identity}
+        while to_look_at:
+            found = {node.entry_id for who in to_look_at for node in self._situation.removals(who)}
+            if found:
+                return tuple(sorted(found))
+            looked_at |= to_look_at
+            nodes = [node for who in to_look_at for node in self._graph.about(who)]
+            to_look_at = {node.author for node in nodes} - looked_at
+        return ()
+
+    def _in_order(self, topics: list[Node], told: list[Node]) -> list[Node]:
+        """Topics, newest first; concurrent ones are ordered by what everybody sees."""
+        removals, others = _bits(told), _bits(topics)
+
+        def order(node: Node) -> tuple[int, int, int, bytes]:
+            removals_seen = (node.ancestors & removals).bit_count()
+            return (removals_seen, (node.ancestors & others).bit_count(), node.version, _secret(node))
+
+        return sorted(topics, key=order, reverse=True)
+
+    def _send_groups(
+        self, admissions: Mapping[bytes, list[Node]], members: Mapping[bytes, MemberInfo]
+    ) -> dict[bytes, MemberInfo]:
+        """Whose each group is or was: of several that name it a current member's, of those the most senior one's."""
+        found: dict[bytes, MemberInfo] = {}
+        for _, nodes in sorted(admissions.items()):
+            for group_id in {_admission(node).send_group_id for node in nodes}:
+                if group_id not in found:
+                    named = [node for node in nodes if _admission(node).send_group_id == group_id]
+                    found[group_id] = self._member(_newest(named), {})
+        current = sorted(members.values(), key=lambda info: (info.seniority, info.identity), reverse=True)
+        return found | {info.send_group_id: info for info in current}
 
 
 def topic_name(secret: bytes) -> str:
@@ -184,38 +256,10 @@ def topic_name(secret: bytes) -> str:
     return f"/starling/1/{name}"
 
 
-def _answered(node: Node, nodes: list[Node]) -> set[bytes]:
-    """The ids named by the re-admissions that `node` is or follows."""
-    named: set[bytes] = set()
-    for other in nodes:
-        if other.read.entry.kind == Kind.READMIT and (other is node or node.follows(other)):
-            named.update(other.read.entry.predecessors)
-    return named
-
-
-def _newest(alive: list[Node]) -> MemberInfo:
-    incarnation = max(_admission(node).incarnation for node in alive)
-    newest = [node for node in alive if _admission(node).incarnation == incarnation]
-    followed = reduce(or_, (node.ancestors for node in newest))
-    heads = [node for node in newest if not followed & node.bit]
-    return _member(max(heads, key=lambda node: (node.read.entry.version, node.read.entry.body)))
-
-
-def _member(node: Node) -> MemberInfo:
-    entry, body = node.read.entry, _admission(node)
-    return MemberInfo(
-        identity=entry.subject,
-        name=body.name,
-        role=body.role,
-        send_group_id=body.send_group_id,
-        peer_id=body.peer_id,
-        signature_key=body.signature_key,
-        cipher_suite=body.cipher_suite,
-        incarnation=body.incarnation,
-        sponsor=entry.author,
-        invite_id=body.invite_id,
-        entry_id=node.read.entry_id,
-    )
+def _newest(entries: list[Node]) -> Node:
+    incarnation = max(_admission(node).incarnation for node in entries)
+    heads = newest(node for node in entries if _admission(node).incarnation == incarnation)
+    return max(heads, key=lambda node: (node.version, node.read.entry.body))
 
 
 def _admission(node: Node) -> Admission:
@@ -230,31 +274,8 @@ def _secret(node: Node) -> bytes:
     return body.secret
 
 
-def _topic_order(node: Node, topics: list[Node]) -> tuple[int, int, bytes]:
-    """A topic comes after all that it follows; concurrent ones are ordered by what everybody sees."""
-    return (sum(node.follows(other) for other in topics), node.read.entry.version, _secret(node))
-
-
-def _invite(nodes: list[Node], revoked: bool, spent: frozenset[bytes]) -> InviteInfo:
-    def grants(node: Node) -> tuple[int, int, bytes]:
-        body = node.read.body
-        assert isinstance(body, Invite)
-        return (body.uses, body.expires_at, node.read.entry.body)
-
-    node = min(nodes, key=grants)
-    entry, body = node.read.entry, node.read.body
-    assert isinstance(body, Invite)
-    return InviteInfo(
-        invite_id=entry.subject,
-        mac_key=body.mac_key,
-        role=body.role,
-        uses=body.uses,
-        expires_at=body.expires_at,
-        revoked=revoked,
-        spent=spent,
-        author=entry.author,
-        entry_id=node.read.entry_id,
-    )
+def _bits(nodes: Iterable[Node]) -> int:
+    return reduce(or_, (node.bit for node in nodes), 0)
 
 
 def _digest(graph: RosterGraph) -> bytes:

@@ -68,11 +68,21 @@ class Rule(enum.Enum):
     ENTRY_VERSION = ("6", "an entry's version is one above its author's highest among its ancestors")
     ENTRY_FOUNDING = ("6", "the founding entry proves the universe id, comes first, and there is one")
     ENTRY_RIGHT = ("6", "the author held the right according to the entries it names")
-    ENTRY_QUOTA = ("6", "an author makes at most 16,384 entries, 4 under one version")
-    ENTRY_INVITE = ("6", "a member entry names the invite it spends among its ancestors")
-    ENTRY_REMOVAL = ("6", "a removal names a member, an invite or an archiver among its ancestors")
-    ENTRY_READMIT = ("6", "a re-admission names the removals it answers")
-    ENTRY_LEAVE = ("6", "leaving names the own member entry and nothing else")
+    ENTRY_QUOTA = ("6", "an admin makes at most 16,384 entries, a member 512; 4 under one version")
+    ENTRY_INVITE = ("6", "a member entry spends an invite among its ancestors that is not revoked there")
+    ENTRY_REMOVAL = (
+        "6",
+        "a removal names a member, an invite or an archiver among its ancestors, and known acts",
+    )
+    ENTRY_SENIOR = ("6", "who restricts a more senior member honours all acts of it that are known")
+    ENTRY_READMIT = ("6", "a re-admission names the removals it answers, and its invite follows them")
+    ENTRY_LEAVE = ("6", "leaving names the own member entry and own entries, and nothing else")
+    ENTRY_MEMBER = (
+        "6",
+        "who spends a ticket is no member yet, and who is one is admitted anew in its own role",
+    )
+    ENTRY_ROLE = ("6", "a member has the role that its ticket names, and only a member's changes")
+    ENTRY_GROUP = ("6", "a send group has one owner")
 
     # spending an invite
     INVITE_UNKNOWN = ("6", "the invite is in the roster")

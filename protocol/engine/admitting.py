@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.dmls_message import EXTERNAL_FORMATS, read_dmls_message
 from starling.protocol.distributed import component_ids, labels, policy
+from starling.protocol.distributed.admission import admission_of
 from starling.protocol.distributed.joiner import read_joiner
 from starling.protocol.distributed.key_packages import check_key_package
 from starling.protocol.distributed.member import UNIVERSE_SUITES, DmlsMember, leaf_identity
 from starling.protocol.distributed.peer_address import PeerAddress
-from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.ticket import sponsor_mac
 from starling.protocol.distributed.ticket_proof import verify_ticket_proof
@@ -128,7 +129,7 @@ def answer_request(ctx: Context, universe: Universe, peer_id: bytes, message: Jo
 
 
 def _may_sponsor(universe: Universe) -> bool:
-    return universe.roster.may(universe.me, Kind.MEMBER) and universe.boot.done
+    return universe.roster.may(universe.me, Right.SPONSOR) and universe.boot.done
 
 
 def _open(universe: Universe, data: bytes) -> _Request:
@@ -182,17 +183,15 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, package: KeyPackage
     if former is not None and member.incarnation <= former.incarnation:
         raise Invalid(Rule.MEMBER_INCARNATION)
     _check_group_id(universe, member)
-    entry = universe.roster.make_member(
-        universe.identity,
-        subject=identity,
+    admission = admission_of(
+        package,
         name=name,
-        send_group_id=member.send_group_id,
-        peer_id=peer_id,
-        signature_key=package.leaf_node.signature_key,
+        role=universe.roster.invites[invite_id].role,
         cipher_suite=joiner.cipher_suite,
-        incarnation=member.incarnation,
         invite_id=invite_id,
+        spends=True,
     )
+    entry = universe.roster.make_member(universe.identity, identity, admission)
     membership.add_entries(ctx, universe, [entry], source=peer_id)
     tell_profile(ctx, universe, identity, ((package.encode(),), joiner.address), peer_id)
     return identity

@@ -6,6 +6,7 @@ from __future__ import annotations
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry
+from starling.protocol.distributed.roster_rights import ADMIN, Right
 from starling.protocol.engine import membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.leaving import Leaving
@@ -20,7 +21,9 @@ _ADDRESSES = 4
 def leave(ctx: Context, universe: Universe, *, force: bool) -> dict[str, object]:
     """Leave for good. Raises `UsageError` for the last who may remove and admit others, unless told to all the same."""
     others = list(universe.others())
-    able = [identity for identity in universe.roster.members if universe.roster.may(identity, Kind.REMOVAL)]
+    able = [
+        identity for identity in universe.roster.members if universe.roster.may(identity, Right.REMOVE, ADMIN)
+    ]
     if able == [universe.me] and others and not force:
         raise UsageError(
             "this node is the last admin, and without one nobody can ever be removed; make another member one by "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from starling.protocol.distributed import policy
-from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_rights import MEMBER, READER, Right
 from starling.protocol.distributed.ticket import MAX_MEMBERS as MAX_TICKET_MEMBERS
 from starling.protocol.distributed.ticket import Ticket, TicketMember, TicketSecret
 from starling.protocol.engine import direct, membership
@@ -18,7 +18,7 @@ MAX_TICKET_LIFETIME = 366 * 24 * 3600 * 1000
 
 def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) -> dict[str, object]:
     """A ticket and its roster entry; raises `UsageError` for one without the right."""
-    require(universe, Kind.INVITE, "only the founder invites in this version")
+    require(universe, Right.INVITE, "this node may not invite anybody", MEMBER)
     if not 0 < expires_in <= MAX_TICKET_LIFETIME:
         raise UsageError("a ticket lives between a moment and a year")
     if len(universe.roster.members) >= policy.MAX_MEMBERS:
@@ -57,7 +57,7 @@ def _further_sponsors(ctx: Context, universe: Universe) -> Iterator[TicketMember
     found = [
         (info.peer_id not in universe.links, -heard.get(info.identity, 0), info)
         for info in universe.others()
-        if universe.roster.may(info.identity, Kind.MEMBER)
+        if universe.roster.may(info.identity, Right.SPONSOR)
         and ctx.now - heard.get(info.identity, 0) < policy.LATELY
         and universe.profiles.addresses(info.identity)
     ]
@@ -66,25 +66,25 @@ def _further_sponsors(ctx: Context, universe: Universe) -> Iterator[TicketMember
 
 
 def revoke_invite(ctx: Context, universe: Universe, invite_id: bytes) -> None:
-    require(universe, Kind.REMOVAL, "only the founder revokes invites in this version")
-    if invite_id not in universe.roster.invites:
+    invite = universe.roster.invites.get(invite_id)
+    if invite is None:
         raise UsageError("no such invite in this universe", "invite.unknown")
+    if invite.author != universe.me:
+        require(universe, Right.REVOKE, "only admins take back the invites of others")
     membership.add_entries(ctx, universe, [universe.roster.make_revoke(universe.identity, invite_id)])
 
 
 def remove_member(ctx: Context, universe: Universe, identity: bytes) -> None:
     """Remove a member: the roster now, then at once a topic that it does not know and the own group."""
-    require(universe, Kind.REMOVAL, "only the founder removes members in this version")
-    if identity == universe.me:
-        raise UsageError("the founder cannot be removed")
-    if identity not in universe.roster.members:
-        raise UsageError("not a member of this universe", "member.unknown")
+    _require_other(universe, identity, "remove")
+    role = universe.roster.members[identity].role
+    require(universe, Right.REMOVE, f"this node may not remove a member that is {role}", role)
     membership.add_entries(ctx, universe, [universe.roster.make_remove(universe.identity, identity)])
 
 
-def require(universe: Universe, kind: Kind, sentence: str) -> None:
-    """Raises `UsageError` where this node has not the right."""
-    if not universe.roster.may(universe.me, kind):
+def require(universe: Universe, right: Right, sentence: str, role: str = READER) -> None:
+    """Raises `UsageError` where this node has not the right; `role` is that of whom it concerns."""
+    if not universe.roster.may(universe.me, right, role):
         raise UsageError(sentence, "forbidden")
 
 

@@ -12,6 +12,7 @@ from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
+from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import absence, catching_up, direct, healing, own_group, resending
 from starling.protocol.engine.context import Context
@@ -178,7 +179,7 @@ def forget_universe(ctx: Context, universe: Universe) -> None:
 def align(ctx: Context, universe: Universe) -> None:
     """Commit what the roster asks for: removals at once; then imports, then adds (X-13, X-15)."""
     universe.timers.align = None
-    if universe.roster.topic_is_stale and universe.roster.may(universe.me, Kind.TOPIC):
+    if universe.roster.topic_is_stale and universe.roster.may(universe.me, Right.TOPIC):
         add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
         universe.timers.align = None
     absence.take_back(ctx, universe)

@@ -85,8 +85,8 @@ def _as_joiner(
 
 def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> None:
     known = universe.member_of_peer(peer_id) is not None
-    # What a stranger says is looked at only where its last entry is the founder's word that it is none.
-    if not known and not (message.entries and universe.roster.admits(message.entries[-1], peer_id)):
+    # What a stranger says is looked at only where its last entry is the word of who may admit that it is none.
+    if not known and not universe.roster.admits(message.entries, peer_id):
         _tell_former_member(ctx, universe, peer_id)
         return
     membership.add_entries(ctx, universe, message.entries, source=peer_id)

@@ -13,7 +13,7 @@ from typing import Any
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
-from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine import membership, own_group, resending, resolving, sponsoring
 from starling.protocol.engine.context import Context
@@ -39,7 +39,9 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
     `reason` is a word for people; `command` is the person's own.
     """
     standing = universe.roster.members.get(universe.me)
-    admins = [identity for identity in universe.roster.members if universe.roster.may(identity, Kind.MEMBER)]
+    admins = [
+        identity for identity in universe.roster.members if universe.roster.may(identity, Right.READMIT)
+    ]
     if standing is None or not universe.is_active or universe.is_asking or not admins:
         return False
     if not universe.is_admitted and reason != "command":
@@ -60,10 +62,8 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
     ctx.event("universe.recovering", universe.universe_id, {"reason": reason, "verification": digits})
     if universe.me in admins:
         request = request_of(universe)
-        suite = cipher_suite(universe.cipher_suite)
-        signature_key = suite.signature_public_key(universe.signature_private_key)
         profile = profiles_of(universe, [universe.me]).profiles[0]
-        sponsoring.readmit_self(ctx, universe, AsksAgain(request, digits, signature_key, profile, ctx.now))
+        sponsoring.readmit_self(ctx, universe, AsksAgain(request, digits, profile, ctx.now))
     return True
 
 
@@ -154,7 +154,7 @@ def _ask(ctx: Context, universe: Universe) -> None:
     asked = [
         info.peer_id
         for info in universe.others()
-        if info.peer_id in universe.links and universe.roster.may(info.identity, Kind.MEMBER)
+        if info.peer_id in universe.links and universe.roster.may(info.identity, Right.READMIT)
     ]
     if asked:
         message = ReadmitRequest(

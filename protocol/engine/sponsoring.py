@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.admission import admission_of
 from starling.protocol.distributed.identity import is_name
 from starling.protocol.distributed.key_packages import check_key_package
 from starling.protocol.distributed.member import UNIVERSE_SUITES, DmlsMember, leaf_identity
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo
-from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.engine import membership
 from starling.protocol.engine.context import Context
@@ -82,7 +83,7 @@ def take_readmit_request(
     A member has a few requests at a time, which do not follow each other at once, as each is costly to check. Raises
     what the checks raise.
     """
-    if not universe.roster.may(universe.me, Kind.MEMBER):
+    if not universe.roster.may(universe.me, Right.READMIT):
         return
     held = universe.asks_again.get(member.identity, ())
     if any(
@@ -109,8 +110,7 @@ def take_readmit_request(
         raise Invalid(Rule.MEMBER_INCARNATION)
     if shown.send_group_id in universe.roster.send_groups:
         raise Invalid(Rule.MEMBER_SEND_GROUP)
-    signature_key = packages[0].leaf_node.signature_key
-    asked = AsksAgain(request, request.verification(), signature_key, message.profile, ctx.now)
+    asked = AsksAgain(request, request.verification(), message.profile, ctx.now)
     universe.asks_again[member.identity] = (*held, asked)[-policy.READMIT_REQUESTS :]
     if universe.readmits_automatically and _is_seldom(ctx, universe, member.identity):
         _readmit(ctx, universe, asked, member.peer_id)
@@ -137,7 +137,7 @@ def _is_seldom(ctx: Context, universe: Universe, identity: bytes) -> bool:
 
 def readmit_member(ctx: Context, universe: Universe, identity: bytes, verification: str) -> None:
     """Admit a member anew that has asked for it; raises `UsageError` where it is not the request that is meant."""
-    require(universe, Kind.MEMBER, "only the founder admits members in this version")
+    require(universe, Right.READMIT, "only admins admit members anew")
     member = universe.roster.members.get(identity)
     if member is None:
         raise UsageError("not a member of this universe", "member.unknown")
@@ -155,28 +155,25 @@ def readmit_member(ctx: Context, universe: Universe, identity: bytes, verificati
 
 def readmit_self(ctx: Context, universe: Universe, asked: AsksAgain) -> None:
     """Who admits others asks nobody (5.6 B7)."""
-    membership.add_entries(ctx, universe, [_readmission(universe, universe.identity.peer_id, asked)])
+    membership.add_entries(ctx, universe, [_readmission(universe, asked)])
 
 
 def _readmit(ctx: Context, universe: Universe, asked: AsksAgain, peer_id: bytes) -> None:
     identity = asked.request.identity
-    membership.add_entries(ctx, universe, [_readmission(universe, peer_id, asked)])
+    membership.add_entries(ctx, universe, [_readmission(universe, asked)])
     tell_profile(ctx, universe, identity, asked.profile, peer_id)
 
 
-def _readmission(universe: Universe, peer_id: bytes, asked: AsksAgain) -> bytes:
+def _readmission(universe: Universe, asked: AsksAgain) -> bytes:
     """The roster entry; all owners remove the old leaf and add the new one by it."""
     request = asked.request
     standing = universe.roster.members[request.identity]
-    return universe.roster.make_member(
-        universe.identity,
-        subject=request.identity,
+    admission = admission_of(
+        KeyPackage.decode(asked.profile[0][0]),
         name=request.name.decode(),
-        send_group_id=request.send_group_id,
-        peer_id=peer_id,
-        signature_key=asked.signature_key,
-        cipher_suite=request.cipher_suite,
-        incarnation=request.incarnation,
-        invite_id=standing.invite_id,
         role=standing.role,
+        cipher_suite=request.cipher_suite,
+        invite_id=standing.invite_id,
+        spends=False,
     )
+    return universe.roster.make_member(universe.identity, request.identity, admission)

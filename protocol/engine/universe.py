@@ -136,7 +136,6 @@ class AsksAgain:
 
     request: ReadmitRequestTBS
     verification: str
-    signature_key: bytes
     profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
     asked_at: int
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from starling.protocol.distributed.admission import admission_by
 from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.member import DmlsMember
 from starling.protocol.distributed.roster import Roster, found
+from starling.protocol.distributed.roster_body import Admission, Spend
 from starling.protocol.distributed.ticket import TicketSecret
+from starling.protocol.distributed.ticket_proof import prove
 
 
 def random_from(seed: str) -> Callable[[int], bytes]:
@@ -45,10 +49,23 @@ def universe(uses: int = 10, expires_at: int = 1_000) -> Roster:
     return roster
 
 
-def add_invite(roster: Roster, ticket: TicketSecret, uses: int = 10, expires_at: int = 1_000) -> None:
+def add_invite(
+    roster: Roster,
+    ticket: TicketSecret,
+    uses: int = 10,
+    expires_at: int = 1_000,
+    *,
+    by: Identity = ALICE,
+    role: str = "member",
+) -> None:
     roster.add(
         roster.make_invite(
-            ALICE, invite_id=ticket.invite_id, mac_key=ticket.mac_key, uses=uses, expires_at=expires_at
+            by,
+            invite_id=ticket.invite_id,
+            mac_key=ticket.mac_key,
+            uses=uses,
+            expires_at=expires_at,
+            role=role,
         )
     )
 
@@ -57,20 +74,84 @@ def admission(
     roster: Roster,
     who: Identity,
     *,
+    by: Identity = ALICE,
     incarnation: int = 1,
     ticket: TicketSecret = TICKET,
     suite: int = 1,
     send_group_id: bytes = b"",
 ) -> bytes:
-    """An entry by Alice that admits somebody."""
-    return roster.make_member(
-        ALICE,
-        subject=who.identity_public_key,
-        name=who.name,
-        send_group_id=send_group_id or hashlib.sha256(who.name.encode()).digest(),
-        peer_id=who.peer_id,
-        signature_key=b"\x03" * 32,
-        cipher_suite=suite,
+    """An entry that admits somebody: by a ticket who is no member, else anew."""
+    body = admission_body(
+        roster,
+        who,
         incarnation=incarnation,
+        ticket=ticket,
+        suite=suite,
+        send_group_id=send_group_id,
+    )
+    return roster.make_member(by, who.identity_public_key, body)
+
+
+def admission_body(
+    roster: Roster,
+    who: Identity,
+    *,
+    incarnation: int = 1,
+    ticket: TicketSecret = TICKET,
+    suite: int = 1,
+    send_group_id: bytes = b"",
+) -> Admission:
+    """What such an entry says."""
+    identity = who.identity_public_key
+    member = roster.members.get(identity)
+    invite = roster.invites.get(ticket.invite_id)
+    invited = invite.role if invite is not None else "member"
+    return signed_admission(
+        roster.universe_id,
+        who,
+        role=member.role if member is not None else invited,
+        incarnation=incarnation,
+        ticket=ticket,
+        spends=member is None,
+        suite=suite,
+        send_group_id=send_group_id,
+    )
+
+
+def signed_admission(
+    universe_id: bytes,
+    who: Identity,
+    *,
+    role: str = "member",
+    incarnation: int = 1,
+    ticket: TicketSecret = TICKET,
+    spends: bool = True,
+    suite: int = 1,
+    send_group_id: bytes = b"",
+) -> Admission:
+    """The body of a member entry, with all that its subject has to sign."""
+    identity, signature_key, init_key = who.identity_public_key, b"\x03" * 32, b"\x04" * 32
+    member = DmlsMember.sign(
+        who,
+        universe_id=universe_id,
+        send_group_id=send_group_id or hashlib.sha256(who.name.encode()).digest(),
+        incarnation=incarnation,
+        serial=1,
+        signature_key=signature_key,
+    )
+    proof = prove(
+        ticket,
+        universe_id=universe_id,
+        identity=identity,
+        signature_key=signature_key,
+        init_key=init_key,
+    )
+    return admission_by(
+        member,
+        name=who.name,
+        role=role,
+        signature_key=signature_key,
+        cipher_suite=suite,
         invite_id=ticket.invite_id,
+        spend=Spend(init_key, proof.signature) if spends else None,
     )

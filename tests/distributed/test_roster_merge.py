@@ -40,10 +40,14 @@ ACTIONS = st.lists(
 )
 
 
-def readmission(roster: Roster, who: Identity, incarnation: int) -> bytes:
-    """An entry by Alice that admits somebody with a new send group (PROTOCOL 5.6 B4, B7)."""
-    group_id = hashlib.sha256(f"{who.name} {incarnation}".encode()).digest()
-    return admission(roster, who, incarnation=incarnation, send_group_id=group_id)
+def admit(roster: Roster, who: Identity, incarnation: int, group: str = "") -> bytes:
+    """Have Alice admit somebody, by a new ticket; a member anew, where `group` says so with a new send group."""
+    group_id = hashlib.sha256(f"{who.name} {group}".encode()).digest()
+    ticket = TicketSecret(hashlib.sha256(f"{who.name} {incarnation}".encode()).digest())
+    add_invite(roster, ticket)
+    entry = admission(roster, who, incarnation=incarnation, send_group_id=group_id, ticket=ticket)
+    roster.add(entry)
+    return entry
 
 
 def history(actions: list[Action]) -> tuple[Roster, ...]:
@@ -54,9 +58,9 @@ def history(actions: list[Action]) -> tuple[Roster, ...]:
         try:
             match action:
                 case "admit":
-                    roster.add(admission(roster, who, incarnation=count + 1))
+                    admit(roster, who, count + 1)
                 case "readmit":
-                    roster.add(readmission(roster, who, count + 1))
+                    admit(roster, who, count + 1, str(count))
                 case "remove":
                     roster.add(roster.make_remove(ALICE, who.identity_public_key))
                 case "leave":
@@ -137,8 +141,8 @@ def test_a_new_send_group_supersedes_whatever_the_order(
     copies = history(actions)
     who = PEOPLE[about]
     known = copies[here].ids
-    entry = readmission(copies[here], who, len(actions) + 1)
-    entries = [entry, *{entry for roster in copies for entry in roster.entries()}]
+    entry = admit(copies[here], who, len(actions) + 1, "new")
+    entries = list({entry for roster in copies for entry in roster.entries()})
     shuffle.shuffle(entries)
     roster = Roster.load(copies[0].universe_id, entries)
     removals = roster.removed.get(who.identity_public_key, ())
@@ -172,9 +176,9 @@ def test_an_incarnation_falls_only_by_a_removal(actions: list[Action], shuffle: 
 
 def test_an_older_incarnation_that_follows_does_not_count() -> None:
     roster = universe()
-    roster.add(readmission(roster, BOB, 3))
+    admit(roster, BOB, 3, "three")
     standing = roster.members[BOB.identity_public_key]
-    roster.add(readmission(roster, BOB, 2))
+    admit(roster, BOB, 2, "two")
     assert roster.members[BOB.identity_public_key] == standing
 
 

@@ -21,9 +21,10 @@ NAME = "Josephine-of-the-Hill"
 
 
 class Outsider:
-    """Keeps what passes: gossip of everybody, and streams from and to the joiner until it is a member."""
+    """Keeps what passes until the joiner is a member: gossip of everybody, what the joiner sends, and what its sponsor
+    answers. (To others the joiner is a member as soon as they know that it was admitted.)"""
 
-    def __init__(self, network: Network, joiner: Node, universe: bytes) -> None:
+    def __init__(self, network: Network, joiner: Node, sponsor: Node) -> None:
         self.gossip: list[bytes] = []
         self.streams: list[bytes] = []
         arrive: Callable[[Node, Input], None] = network._arrive
@@ -35,7 +36,9 @@ class Outsider:
             if isinstance(item, FrameReceived):
                 self.gossip.append(item.frame)
             elif (
-                isinstance(item, MessageFromPeer) and joiner.id in (node.id, item.peer_id) and not is_member()
+                isinstance(item, MessageFromPeer)
+                and (item.peer_id == joiner.id or (node is joiner and item.peer_id == sponsor.id))
+                and not is_member()
             ):
                 self.streams.append(item.data)
             arrive(node, item)
@@ -69,7 +72,7 @@ def watched_join(monkeypatch: pytest.MonkeyPatch, *, seal: bool) -> tuple[Outsid
     universe, alice, _ = network.found("alice", "bob")
     network.run(10 * SECOND)
     joiner = network.add(NAME)
-    outsider = Outsider(network, joiner, universe)
+    outsider = Outsider(network, joiner, alice)
     if not seal:
 
         def in_clear(message: Any, bundle: object, *, random: object) -> bytes:
@@ -110,7 +113,7 @@ def test_names_of_all_lengths_make_few_sizes() -> None:
         network = Network()
         universe, alice = network.found("alice")
         joiner = network.add("j" * length)
-        outsider = Outsider(network, joiner, universe)
+        outsider = Outsider(network, joiner, alice)
         joiner.do(JoinUniverse(network.invite(alice, universe)))
         network.run(SECOND)
         requests = [message for message, _ in map(decode_message, outsider.streams)]

@@ -1,0 +1,199 @@
+"""Making roster entries: signed and encoded, not yet added (PROTOCOL 6). Raises UsageError without the right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starling.protocol.distributed.archivers import MAX_ARCHIVERS
+from starling.protocol.distributed.identity import Identity, check_name
+from starling.protocol.distributed.roster_body import (
+    MAX_HONOURS,
+    MAX_USES,
+    Admission,
+    Archiver,
+    Body,
+    Invite,
+    Kind,
+    PolicyChange,
+    Removal,
+    RoleChange,
+    Target,
+    Topic,
+)
+from starling.protocol.distributed.roster_checks import check_entry
+from starling.protocol.distributed.roster_entry import MAX_PREDECESSORS, read_entry, sign_entry
+from starling.protocol.distributed.roster_graph import RosterGraph
+from starling.protocol.distributed.roster_rights import MEMBER, ROLES, Policy
+from starling.protocol.distributed.roster_situation import Situation
+from starling.protocol.distributed.roster_view import RosterView, evaluate
+from starling.protocol.distributed.rules import Rule
+from starling.protocol.errors import Invalid, UsageError
+
+
+class RosterMaking:
+    """What makes the entries of a roster. Each is judged as it will be by everybody who gets it."""
+
+    def __init__(self, universe_id: bytes) -> None:
+        self._graph = RosterGraph(universe_id)
+        self._view: RosterView | None = None
+
+    @property
+    def universe_id(self) -> bytes:
+        return self._graph.universe_id
+
+    @property
+    def view(self) -> RosterView:
+        """What the entries amount to, evaluated at most once between two changes."""
+        if self._view is None:
+            self._view = evaluate(self._graph)
+        return self._view
+
+    def make_invite(
+        self,
+        identity: Identity,
+        *,
+        invite_id: bytes,
+        mac_key: bytes,
+        uses: int,
+        expires_at: int,
+        role: str = MEMBER,
+    ) -> bytes:
+        """An invite for the ticket with the public key `invite_id`; up to 1,000 uses, until `expires_at`."""
+        if not 1 <= uses <= MAX_USES:
+            raise UsageError(f"an invite has 1 to {MAX_USES} uses")
+        _check_role(role)
+        return self._make(identity, invite_id, Kind.INVITE, Invite(mac_key, role, uses, expires_at))
+
+    def make_revoke(self, identity: Identity, invite_id: bytes) -> bytes:
+        """Takes an invite back; who joined by it stays."""
+        if invite_id not in self.view.invites:
+            raise UsageError("no such invite")
+        return self._make(identity, invite_id, Kind.REMOVAL, Removal(Target.INVITE, ()))
+
+    def make_member(self, identity: Identity, subject: bytes, admission: Admission) -> bytes:
+        """Admits a member, or states a new incarnation; a former member is re-admitted by it."""
+        check_name(admission.name)
+        situation = self._situation()
+        removals = tuple(node.entry_id for node in situation.unanswered(subject))
+        is_back = subject not in self.view.members and bool(situation.removals(subject))
+        kind = Kind.READMIT if is_back else Kind.MEMBER
+        return self._make(identity, subject, kind, admission, naming=removals)
+
+    def make_remove(self, identity: Identity, subject: bytes) -> bytes:
+        """Removes a member, honouring all of its acts that are known here; oneself: leaves."""
+        member = self.view.members.get(subject)
+        if member is None:
+            raise UsageError("not a member")
+        if subject == identity.identity_public_key:
+            return self._leave(identity, member.entry_id)
+        body = Removal(Target.MEMBER, self._acts(subject))
+        return self._make(identity, subject, Kind.REMOVAL, body, naming=(member.entry_id,))
+
+    def make_role(self, identity: Identity, subject: bytes, role: str) -> bytes:
+        """Gives a member another role, honouring all of its acts that are known here."""
+        member = self.view.members.get(subject)
+        if member is None:
+            raise UsageError("not a member")
+        if _check_role(role) == member.role:
+            raise UsageError("the member has this role already")
+        body = RoleChange(role, self._acts(subject))
+        return self._make(identity, subject, Kind.ROLE, body, naming=(member.entry_id,))
+
+    def make_policy(self, identity: Identity, policy: Policy) -> bytes:
+        """Who may invite and remove from here on."""
+        return self._make(identity, self.universe_id, Kind.POLICY, PolicyChange(policy))
+
+    def make_archiver(
+        self,
+        identity: Identity,
+        *,
+        subject: bytes,
+        name: str,
+        peer_id: bytes,
+        public_key: bytes,
+        offer: bytes,
+        addresses: tuple[str, ...],
+    ) -> bytes:
+        """Names an archiver: no member, it keeps ciphertext for those who are away."""
+        archivers = self.view.archivers
+        if subject in self.view.members or peer_id in self.view.peers:
+            raise UsageError("a member's node cannot be the universe's archiver")
+        if subject in archivers:
+            raise UsageError("this is an archiver of the universe already")
+        if len(archivers) >= MAX_ARCHIVERS:
+            raise UsageError(f"a universe has at most {MAX_ARCHIVERS} archivers")
+        body = Archiver(check_name(name), peer_id, public_key, offer, addresses)
+        return self._make(identity, subject, Kind.ARCHIVER, body)
+
+    def make_remove_archiver(self, identity: Identity, subject: bytes) -> bytes:
+        """Takes an archiver's name off the roster."""
+        info = self.view.archivers.get(subject)
+        if info is None:
+            raise UsageError("no such archiver in this universe")
+        body = Removal(Target.ARCHIVER, ())
+        return self._make(identity, subject, Kind.REMOVAL, body, naming=(info.entry_id,))
+
+    def make_topic(self, identity: Identity, random: Callable[[int], bytes]) -> bytes:
+        """A new gossip topic, which nobody removed before knows."""
+        return self._make(identity, self.universe_id, Kind.TOPIC, Topic(random(32)))
+
+    def _situation(self) -> Situation:
+        graph = self._graph
+        return Situation(graph, graph.everything & ~graph.fallen_of(graph.everything, graph.tips))
+
+    def _acts(self, subject: bytes) -> tuple[bytes, ...]:
+        """The newest acts of somebody."""
+        return tuple(sorted(node.entry_id for node in self._graph.heads_of(subject)))[:MAX_HONOURS]
+
+    def _leave(self, identity: Identity, member_entry: bytes) -> bytes:
+        # All that it follows is the member's own, so that leaving cannot fill anybody's roster.
+        author = identity.identity_public_key
+        newest = (node.entry_id for node in self._graph.heads_of(author))
+        predecessors = tuple(dict.fromkeys((member_entry, *newest)))[:MAX_PREDECESSORS]
+        return self._sign(identity, author, Kind.REMOVAL, Removal(Target.LEAVE, ()), predecessors)
+
+    def _make(
+        self, identity: Identity, subject: bytes, kind: Kind, body: Body, naming: tuple[bytes, ...] = ()
+    ) -> bytes:
+        predecessors = self._predecessors(identity.identity_public_key, naming)
+        return self._sign(identity, subject, kind, body, predecessors)
+
+    def _sign(
+        self, identity: Identity, subject: bytes, kind: Kind, body: Body, predecessors: tuple[bytes, ...]
+    ) -> bytes:
+        graph = self._graph
+        ancestors = graph.ancestors_of(predecessors)
+        entry = sign_entry(
+            identity,
+            universe_id=self.universe_id,
+            subject=subject,
+            kind=kind,
+            version=graph.next_version(identity.identity_public_key, ancestors),
+            predecessors=predecessors,
+            body=body,
+        )
+        try:
+            read = read_entry(entry, self.universe_id)
+            check_entry(graph, read, ancestors, graph.fallen_of(ancestors, predecessors))
+        except Invalid as refusal:
+            if refusal.rule is Rule.ENTRY_RIGHT:
+                raise UsageError("this identity has not the right to make such an entry") from refusal
+            raise UsageError(f"nobody would take such an entry: {refusal}") from refusal
+        return entry
+
+    def _predecessors(self, author: bytes, naming: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """What a new entry follows: what it must name, the author's own newest entries, then the tips."""
+        chosen = dict.fromkeys((*naming, *(node.entry_id for node in self._graph.heads_of(author))))
+        if len(chosen) > MAX_PREDECESSORS:
+            raise UsageError("too many entries to name")
+        for tip in sorted(self._graph.tips):
+            if len(chosen) == MAX_PREDECESSORS:
+                break
+            chosen[tip] = None
+        return tuple(chosen)
+
+
+def _check_role(role: str) -> str:
+    if role not in ROLES:
+        raise UsageError(f"a role is one of {', '.join(ROLES)}")
+    return role

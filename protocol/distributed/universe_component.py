@@ -10,7 +10,12 @@ from starling.protocol.distributed.identity import KEY_LENGTH
 from starling.protocol.distributed.member import PROPOSAL_TYPES, SEND_GROUP_ID_LENGTH
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
-from starling.protocol.extensions.external_receivers import EXTERNAL_RECEIVERS, update_external_receivers
+from starling.protocol.extensions.external_receivers import (
+    EXTERNAL_RECEIVERS,
+    ExternalReceiver,
+    encode_external_receivers,
+    update_external_receivers,
+)
 from starling.protocol.extensions.private_external_info import ROOT_PRIVATE_SIGNATURE_KEY
 from starling.protocol.mls import extension as extensions
 from starling.protocol.mls.components import (
@@ -71,10 +76,14 @@ class DmlsUniverse(Struct):
 
 
 def send_group_extensions(
-    universe: DmlsUniverse, roster_digest: bytes, root_key: bytes
+    universe: DmlsUniverse,
+    roster_digest: bytes,
+    root_key: bytes,
+    receivers: Sequence[ExternalReceiver] = (),
 ) -> tuple[Extension, ...]:
     """The GroupContext extensions of a new send group: the dictionary, required_capabilities, the
-    required wire formats (C-2), and the key schedule (K-5). `root_key` is the data of the first root key (P-5).
+    required wire formats (C-2), and the key schedule (K-5). `root_key` is the data of the first root key (P-5),
+    `receivers` are the external receivers of the first epochs (C-3).
 
     AppDataUpdate is required, so nobody can change the dictionary by GroupContextExtensions.
     """
@@ -84,6 +93,7 @@ def send_group_extensions(
         {
             APP_COMPONENTS: ComponentsList(_GROUP_COMPONENTS).encode(),
             SAFE_AAD: ComponentsList().encode(),
+            EXTERNAL_RECEIVERS: encode_external_receivers(receivers),
             ROOT_PRIVATE_SIGNATURE_KEY: root_key,
             component_ids.DMLS_UNIVERSE: universe.encode(),
             component_ids.ROSTER_DIGEST: roster_digest,

@@ -20,6 +20,7 @@ from starling.protocol.engine.epochs import forget_imports, forget_psk, note_cha
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
 from starling.protocol.engine.imports import import_now
 from starling.protocol.engine.receiving import receive
+from starling.protocol.engine.taken_keys import TakenKeys
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported
 from starling.protocol.exchange.messages import Profiles, WantProfiles
@@ -177,7 +178,8 @@ def forget_universe(ctx: Context, universe: Universe) -> None:
 
 
 def align(ctx: Context, universe: Universe) -> None:
-    """Commit what the roster asks for: removals at once; then imports, then adds (X-13, X-15)."""
+    """Commit what the roster asks for: removals at once; then imports, then adds (X-13, X-15). A change of archivers
+    is committed at once too: one that is none any more opens the commit that says so, and no later one."""
     universe.timers.align = None
     if universe.roster.topic_is_stale and universe.roster.may(universe.me, Right.TOPIC):
         add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
@@ -197,7 +199,7 @@ def align(ctx: Context, universe: Universe) -> None:
     again: dict[bytes, int] = {}
     unknown: list[bytes] = []
     put_off: list[int] = []
-    taken = own_group.TakenKeys(universe.own.head)
+    taken = TakenKeys(universe.own.head)
     for identity in universe.roster.members:
         incarnation = universe.incarnation_of(identity)
         index, held = leaves.get(identity, (None, -1))

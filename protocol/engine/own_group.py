@@ -43,8 +43,9 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_imports
 from starling.protocol.engine.forks import take_resolve
 from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.taken_keys import TakenKeys
 from starling.protocol.engine.universe import Universe
-from starling.protocol.errors import ProtocolError, Unsupported
+from starling.protocol.errors import ProtocolError
 from starling.protocol.exchange.frame import (
     MAX_GOSSIP_FRAME,
     Announcement,
@@ -62,8 +63,6 @@ from starling.protocol.extensions.private_external_rules import new_root_key, re
 from starling.protocol.mls.committing import ChangeLeaf
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
-from starling.protocol.mls.leaf_node import LeafNode
-from starling.protocol.mls.negotiation import Negotiated
 from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
@@ -130,7 +129,10 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
         encryption_private_key=encryption_private_key,
         signature_private_key=universe.signature_private_key,
         extensions=send_group_extensions(
-            description, universe.roster.digest, new_root_key(suite, ctx.random)
+            description,
+            universe.roster.digest,
+            new_root_key(suite, ctx.random),
+            external_receivers(universe.roster.archivers.values(), suite),
         ),
         rules=rules,
         key_schedule=PUNCTURED,
@@ -210,7 +212,7 @@ def commit(
     if removes:
         proposals.append(replace_root_key(suite, ctx.random))
     if not names_archivers(universe):
-        update = encode_external_receivers(external_receivers(universe.roster.archivers.values()))
+        update = encode_external_receivers(external_receivers(universe.roster.archivers.values(), suite))
         proposals.append(AppDataUpdate(EXTERNAL_RECEIVERS, AppDataUpdateOperation.UPDATE, update))
     if dependencies:
         proposals.append(AppEphemeral(component_ids.DMLS_DEPS, build_dependencies(dependencies)))
@@ -298,8 +300,9 @@ def commit(
 
 def names_archivers(universe: Universe) -> bool:
     """Whether the own group's commits are for the archivers that the roster names, and for no others (S-13)."""
-    named = read_external_receivers(universe.own.head.context.extensions)
-    return named == external_receivers(universe.roster.archivers.values())
+    group = universe.own.head
+    receivers = external_receivers(universe.roster.archivers.values(), group.cipher_suite)
+    return read_external_receivers(group.context.extensions) == receivers
 
 
 def _new_leaf(universe: Universe, group: Group, serial: int) -> ChangeLeaf | None:
@@ -336,35 +339,6 @@ def _newer_leaves(ctx: Context, universe: Universe, group: Group, removes: Seque
         if taken.take(package.leaf_node, index):
             replaces.append(replace)
     return replaces
-
-
-class TakenKeys:
-    """The keys of a group's tree, which no leaf may have a second time (RFC 9420 §7.3).
-
-    A commit with one bad leaf is invalid as a whole, so a member could stop the commits of all others by a
-    KeyPackage of its own: it is passed over instead.
-    """
-
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._required = Negotiated.required(group.context.extensions)
-        self._encryption_keys = {node.encryption_key for node in group.tree.nodes if node is not None}
-        self._signature_keys = {leaf.signature_key: index for index, leaf in group.tree.leaves()}
-
-    def take(self, leaf: LeafNode, index: int | None = None) -> bool:
-        """Whether the leaf may be added, or stand at `index` instead of the one there; its keys are taken then."""
-        try:
-            leaf.check(self._group.cipher_suite, self._group.context.required_capabilities)
-            self._required.check_supported(leaf.extensions)
-        except (ProtocolError, Unsupported):
-            return False
-        holder = self._signature_keys.get(leaf.signature_key, index)
-        if leaf.encryption_key in self._encryption_keys or holder != index:
-            return False
-        self._encryption_keys.add(leaf.encryption_key)
-        # A leaf that is added has no index yet, and is equal to none that has.
-        self._signature_keys[leaf.signature_key] = -1 if index is None else index
-        return True
 
 
 def importable(universe: Universe, now: int) -> list[ExportedPsk]:

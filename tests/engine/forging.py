@@ -14,6 +14,7 @@ from starling.protocol.distributed.epoch_end import build_epoch_end
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.send_group_rules import SendGroupRules
+from starling.protocol.distributed.wire_formats import handshake_wire_format
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame
 from starling.protocol.mls.framing import Sender
 from starling.protocol.mls.group import Group
@@ -40,6 +41,9 @@ class NoRules(SendGroupRules):
     retain_sender = None
 
     def check_sender(self, sender: Sender, content_type: int) -> None:
+        return
+
+    def check_wire_format(self, *arguments: Any) -> None:
         return
 
     def check_proposals(self, *arguments: Any, **more: Any) -> None:
@@ -84,6 +88,7 @@ def forged_commit(
     path: bool,
     psks: dict[bytes, bytes] | None = None,
     authenticated_data: bytes = EMPTY,
+    wire_format: int | None = None,
 ) -> bytes:
     """A commit frame by this member with these proposals, its head statement signed by its own key."""
     state = node.group(universe_id, owner)
@@ -93,6 +98,7 @@ def forged_commit(
         path=path,
         psks=lambda psk_id: (psks or {}).get(psk_id.psk_id or b""),
         authenticated_data=authenticated_data,
+        wire_format=wire_format or handshake_wire_format(group.context.extensions),
         random=node.random_source(),
     )
     statement = HeadStatement.sign(

@@ -132,7 +132,7 @@ def shown_to_joiner() -> tuple[Network, bytes, Node, Node, Shown]:
     def hold_back(source: Node, target: Node, send: Send) -> bool:
         if target is joiner and isinstance(send, SendToPeer):
             message = decode_message(attach(send.data, []))[0]
-            if isinstance(message, JoinProof):
+            if isinstance(message, JoinProof) and source is alice:
                 held.append(message)
             return True
         return False

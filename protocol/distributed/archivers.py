@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.distributed.roster_body import Archiver, Removal, Target
 from starling.protocol.distributed.roster_nodes import Node, RosterNodes
-from starling.protocol.errors import DecodeError
 from starling.protocol.extensions.external_receivers import ExternalReceiver
 from starling.protocol.mls.credential import Credential
 
@@ -36,23 +34,10 @@ class ArchiverInfo:
     entry_id: bytes
 
 
-def external_receivers(archivers: Iterable[ArchiverInfo], suite: CipherSuite) -> tuple[ExternalReceiver, ...]:
-    """What the send groups of a universe with these archivers name, in the order of their identity keys.
-
-    One whose key is none of the suite's is left out: nobody could commit in an epoch that names it.
-    """
+def external_receivers(archivers: Iterable[ArchiverInfo]) -> tuple[ExternalReceiver, ...]:
+    """What the send groups of a universe with these archivers name: in the order of their identity keys."""
     ordered = sorted(archivers, key=lambda info: info.identity)
-    return tuple(
-        receiver_of(info.identity, info.public_key) for info in ordered if _is_key_of(suite, info.public_key)
-    )
-
-
-def _is_key_of(suite: CipherSuite, public_key: bytes) -> bool:
-    try:
-        suite.hpke.check_public_key(public_key)
-    except DecodeError:
-        return False
-    return True
+    return tuple(receiver_of(info.identity, info.public_key) for info in ordered)
 
 
 def receiver_of(identity: bytes, public_key: bytes) -> ExternalReceiver:

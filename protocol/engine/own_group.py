@@ -132,7 +132,7 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
             description,
             universe.roster.digest,
             new_root_key(suite, ctx.random),
-            external_receivers(universe.roster.archivers.values(), suite),
+            external_receivers(universe.roster.archivers.values()),
         ),
         rules=rules,
         key_schedule=PUNCTURED,
@@ -212,7 +212,7 @@ def commit(
     if removes:
         proposals.append(replace_root_key(suite, ctx.random))
     if not names_archivers(universe):
-        update = encode_external_receivers(external_receivers(universe.roster.archivers.values(), suite))
+        update = encode_external_receivers(external_receivers(universe.roster.archivers.values()))
         proposals.append(AppDataUpdate(EXTERNAL_RECEIVERS, AppDataUpdateOperation.UPDATE, update))
     if dependencies:
         proposals.append(AppEphemeral(component_ids.DMLS_DEPS, build_dependencies(dependencies)))
@@ -300,9 +300,8 @@ def commit(
 
 def names_archivers(universe: Universe) -> bool:
     """Whether the own group's commits are for the archivers that the roster names, and for no others (S-13)."""
-    group = universe.own.head
-    receivers = external_receivers(universe.roster.archivers.values(), group.cipher_suite)
-    return read_external_receivers(group.context.extensions) == receivers
+    named = read_external_receivers(universe.own.head.context.extensions)
+    return named == external_receivers(universe.roster.archivers.values())
 
 
 def _new_leaf(universe: Universe, group: Group, serial: int) -> ChangeLeaf | None:

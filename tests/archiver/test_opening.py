@@ -8,7 +8,6 @@ from tests.archiver.archiver_network import ArchiverNode, with_archiver
 from tests.engine.small_network import SECOND, Network, Node
 
 from starling.protocol.archiver.kept_frames import Opening
-from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
 from starling.protocol.distributed.archivers import external_receivers
 from starling.protocol.distributed.head_statement import HeadStatement
@@ -44,7 +43,7 @@ def test_every_owner_commits_to_the_archiver_from_the_next_epoch_on() -> None:
     for node in members:
         roster = node.universe(universe_id).roster
         named = read_external_receivers(node.universe(universe_id).own.head.context.extensions)
-        assert named == external_receivers(roster.archivers.values(), cipher_suite(1))
+        assert named == external_receivers(roster.archivers.values())
         assert len(named) == 1
     before = len(openings(vault, universe_id))
     for node in members:

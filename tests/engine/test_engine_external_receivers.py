@@ -17,6 +17,7 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Publish
 from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
 from starling.protocol.extensions import semi_private
 from starling.protocol.extensions.external_receivers import ExternalReceiver, read_external_receivers
@@ -176,20 +177,14 @@ def test_after_a_restart_the_boot_commit_is_semi_private() -> None:
     agree(universe, [alice, bob])
 
 
-def test_an_archiver_with_a_key_that_is_none_stops_nobody() -> None:
-    network, universe, (alice, bob) = quiet("alice", "bob")
+def test_an_archiver_with_a_key_that_is_none_is_not_named() -> None:
+    """Nobody could commit in an epoch that names it."""
+    _, universe, (alice, _) = quiet("alice", "bob")
     bad = archiver("bad")
-    name(
-        alice, universe, replace(bad, receiver=replace(bad.receiver, external_receiver_public_key=bytes(32)))
-    )
-    name(alice, universe, ARCHIVE)
-    network.run(10 * SECOND)
-    start = len(network.sent)
-    alice.do(UpdateKeys(universe))
-    network.run(10 * SECOND)
-    body = commits(alice, start)[0].body
-    assert isinstance(body, SemiPrivateMessage) and len(body.keys_for_external_receivers) == 1
-    agree(universe, [alice, bob])
+    unusable = replace(bad.receiver, external_receiver_public_key=bytes(32))
+    with pytest.raises(DecodeError):
+        name(alice, universe, replace(bad, receiver=unusable))
+    assert not alice.universe(universe).roster.archivers
 
 
 def forged(node: Node, universe_id: bytes, wire_format: int) -> bytes:

@@ -5,6 +5,7 @@ History keeps text that the protocol has long forgotten the keys of; it promises
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ import msgpack
 
 from starling.daemon.sealing import Sealer
 from starling.protocol.engine.step import Event
+
+NOTICES = frozenset({"member.key_changed"})
+"""The events that the history shows among the messages, marked as `notice`."""
 
 _NOT_KEPT = frozenset({"sender", "id", "petname", "display_name"})
 """What stands in columns of its own, and what people are called now, not then."""
@@ -54,11 +58,23 @@ class History:
         self._insert(universe, message.sender, message_id, now, row, own=True, sent=sent)
 
     def note(self, event: Event, now: int) -> None:
-        """Keep what an event says about messages; other events are none of its business."""
+        """Keep what an event says about messages, and what is to be read among them; other events do not matter
+        here."""
         body = event.body
         if event.kind == "message.received":
             row = {name: value for name, value in body.items() if name not in _NOT_KEPT}
             self._insert(event.universe_id, body["sender"], body["id"], now, row, own=False)
+        elif event.kind in NOTICES:
+            row = {name: value for name, value in body.items() if name not in _NOT_KEPT | {"identity"}}
+            row |= {
+                "notice": event.kind,
+                "sender_name": row.pop("name"),
+                "type": "notice",
+                "refs": [],
+                "body": b"",
+            }
+            # An id that nobody can know: else a message with it could come before, and take its place.
+            self._insert(event.universe_id, body["identity"], os.urandom(16), now, row, own=False)
         elif event.kind == "message.sent":
             self._mark_sent(event.universe_id, body["id"], body)
 

@@ -8,7 +8,7 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from starling.daemon.cli import output, tickets
+from starling.daemon.cli import output, people, tickets
 from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, EXIT_TIMEOUT, Client
 from starling.daemon.errors import DaemonError
 
@@ -124,7 +124,8 @@ def listen(client: Client, args: Namespace) -> int:
     if args.universe is not None:
         params["universe"] = args.universe
     if "all" not in args.type:
-        params["kinds"] = args.type or ["message.received"]
+        # Programs say themselves what they can read.
+        params["kinds"] = args.type or ["message.received", *([] if args.json else people.NOTICES)]
     subscription = client.call("events.subscribe", params)["subscription"]
     deadline = None if args.timeout is None else time.monotonic() + args.timeout
     printed = 0
@@ -143,7 +144,7 @@ def listen(client: Client, args: Namespace) -> int:
         if told.get("method") == "events.event":
             event = told["params"]["event"]
             _show_event(args, event)
-            printed += 1
+            printed += bool(args.type) or event["kind"] not in people.NOTICES
             done = event["seq"]
         elif told.get("method") == "events.lost":
             lost = told["params"]
@@ -165,6 +166,8 @@ def _show_event(args: Namespace, event: dict[str, Any]) -> None:
     head = f"{output.when(event['time'])} {event['universe_id'][:8]}"
     if event["kind"] == "message.received":
         return output.line(f"{head} {output.name(body)}: {_body_text(body)}")
+    if event["kind"] in people.NOTICES:
+        return output.line(f"{head} {people.notice(body)}")
     shown = {key: value for key, value in body.items() if key not in ("body", "encoding")}
     return output.line(
         f"{head} {event['kind']} "
@@ -185,6 +188,8 @@ def history(client: Client, args: Namespace) -> int:
     for message in page["messages"]:
         if args.json:
             output.as_json(message)
+        elif "notice" in message:
+            output.line(f"{message['number']:>6} {output.when(message['time'])} {people.notice(message)}")
         else:
             mark = " (queued)" if message.get("state") == "queued" else ""
             head = f"{message['number']:>6} {output.when(message['time'])} {output.name(message)}"

@@ -245,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KIND",
-        help="event kind, or 'all' (default message.received)",
+        help="event kind, or 'all' (default: message.received, and without --json what is to be known of who sends)",
     )
 
     history = add(top, "history", "messages of a universe, own ones too", commands.history)
@@ -277,6 +277,9 @@ def _parser() -> argparse.ArgumentParser:
             membership.rejoin,
         )
     )
+    add(
+        top, "profile", "who this node is; with --name what others are to call you", people.profile
+    ).add_argument("--name", metavar="NAME", help="call yourself this from now on")
     naming = add(top, "name", "call a member something, on this node alone", people.name)
     _universe(naming)
     _member(naming)

@@ -49,6 +49,17 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "member.stale": ("a member has not renewed its keys for three days", ("identity", "last_update")),
     "member.joined": ("somebody is new in the roster", ("identity", "name", "sponsor")),
+    "member.renamed": (
+        "somebody, perhaps this node's user, calls itself something else now",
+        ("identity", "name", "old_name"),
+    ),
+    "member.key_changed": (
+        "a person has keys that may not be expected; told once, and nothing is held back. `reason` is `name` where its "
+        "name looks like those of `others`, other people that this node knows (of whom `verified_at` says whether "
+        "they were verified), or `keys` where it is the same person with a new signature key or node, as it started "
+        "anew or came back",
+        ("identity", "name", "reason", "peer_id", "verified_at", "others"),
+    ),
     "member.asks_again": (
         "a member whose node was put back to an old state, or runs twice, asks to start anew; member.readmit "
         "admits it, once two people have compared `verification`, which its own node shows too",

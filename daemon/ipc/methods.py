@@ -109,8 +109,17 @@ class Methods:
     async def profile_get(self, _: Connection, params: dict[str, Any]) -> Any:
         return self._profile()
 
+    async def profile_set(self, _: Connection, params: dict[str, Any]) -> Any:
+        reply = await self._loop.submit(inputs.Rename(params["name"]))
+
+        async def later() -> Any:
+            await reply.wait()
+            return self._profile()
+
+        return later
+
     def _profile(self) -> dict[str, Any]:
-        identity = self._identity
+        identity: Identity = self._engine.identity
         shown = {"name": identity.name, "identity": identity.identity_public_key, "peer_id": identity.peer_id}
         return {**render.plain(shown), "addresses": list(self._loop.addresses)}
 
@@ -314,7 +323,7 @@ class Methods:
         return OwnMessage(
             command.universe_id,
             self._identity.identity_public_key,
-            self._identity.name,
+            self._engine.identity.name,
             command.message_id,
             command.content_type,
             command.refs,

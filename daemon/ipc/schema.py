@@ -121,6 +121,7 @@ _TICKET = _members(
     "members list whom it tells to dial",
 )
 
+_PROFILE = _members("name string", "identity string", "peer_id string", "addresses list")
 _PERSON = _members(
     "identity string",
     "name string what the person claims to be called",
@@ -167,7 +168,13 @@ METHODS = {
             "profile.get",
             "Who this node is.",
             (),
-            _members("name string", "identity string", "peer_id string", "addresses list"),
+            _PROFILE,
+        ),
+        Method(
+            "profile.set",
+            "Call oneself something else; the members of all universes are told.",
+            (Parameter("name", "string", "what others are to read", True, low=1, high=64),),
+            _PROFILE,
         ),
         Method(
             "universe.create",
@@ -337,7 +344,8 @@ METHODS = {
         ),
         Method(
             "message.history",
-            "Messages of a universe, own ones too, oldest first; the newest page without `before`.",
+            "Messages of a universe, own ones too, oldest first; the newest page without `before`. What has `notice` "
+            "is no message but an event of that kind, about `sender`, which belongs among them.",
             (_UNIVERSE, Parameter("before", "integer", "a message's number", low=0), _LIMIT),
             _members("messages list", "more boolean"),
         ),

@@ -308,6 +308,12 @@ class ArchiverEngine:
         self._archive(universe_id)
         return []
 
+    def people(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        raise _no_member()
+
+    def named(self, universe_id: bytes, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        return value
+
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         raise _no_member()
 

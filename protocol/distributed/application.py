@@ -14,7 +14,9 @@ from starling.protocol.packed import Blob, Many, Text, pack, shape, unpack
 HEADS = "heads"
 REPORT = "report"
 LOST = "lost"
-CONTROL_TYPES = frozenset({HEADS, REPORT, LOST, "address", "ack", "roster"})
+PROFILE = "profile"
+"""What the owner calls itself now."""
+CONTROL_TYPES = frozenset({HEADS, REPORT, LOST, PROFILE, "address", "ack", "roster"})
 
 AGAIN = "again"
 """Messages that one member gets again: acknowledged like those of users, and shown as what is in them."""

@@ -59,6 +59,7 @@ from starling.protocol.engine.inputs import (
     Rejoin,
     RemoveArchiver,
     RemoveMember,
+    Rename,
     RevokeInvite,
     SendMessage,
     UnblockMember,
@@ -111,7 +112,9 @@ class Engine:
         self._random = random
         self._now = now
         tables = read_tables(records)
-        self._universes = load_universes(identity, tables, now)
+        for _, name in tables["name"]:
+            self.identity = replace(self.identity, name=name.decode())
+        self._universes = load_universes(self.identity, tables, now)
         self._contacts = ContactBook(tables["contact"])
         self._connected: set[bytes] = set()
         self._bad_inputs: dict[bytes, int] = {}
@@ -224,6 +227,8 @@ class Engine:
                 return absence.rejoin(ctx, self._active(universe_id))
             case UpdateKeys(universe_id):
                 return self._update(ctx, self._active(universe_id))
+            case Rename(name):
+                return self._rename(ctx, name)
             case NameMember(universe_id, identity, petname):
                 self._known_person(universe_id, identity)
                 return self._contacts.set_petname(ctx, identity, petname)
@@ -320,6 +325,19 @@ class Engine:
         if universe is None:
             raise UsageError("no such universe on this node", "universe.unknown")
         return universe
+
+    def _rename(self, ctx: Context, name: str) -> None:
+        old_name = self.identity.name
+        if name == old_name:
+            return
+        self.identity = replace(self.identity, name=name)
+        ctx.put("name", b"", name.encode())
+        for universe in self._universes.values():
+            universe.identity = self.identity
+            universe.name_due = True
+            if universe.is_active:
+                body = {"identity": universe.me, "name": name, "old_name": old_name}
+                ctx.event("member.renamed", universe.universe_id, body)
 
     def _known_person(self, universe_id: bytes, identity: bytes) -> Universe:
         """A universe, where somebody other than this node's user is known there, or a contact."""

@@ -195,6 +195,13 @@ class Rejoin:
 
 
 @dataclass(frozen=True, slots=True)
+class Rename:
+    """Call oneself something else, in all universes: 1 to 64 printable characters without space around them."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class NameMember:
     """Call a person this on this node, in all universes; an empty petname clears it."""
 
@@ -254,6 +261,7 @@ Command = (
     | BlockMember
     | UnblockMember
     | Rejoin
+    | Rename
     | NameMember
     | MarkVerified
     | NameArchiver

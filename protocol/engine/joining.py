@@ -17,6 +17,7 @@ from starling.protocol.distributed.vouched_info import VouchedInfo
 from starling.protocol.engine import catching_up, membership, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
+from starling.protocol.engine.key_changes import note_names_of_all
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Joining, Proven, Universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
@@ -214,6 +215,7 @@ def take_answer(
         universe.universe_id,
         {"name": universe.roster.universe_name or "", "members": len(universe.roster.members)},
     )
+    note_names_of_all(ctx, universe)
     catching_up.note(universe, universe.me)
     # The sponsor has one KeyPackage, of its own suite: others may use another.
     ctx.send(peer_id, profiles_of(universe, [universe.me]))

@@ -19,6 +19,7 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, note_change
 from starling.protocol.engine.exchanging import ask_for_roster, greet, profiles_of, send_entries
 from starling.protocol.engine.imports import import_now
+from starling.protocol.engine.key_changes import note_name, note_new_keys
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.taken_keys import TakenKeys
 from starling.protocol.engine.universe import Universe
@@ -117,8 +118,11 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         body = {"identity": identity, "name": universe.name_of(identity), "sponsor": info.sponsor}
         if identity in anew:
             ctx.event("member.readmitted", universe.universe_id, body)
+            note_new_keys(ctx, universe, info)
         elif identity != universe.me:
             ctx.event("member.joined", universe.universe_id, body)
+            note_new_keys(ctx, universe, info)
+            note_name(ctx, universe, identity)
             catching_up.note(universe, identity)
         if info.peer_id in universe.connected and info.peer_id not in universe.links:
             greet(ctx, universe, info.peer_id)

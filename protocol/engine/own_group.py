@@ -187,6 +187,7 @@ def commit(
     Pathless where nothing needs a path (X-11); a boot commit draws its handshake generation (K-23). `adds` and
     `imports` are never given together (X-13). `closes` are heads of other branches (B5).
     """
+    universe.name_due = universe.name_due or bool(adds)
     state = universe.own
     parent = state.graph.head_info
     group = state.head

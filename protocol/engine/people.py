@@ -31,8 +31,9 @@ class DisplayNames:
         for identity in (*roster.members, *roster.former):
             self._alike[skeleton(universe.name_of(identity))].add(identity)
         for identity, contact in universe.contacts.contacts.items():
-            if contact.petname:
-                self._alike[skeleton(contact.petname)].add(identity)
+            for name in (contact.petname, contact.verified_name):
+                if name:
+                    self._alike[skeleton(name)].add(identity)
 
     def alike(self, name: str) -> frozenset[bytes]:
         """Who is called something that looks like this name, by themselves or by this node's user."""
@@ -68,7 +69,8 @@ def fingerprint(identity: bytes, others: Iterable[bytes] = ()) -> str:
 
 def display_names(universe: Universe) -> DisplayNames:
     """The display names of a universe, kept until roster, claims or contacts change."""
-    key = (universe.roster.revision, universe.claims.revision, universe.contacts.revision)
+    revisions = universe.roster.revision, universe.claims.revision, universe.contacts.revision
+    key = (*revisions, universe.identity.name)
     held = universe.display
     if held is None or held[0] != key:
         held = universe.display = (key, DisplayNames(universe))

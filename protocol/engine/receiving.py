@@ -7,12 +7,20 @@ from dataclasses import dataclass
 
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
 from starling.protocol.decentralized.epoch_graph import EpochInfo
-from starling.protocol.distributed.application import AGAIN, DIRECT, HEADS, LOST, REPORT, ApplicationData
+from starling.protocol.distributed.application import (
+    AGAIN,
+    DIRECT,
+    HEADS,
+    LOST,
+    PROFILE,
+    REPORT,
+    ApplicationData,
+)
 from starling.protocol.distributed.commit_content import CommitContent, read_commit_content
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.report import PSK
-from starling.protocol.engine import absence, direct, healing, readding, resending, welcoming
+from starling.protocol.engine import absence, direct, healing, readding, renaming, resending, welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, let_go_of_targeted, note_change, note_imports
 from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
@@ -426,6 +434,8 @@ def _take(
             watch_lost_branches(ctx, universe, state)
         elif data.content_type == REPORT:
             readding.take_report(ctx, universe, state.owner, data.body)
+        elif data.content_type == PROFILE:
+            renaming.take_name(ctx, universe, state, data.body)
         elif data.content_type == LOST:
             resending.take_lost(ctx, universe, state, info.number, data.body)
         return

@@ -16,6 +16,7 @@ from starling.protocol.engine import (
     membership,
     readding,
     readmission,
+    renaming,
     reporting,
     resolving,
     retention,
@@ -79,6 +80,8 @@ def _own_group(ctx: Context, universe: Universe) -> None:
         resolving.resolve(ctx, universe)
     if _due(timers.imports, ctx.now):
         imports.import_now(ctx, universe)
+    if universe.name_due:
+        renaming.tell_name(ctx, universe)
     sending.flush(ctx, universe)
     if _due(timers.report, ctx.now):
         reporting.send_report(ctx, universe)

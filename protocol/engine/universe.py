@@ -299,6 +299,8 @@ class Universe:
         """All connected peers, members or not; shared with the engine."""
         self.contacts = ContactBook()
         """What is noted of people; shared with the engine."""
+        self.name_due = True
+        """Whether it is to be seen if the own name has to be said in the own send group."""
         self.display: tuple[object, Any] | None = None
         """The names to show, with what they were made from (`people`)."""
 
@@ -419,6 +421,8 @@ class Universe:
 
     def name_of(self, identity: bytes) -> str:
         """What a member or former member calls itself, for people; empty where none is known."""
+        if identity == self.me:
+            return self.identity.name
         info = self.roster.members.get(identity) or self.roster.former.get(identity)
         if info is None:
             return ""

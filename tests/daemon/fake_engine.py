@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from starling.protocol.distributed.identity import Identity
@@ -65,6 +66,9 @@ class FakeEngine:
             case inputs.CreateInvite(_, uses, expires_in):
                 made = {"ticket": "starling1", "invite_id": b"i" * 32, "expires_at": now + expires_in}
                 return Step(result={**made, "uses": uses})
+            case inputs.Rename(name):
+                self.identity = replace(self.identity, name=name)
+                return Step()
             case inputs.Wake() if self.queued and not self.hold:
                 steps = [self._sent(message) for message in self.queued]
                 self.queued.clear()

@@ -12,6 +12,7 @@ from starling.protocol.engine.inputs import (
     NameMember,
     RemoveMember,
 )
+from starling.protocol.engine.people import fingerprint
 from starling.protocol.errors import UsageError
 
 
@@ -56,8 +57,6 @@ def test_of_names_that_look_alike_each_has_its_fingerprint() -> None:
 
 
 def test_a_fingerprint_is_as_long_as_it_must_be() -> None:
-    from starling.protocol.engine.people import fingerprint
-
     one, other = b"\1" * 32, b"\1" * 5 + b"\2" * 27
     assert fingerprint(one) == "01010101"
     assert fingerprint(one, [other]) == "010101010101"

@@ -19,14 +19,18 @@ def gone_row(
         return (group_id, None) if is_former else None
     if not epochs:
         return (group_id, None) if state.log.adding(member) is None else None
-    lost = _messages_from(state, epochs)
-    if lost is not None:
-        return group_id, lost
+    oldest = max((_messages_from(state, epochs), _commits_from(state, epochs)), key=lambda found: found or -1)
+    return (group_id, oldest) if oldest is not None else None
+
+
+def _commits_from(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> int | None:
+    """The number of the oldest epoch from which the held commits lead to the newest, where none of them follows what the
+    member has; None where it needs none, or one does."""
     newest = [dmls_epoch for dmls_epoch, _, children in epochs if not children]
     held = (state.log.epochs.get(dmls_epoch) for dmls_epoch in newest)
     if not newest or state.graph.head in newest or any(frames and frames.commits for frames in held):
         return None
-    return group_id, floor(state)
+    return floor(state)
 
 
 def _messages_from(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> int | None:

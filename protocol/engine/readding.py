@@ -115,7 +115,9 @@ def can_never_have(universe: Universe, importer: GroupState, dependency: Depende
         return False
     if state.is_own or dependency.dmls_epoch in state.graph:
         return True
-    return dependency.epoch < state.graph.oldest_number
+    if dependency.dmls_epoch in state.graph.closed and dependency.dmls_epoch not in state.awaited:
+        return True
+    return dependency.epoch <= state.graph.oldest_number
 
 
 def own_incarnation_in(state: GroupState) -> int:

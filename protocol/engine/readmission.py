@@ -132,7 +132,7 @@ def watch(ctx: Context, universe: Universe) -> None:
     if universe.is_admitted:
         if universe.silenced:
             _go_on_once_ready(ctx, universe)
-        elif resolving.cut_off(universe):
+        elif resolving.cut_off(universe) or resolving.is_unread(universe, ctx.now):
             begin(ctx, universe, "rollback")
         return
     if not universe.silenced:

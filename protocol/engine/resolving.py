@@ -19,6 +19,9 @@ MAX_RESOLVES = 4
 MAX_NAMED = 8
 """How many heads one member may name in a run."""
 
+UNREAD = 60 * 1000
+"""How long members may take to follow the own branch, in milliseconds."""
+
 GRACE = 1000
 """How long other members may name heads too before those that are known are closed, in milliseconds."""
 
@@ -62,6 +65,18 @@ def cut_off(universe: Universe) -> list[bytes]:
         return []
     number = branched_at(universe)
     return sorted(identity for identity, floor in universe.floors.items() if floor > number)
+
+
+def is_unread(universe: Universe, now: int) -> bool:
+    """Whether this node was put back, and for a minute every connected member has said to be on another branch of the
+    own group: whatever they told before, they cannot follow."""
+    connected = [info.identity for info in universe.others() if info.peer_id in universe.links]
+    is_followed = not all(identity in universe.floors for identity in connected)
+    if not universe.rollbacks or not connected or is_followed or not universe.boot.done:
+        universe.timers.unread = None
+        return False
+    universe.timers.unread = universe.timers.unread or now
+    return now - universe.timers.unread >= UNREAD
 
 
 def closing(universe: Universe) -> tuple[ClosedHead, ...]:

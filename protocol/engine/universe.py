@@ -163,6 +163,8 @@ class Timers:
     align: int | None = None
     readd: int | None = None
     resolve: int | None = None
+    unread: int | None = None
+    """Since when all connected members are on another branch of the own group."""
     profile_asks: int = 0
     """How often in a row KeyPackages were asked for that nobody gave."""
     look: int | None = None

@@ -9,7 +9,7 @@ from starling.protocol.distributed.member import leaf_identity, read_member
 from starling.protocol.distributed.report import GONE, WELCOME
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.rules import Rule
-from starling.protocol.distributed.send_group_rules import OWNER_LEAF
+from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.distributed.wire_formats import check_required_wire_formats
 from starling.protocol.engine import healing
@@ -62,14 +62,7 @@ def receive_welcome(
         raise OwnerUnknown
     rules = send_group_rules(universe, group_id)
     try:
-        group, group_info = Group.join(
-            body,
-            bundle,
-            universe.signature_private_key,
-            psks=no_psks,
-            rules=rules,
-            key_schedule=PUNCTURED,
-        )
+        group, group_info = _open(universe, body, bundle, rules)
         _check(universe, group, group_info, member.identity, message, frame)
     except (ProtocolError, Unsupported):
         if _is_owners_word(universe, member, message, frame):
@@ -110,6 +103,19 @@ def receive_welcome(
         {"owner": member.identity, "name": universe.name_of(member.identity), "epoch": info.number},
     )
     return [Need("epoch", group_id, info.dmls_epoch)]
+
+
+def _open(
+    universe: Universe, welcome: Welcome, bundle: KeyPackageBundle, rules: SendGroupRules
+) -> tuple[Group, GroupInfo]:
+    return Group.join(
+        welcome,
+        bundle,
+        universe.signature_private_key,
+        psks=no_psks,
+        rules=rules,
+        key_schedule=PUNCTURED,
+    )
 
 
 def _tell_skipped(ctx: Context, universe: Universe, held: GroupState) -> None:
@@ -169,7 +175,25 @@ def is_second_welcome(
             raise Invalid(Rule.WELCOME_FRAME)
         statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)
         note_fork(ctx, universe, state, pinned, statement, is_lost=True)
+        _leave_out(ctx, universe, state, _welcome_of(frame), bundle)
     return True
+
+
+def _leave_out(
+    ctx: Context, universe: Universe, state: GroupState, welcome: Welcome, bundle: KeyPackageBundle
+) -> None:
+    """R5: the epoch that a second Welcome leads to is on a branch that nothing bridges: it is as if it was closed, so
+    that nobody is asked for it, and who imports from it is not waited for."""
+    try:
+        group, _ = _open(universe, welcome, bundle, send_group_rules(universe, state.group_id))
+    except (ProtocolError, Unsupported) as refusal:
+        universe.refuse(type(refusal).__name__)
+        return
+    dmls_epoch = group.secrets.extra.get(DMLS_EPOCH, b"")
+    group.wipe()
+    if dmls_epoch not in state.graph and dmls_epoch not in state.graph.closed:
+        state.graph.close(dmls_epoch, state.graph.head, ctx.now)
+        state.save(ctx)
 
 
 def _welcome_of(frame: CommitFrame) -> Welcome:

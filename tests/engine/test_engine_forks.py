@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from tests.engine.small_network import MINUTE, SECOND, Network, Node, is_commit, with_welcome
 
+from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.engine import own_group, readmission
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, UpdateKeys
+from starling.protocol.engine.readding import can_never_have
 from starling.protocol.exchange.frame import CommitFrame, decode_frame, frame_id
 
 
@@ -81,6 +83,13 @@ def test_a_second_welcome_to_a_group_is_evidence_against_its_owner() -> None:
     (told,) = bob.heard("fork.detected")
     assert told["owner"] == mallory.me and bob.group(universe, mallory).forked
     assert bob.group(universe, mallory).graph.head == head, "the first stays"
+    added = mallory.group(universe, mallory).log.ids[frame_id(frame)].child
+    assert added in bob.group(universe, mallory).graph.closed, "nobody is asked for it"
+    own = bob.universe(universe)
+    left_out = Dependency(
+        mallory.universe(universe).group_id, mallory.group(universe, mallory).graph[added].number, added
+    )
+    assert can_never_have(own, own.own, left_out), "who imports from it has to add him again"
     network.stop(bob)
     network.restart(bob)
     assert bob.group(universe, mallory).forked

@@ -8,7 +8,7 @@ import pytest
 from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet, settled
 
 from starling.protocol.distributed.universe_component import read_universe
-from starling.protocol.engine import resolving
+from starling.protocol.engine import exchanging, resolving
 from starling.protocol.engine.inputs import ReadmitMember, Recover, UpdateKeys
 from starling.protocol.errors import UsageError
 
@@ -295,6 +295,23 @@ def test_it_notices_by_itself_that_it_was_put_back_too_far() -> None:
     assert_all_talk(network, universe, nodes, "on")
     network.run(10 * MINUTE)
     assert_gone(network, universe, nodes, old)
+
+
+def test_it_notices_by_itself_that_nobody_follows_its_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others could have when they told how far back they can go; now they cannot. What it does on its branch to be
+    added again nobody reads."""
+    network, universe, nodes = settled("alice", "bob", "carol")
+    alice, bob, _ = nodes
+    monkeypatch.setattr(exchanging, "_floor", lambda state, head: 0)
+    put_back(network, bob, lambda: go_on(network, universe, nodes))
+    network.restart(bob)
+    network.run(10 * SECOND)
+    assert bob.heard("fork.resolved") and not bob.heard("universe.recovering")
+    network.run(MINUTE)
+    assert [body["reason"] for body in bob.heard("universe.recovering")] == ["rollback"]
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    assert_all_talk(network, universe, nodes, "on")
 
 
 def test_a_founder_that_was_put_back_too_far_needs_nobody() -> None:

@@ -22,7 +22,145 @@ SPINNING_BEFORE_THE_BOOT_COMMIT = (
     "be woken at once, again and again."
 )
 
+MESSAGES_THAT_NO_COMMIT_COUNTS = (
+    "An owner was put back to before messages that one member had got, and ended their epoch without "
+    "counting them: who had not got them by then never did."
+)
+
+CLOSED_BRANCH_THAT_NOBODY_HOLDS_WHOLE = (
+    "Messages of a dead branch were held by one member alone, which was then added again past them: the "
+    "others waited for them for a day."
+)
+
+FRAMES_AND_OLDER_RECORDS_GONE = (
+    "Who was put back as a receiver listed older epochs too, of which not even the records were left: the answer told "
+    "of those alone, so it never learned that the frames that it needed were gone."
+)
+
+CLOSED_BRANCH_THAT_CANNOT_BE_OPENED = (
+    "A commit of a dead branch was sealed to a KeyPackage that a member had forgotten as it was put back: "
+    "it asked for it again and again, as quickly as it was answered."
+)
+
+WELCOME_TO_A_BRANCH_WITHOUT_A_COMMON_PARENT = (
+    "A joiner was added on both branches of a fork, and could enter one. It waited for ever for what "
+    "others had imported from the other one."
+)
+
+TWO_COPIES_ASK_IN_ONE_SECOND = (
+    "Both of a cloned node asked to start anew, by the same incarnation: the one that was not admitted "
+    "was never told."
+)
+
 FOUND = {
+    MESSAGES_THAT_NO_COMMIT_COUNTS: History(
+        seed=407,
+        size=3,
+        level=0,
+        actions=(
+            Action("heal", 4, 117, 500),
+            Action("copy", 0, 117, 40),
+            Action("crash before saved", 1, 93, 0),
+            Action("send", 4, 86, 0),
+            Action("send", 0, 93, 500),
+            Action("put back", 3, 96, 0),
+        ),
+    ),
+    CLOSED_BRANCH_THAT_NOBODY_HOLDS_WHOLE: History(
+        seed=1031,
+        size=3,
+        level=0,
+        actions=(
+            Action("copy", 0, 8, 200),
+            Action("restart", 0, 95, 100),
+            Action("invite", 6, 101, 1500),
+            Action("restart", 0, 123, 5),
+            Action("copy", 6, 8, 40),
+            Action("confirm", 2, 48, 200),
+            Action("repeat", 2, 12, 1500),
+            Action("send", 1, 71, 1500),
+            Action("update", 1, 127, 100),
+            Action("copy", 4, 115, 1500),
+            Action("put back", 6, 39, 5),
+            Action("partition", 2, 90, 500),
+            Action("restart", 2, 55, 5),
+            Action("wait", 1, 24, 100),
+            Action("put back", 4, 89, 0),
+        ),
+    ),
+    FRAMES_AND_OLDER_RECORDS_GONE: History(
+        seed=5129,
+        size=3,
+        level=0,
+        actions=(
+            Action("sleep", 1, 101, 40),
+            Action("partition", 4, 34, 5),
+            Action("update", 0, 41, 0),
+            Action("restart", 0, 41, 1500),
+            Action("crash before saved", 5, 18, 500),
+            Action("burst", 3, 125, 200),
+            Action("copy", 0, 51, 0),
+            Action("put back", 1, 93, 100),
+            Action("wait", 6, 24, 200),
+            Action("partition", 0, 5, 1500),
+            Action("send", 1, 77, 1500),
+            Action("heal", 3, 17, 1500),
+            Action("put back", 5, 123, 100),
+            Action("put back", 6, 25, 0),
+        ),
+    ),
+    CLOSED_BRANCH_THAT_CANNOT_BE_OPENED: History(
+        seed=5087,
+        size=3,
+        level=0,
+        actions=(
+            Action("copy", 1, 39, 0),
+            Action("repeat", 5, 33, 500),
+            Action("copy", 2, 46, 5),
+            Action("send", 5, 105, 0),
+            Action("heal", 2, 44, 200),
+            Action("put back", 5, 62, 0),
+            Action("confirm", 2, 120, 200),
+            Action("put back", 1, 78, 40),
+        ),
+    ),
+    WELCOME_TO_A_BRANCH_WITHOUT_A_COMMON_PARENT: History(
+        seed=400,
+        size=3,
+        level=0,
+        actions=(
+            Action("copy", 2, 23, 1500),
+            Action("invite", 3, 108, 100),
+            Action("crash before sent", 3, 54, 500),
+            Action("put back", 6, 1, 500),
+            Action("update", 0, 25, 0),
+            Action("send", 0, 58, 5),
+            Action("clone", 3, 70, 1500),
+        ),
+    ),
+    TWO_COPIES_ASK_IN_ONE_SECOND: History(
+        seed=424,
+        size=3,
+        level=0,
+        actions=(
+            Action("invite", 6, 35, 0),
+            Action("large", 0, 102, 40),
+            Action("sleep", 6, 97, 1500),
+            Action("crash before sent", 1, 99, 200),
+            Action("clone", 2, 108, 1500),
+            Action("copy", 2, 86, 40),
+            Action("send", 4, 15, 100),
+            Action("put back", 4, 37, 1500),
+            Action("put back", 2, 115, 1500),
+            Action("send", 4, 65, 1500),
+            Action("update", 1, 71, 200),
+            Action("copy", 3, 108, 1500),
+            Action("wait", 1, 99, 100),
+            Action("clone", 6, 92, 1500),
+            Action("send", 4, 0, 500),
+            Action("copy", 3, 4, 500),
+        ),
+    ),
     SPINNING_BEFORE_THE_BOOT_COMMIT: History(
         seed=212,
         size=3,

@@ -277,7 +277,20 @@ class World:
             self.confirm()
             if self.queue.now >= deadline:
                 raise Violation(*problem)
+            if self.queue.now >= deadline - patience // 2:
+                self._end_forgotten_joins()
             self.run(_LOOK_EVERY)
+
+    def _end_forgotten_joins(self) -> None:
+        """A founder that was put back to before it invited somebody does not know the ticket, nor does anybody else."""
+        universe_id = self.founder.universe_id
+        if not self.counts[faults.PUT_BACK] or universe_id is None:
+            return
+        joined = [app for app in self.present if app.joined]
+        known = {member["identity"] for app in joined for member in app.node.engine.members(universe_id)}
+        for app in self.present:
+            if not app.joined and app.identity not in known:
+                self.retire(app)
 
     def _unsettled(self) -> tuple[str, str] | None:
         for app in self.apps:

@@ -27,7 +27,7 @@ from starling.daemon.paths import Paths, private_directory
 from starling.daemon.store import DATABASE, Store
 from starling.p2p.interface import ListenError, Network, NetworkOptions, open_network, peer_id_text
 from starling.protocol.distributed.identity import Identity
-from starling.protocol.errors import DecodeError
+from starling.protocol.errors import DecodeError, UsageError
 
 if TYPE_CHECKING:
     # The stubs that libp2p brings along hide trio's own annotations from type checkers.
@@ -44,9 +44,15 @@ Ready = Callable[[dict[str, Any]], None]
 def real_engine(
     identity: Identity, records: Iterable[tuple[str, bytes, bytes]], now: int, config: Config
 ) -> EngineLike:
-    """The engine of this node, from what is stored."""
+    """The engine of this node, a member's or an archiver's, from what is stored. Raises `DaemonError` where the store
+    is the other's."""
+    if config.node_role == "archiver":
+        return _archiver(identity, records, now, config)
     from starling.protocol.engine.engine import Engine
 
+    records = list(records)
+    if any(table in ("archive", "offer") for table, _, _ in records):
+        raise DaemonError("this node is an archiver; start it with 'starling daemon --role archiver'", "role")
     engine: EngineLike = Engine(
         identity,
         records,
@@ -54,6 +60,21 @@ def real_engine(
         random=os.urandom,
         readmits_automatically=config.universe_readmit == "automatic",
     )
+    return engine
+
+
+def _archiver(
+    identity: Identity, records: Iterable[tuple[str, bytes, bytes]], now: int, config: Config
+) -> EngineLike:
+    from starling.protocol.archiver.engine import ArchiverEngine
+    from starling.protocol.archiver.kept_frames import quota_of
+
+    try:
+        engine: EngineLike = ArchiverEngine(
+            identity, records, now=now, random=os.urandom, quota=quota_of(config.archiver_quota)
+        )
+    except UsageError as error:
+        raise DaemonError(f"{error}; give it a directory of its own with --home", error.code) from None
     return engine
 
 

@@ -14,6 +14,7 @@ from starling.daemon.errors import ConfigError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 READMIT = ("confirm", "automatic")
+ROLES = ("member", "archiver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class Config:
     log_level: str = "info"
     events_keep: int = 100_000
     universe_readmit: str = "confirm"
+    node_role: str = "member"
+    archiver_quota: int = 512
+    """Of each universe, in MiB."""
 
 
 def read_config(path: Path) -> Config:
@@ -125,5 +129,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "log.level": _one_of(*LOG_LEVELS),
     "events.keep": _between(1_000, 10_000_000),
     "universe.readmit": _one_of(*READMIT),
+    "node.role": _one_of(*ROLES),
+    "archiver.quota": _between(1, 1_048_576),
 }
 _KEYS = {field.name.replace("_", ".", 1): field.name for field in fields(Config)}

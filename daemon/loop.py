@@ -363,6 +363,9 @@ class Loop:
             self._saved = work.number
             self._saving.unpark_all()
             self.hub.publish(events)
+            for event in work.batch.events:
+                if event.kind == "archive.full":
+                    log.warning("the quota for universe %s is used up", event.universe_id.hex()[:12])
             for reply, result, refused in work.answers:
                 reply.set(result, refused)
             self._outbound.send_all(work.sends)

@@ -191,7 +191,8 @@ def test_requests_on_the_socket_page_are_valid() -> None:
 
 
 def test_the_kinds_of_events_are_all_described() -> None:
-    source = "".join(path.read_text() for path in (TOP / "protocol" / "engine").glob("*.py"))
+    folders = (TOP / "protocol" / name for name in ("engine", "archiver"))
+    source = "".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
     kinds = set(re.findall(r'\bevent\(\s*"([a-z]+\.[a-z_-]+)"', source))
     assert "message.received" in kinds
     assert set(EVENT_KINDS) == kinds

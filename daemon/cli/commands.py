@@ -8,7 +8,7 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from starling.daemon.cli import output, people, tickets
+from starling.daemon.cli import archivers, output, people, tickets
 from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, EXIT_TIMEOUT, Client
 from starling.daemon.errors import DaemonError
 
@@ -291,7 +291,11 @@ def status(client: Client, args: Namespace) -> int:
     if args.json:
         output.as_json(shown)
     else:
+        archives = shown.pop("archives", None)
         output.pairs(shown)
+        if archives is not None:
+            output.line("")
+            archivers.show_archives(archives)
         for universe_id in shown.get("rollback_suspected", ()):
             _warn(
                 f"in universe {universe_id[:12]} this node was probably put back to an old state; if others cannot "

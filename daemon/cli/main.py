@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starling.daemon.cli import commands, evidence, forks, membership, people, security, tickets
+from starling.daemon.cli import archivers, commands, evidence, forks, membership, people, security, tickets
 from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
@@ -157,6 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     daemon.add_argument(
         "--config", metavar="FILE", help="configuration (default: starling.toml, see configs/)"
     )
+    daemon.add_argument(
+        "--role",
+        choices=("member", "archiver"),
+        help="what this node is (default: node.role of the configuration, else member)",
+    )
     _passphrase_file(daemon)
     daemon.add_argument(
         "--stdio",
@@ -280,6 +285,16 @@ def _parser() -> argparse.ArgumentParser:
     add(
         top, "profile", "who this node is; with --name what others are to call you", people.profile
     ).add_argument("--name", metavar="NAME", help="call yourself this from now on")
+    archiver = group("archiver", "nodes that keep ciphertext for members who are away")
+    naming = add(archiver, "add", "name an archiver, by what 'archiver offer' printed there", archivers.add)
+    _universe(naming)
+    naming.add_argument("offer", metavar="OFFER", help="the offer's text; '-' reads standard input")
+    naming = add(archiver, "remove", "take an archiver's name off the roster", archivers.remove)
+    _universe(naming)
+    naming.add_argument("archiver", metavar="ARCHIVER", help="its name, or beginning of its identity")
+    _universe(add(archiver, "list", "the archivers of a universe", archivers.list_archivers))
+    add(archiver, "offer", "on an archiver: make an offer, for one universe to name it", archivers.offer)
+    _universe(add(archiver, "drop", "on an archiver: forget a universe and its frames", archivers.drop))
     naming = add(top, "name", "call a member something, on this node alone", people.name)
     _universe(naming)
     _member(naming)

@@ -9,6 +9,7 @@ import sys
 import threading
 from argparse import Namespace
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def daemon(paths: Paths, args: Namespace) -> int:
     if args.config is not None and not os.path.exists(args.config):
         raise ConfigError(f"there is no configuration file {args.config}; check the path given with --config")
     config = read_config(paths.config if args.config is None else Path(args.config))
+    if args.role is not None:
+        config = replace(config, node_role=args.role)
     app.configure_logging(config.log_level)
 
     def ready(said: dict[str, Any]) -> None:
@@ -124,6 +127,7 @@ def _load() -> None:
     try:
         import_module("starling.p2p.network")
         import_module("starling.protocol.engine.engine")
+        import_module("starling.protocol.archiver.engine")
     finally:
         gc.enable()
         patience.cancel()

@@ -34,6 +34,24 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "what this node kept for members that have not acknowledged it is gone; `reason` is `quota` or `age`",
         ("owner", "frames", "bytes", "reason"),
     ),
+    "archive.begun": ("this node is an archiver, and a universe has named it", ("name",)),
+    "archive.full": (
+        "an archiver's quota for a universe is used up, or what one member may bring of it: nothing more is taken "
+        "until there is room, which `archive.room` tells; nothing that is kept goes for it",
+        ("frames", "bytes", "quota"),
+    ),
+    "archive.room": ("an archiver takes frames of a universe again", ("frames", "bytes", "quota")),
+    "archive.dropped": ("what an archiver kept is gone; `reason` is `age`", ("frames", "bytes", "reason")),
+    "archive.bad_commit": (
+        "a commit that its owner signed does not open at this archiver, or breaks a rule there; told once a run of an "
+        "owner. It is kept, as members may see it otherwise",
+        ("owner", "epoch", "reason"),
+    ),
+    "archive.ended": (
+        "an archiver has forgotten a universe with all that it kept of it; `reason` is `removed` where the roster "
+        "names it no more, `dropped` where archiver.drop said so",
+        ("reason",),
+    ),
     "universe.created": ("founded here", ("name",)),
     "universe.joined": ("a join is done", ("name", "members")),
     "join.failed": ("a join was refused", ("reason",)),

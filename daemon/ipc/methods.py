@@ -16,6 +16,7 @@ from starling.daemon import render
 from starling.daemon.event_log import StoredEvent
 from starling.daemon.history import OwnMessage
 from starling.daemon.ipc import openrpc
+from starling.daemon.ipc.archiver_methods import ArchiverMethods
 from starling.daemon.ipc.connection import Connection, Handler
 from starling.daemon.ipc.errors import refused
 from starling.daemon.ipc.member_names import find_person
@@ -59,7 +60,11 @@ class Methods:
         self._socket = socket
         self._stop = stop
         self._started = time.monotonic()
-        self.handlers: dict[str, Handler] = {name: getattr(self, name.replace(".", "_")) for name in METHODS}
+        archivers = ArchiverMethods(loop, self._universe)
+        self.handlers: dict[str, Handler] = {
+            name: getattr(archivers if name.startswith("archiver.") else self, name.replace(".", "_"))
+            for name in METHODS
+        }
 
     @property
     def _engine(self) -> Any:

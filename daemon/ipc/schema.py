@@ -88,7 +88,9 @@ _STATUS = _members(
     "name string?",
     "identity string?",
     "peer_id string?",
+    "role string? member or archiver",
     "universes integer?",
+    "archives list? of an archiver: what it keeps of each universe",
     "rollback_suspected list? ids of the universes in which this node seems to be put back to an old state",
 )
 _UNIVERSE_VIEW = _members(
@@ -97,7 +99,8 @@ _UNIVERSE_VIEW = _members(
     "converged boolean all members report the same, and nothing is missing",
     "members list as of member.list",
     "former_members list as of member.list",
-    "state string? active, joining, removed, left, asking (to be admitted anew) or superseded (by a copy of this node)",
+    "state string? active, joining, removed, left, asking (to be admitted anew) or superseded (by a copy of this "
+    "node); of an archiver archiving or full",
     "founder string?",
     "send_groups integer? of whom this node has the keys",
     "epoch integer? of the own group",
@@ -109,6 +112,13 @@ _UNIVERSE_VIEW = _members(
     "frames integer?",
     "rollback_suspected boolean?",
     "refused object?",
+    "commits integer? of an archiver: how many of the frames are commits",
+    "opened integer? of an archiver: how many of these it could open, unauthenticated",
+    "used integer? of an archiver: bytes of the frames",
+    "quota integer? of an archiver: how many bytes it may keep",
+    "quota_frames integer?",
+    "full boolean? of an archiver: it takes nothing more",
+    "floors integer? of an archiver: how many members have signed what they want no more",
 )
 _TICKET = _members(
     "universe_id string",
@@ -421,6 +431,40 @@ METHODS = {
             "is about.",
             (_UNIVERSE,),
             _members("evidence list"),
+        ),
+        Method(
+            "archiver.offer",
+            "On an archiver's own node: make an offer, by which one universe may name it.",
+            (),
+            _members("offer string for somebody who may name archivers"),
+        ),
+        Method(
+            "archiver.drop",
+            "On an archiver's own node: forget a universe, with everything that is kept of it.",
+            (_UNIVERSE,),
+            _members("dropped string"),
+        ),
+        Method(
+            "archiver.add",
+            "Name an archiver: a node that is no member and keeps ciphertext for members who are away.",
+            (_UNIVERSE, Parameter("offer", "string", "the offer's text", True, low=1, high=16384)),
+            _members("archiver string its identity"),
+        ),
+        Method(
+            "archiver.remove",
+            "Take an archiver's name off the roster; it forgets what it keeps.",
+            (
+                _UNIVERSE,
+                Parameter("archiver", "string", "its name, or beginning of its identity", True, high=64),
+            ),
+            _members("removed string its identity"),
+        ),
+        Method(
+            "archiver.list",
+            "The archivers of a universe: who named each, whether it is connected and full, whether this node has all "
+            "that it has, and the other way round.",
+            (_UNIVERSE,),
+            _members("archivers list"),
         ),
         Method("peer.list", "The peers connected or known.", (), _members("connected list", "known list")),
     )

@@ -20,9 +20,10 @@ from starling.protocol.packed import pack
 
 @dataclass(slots=True)
 class MemberLink:
-    """The exchange with one connected member: when to pulse next."""
+    """The exchange with one connected member: when to pulse next, and what the last one said of the member's list."""
 
     pulse_at: int
+    told: int = -1
 
 
 class Archive:

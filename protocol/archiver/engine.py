@@ -312,6 +312,7 @@ class ArchiverEngine:
         raise _no_member()
 
     def named(self, universe_id: bytes, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An archiver knows nobody by another name than the roster's."""
         return value
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:

@@ -105,13 +105,13 @@ def learn_key_packages(ctx: Context, archive: Archive, packages: tuple[KeyPackag
 def _note_full(ctx: Context, archive: Archive) -> None:
     if not archive.frames.full:
         archive.frames.full = True
-        _tell(ctx, archive, "archive.full")
+        ctx.event("archive.full", archive.universe_id, _fill(archive))
         archive.pulse_soon(ctx.now)
 
 
-def _tell(ctx: Context, archive: Archive, kind: str) -> None:
-    body = {"frames": len(archive.frames), "bytes": archive.frames.size, "quota": archive.frames.quota.size}
-    ctx.event(kind, archive.universe_id, body)
+def _fill(archive: Archive) -> dict[str, int]:
+    frames = archive.frames
+    return {"frames": len(frames), "bytes": frames.size, "quota": frames.quota.size}
 
 
 def sweep(ctx: Context, archive: Archive) -> None:
@@ -132,7 +132,7 @@ def sweep(ctx: Context, archive: Archive) -> None:
         ctx.event("archive.dropped", archive.universe_id, body)
     if frames.full and frames.has_emptied:
         frames.full = False
-        _tell(ctx, archive, "archive.room")
+        ctx.event("archive.room", archive.universe_id, _fill(archive))
         archive.pulse_soon(ctx.now)
         for feed in archive.feeds.values():
             feed.progressed(ctx.now)

@@ -13,7 +13,7 @@ from starling.protocol.exchange.feed import FrameKind, ListedFrame
 from starling.protocol.exchange.listing import Listing
 from starling.protocol.packed import Blob, Uint, pack, shape, unpack
 
-DEFAULT_QUOTA = FrameQuota(131_072, 512 * MIB)
+DEFAULT_QUOTA = FrameQuota(131_072, 512 * MIB)  # as of members (policy.FRAMES_OF_UNIVERSE)
 
 MAX_SIBLINGS = 8
 """How many commits on one epoch are kept: members follow at most four."""
@@ -21,6 +21,11 @@ MAX_SIBLINGS = 8
 _ROW = (
     Blob.of(32), Blob(64, 1), Uint(), Blob(64, 1), Uint(2), Uint(2**32), Blob(64), Uint(), Uint(), Uint(2),
 )  # fmt: skip
+
+
+def quota_of(mebibytes: int) -> FrameQuota:
+    """A quota of so many MiB, and as many frames as take that with their records in memory."""
+    return FrameQuota(max(1024, 256 * mebibytes), mebibytes * MIB)
 
 
 class Opening(enum.IntEnum):

@@ -52,10 +52,15 @@ def tick(ctx: Context, archive: Archive) -> None:
     for peer_id, link in archive.links.items():
         if link.pulse_at <= ctx.now:
             link.pulse_at = ctx.now + ctx.jittered(policy.PULSE_INTERVAL)
-            ctx.send(peer_id, _pulse(archive))
-        request = archive.feeds[peer_id].next_request(ctx.now)
+            link.told = archive.feeds[peer_id].safe_place
+            ctx.send(peer_id, _pulse(archive, archive.feeds[peer_id]))
+        feed = archive.feeds[peer_id]
+        request = feed.next_request(ctx.now)
         if request is not None:
             ctx.send(peer_id, request)
+        elif feed.is_current and feed.safe_place != link.told:
+            # Who waits for it to have everything, to go, need not wait long.
+            link.pulse_at = min(link.pulse_at, ctx.now + policy.SECOND)
     if archive.sweep_at is None or archive.sweep_at <= ctx.now:
         keeping.sweep(ctx, archive)
 
@@ -68,10 +73,16 @@ def next_wake(archive: Archive) -> int | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _pulse(archive: Archive) -> ListPulse:
+def _pulse(archive: Archive, feed: Feed) -> ListPulse:
     frames = archive.frames
     return ListPulse(
-        archive.universe_id, archive.roster.digest, archive.list_id, frames.listing.last, frames.full
+        archive.universe_id,
+        archive.roster.digest,
+        archive.list_id,
+        frames.listing.last,
+        feed.list_id,
+        feed.safe_place,
+        frames.full,
     )
 
 

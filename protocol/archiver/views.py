@@ -38,6 +38,8 @@ def members_view(archive: Archive) -> list[View]:
         {
             "identity": info.identity,
             "name": info.name,
+            "petname": None,
+            "display_name": info.name,
             "role": "founder" if info.identity == archive.roster.founder else info.role,
             "peer_id": info.peer_id,
             "is_self": False,

@@ -12,8 +12,9 @@ from starling.protocol.exchange.feed import Feed
 class ArchiverLink:
     """What was read of an archiver's list, and what it was last told.
 
-    `saved` is the place in the list that is stored, `told` the floors that it was told in this connection, `usable` how
-    much the roster and the groups told when the list was last read: with more, what was put off may be of use.
+    `saved` is the place in the list that is stored, `read` up to where the archiver has read this node's list, `told`
+    the floors that it was told in this connection, `usable` how much the roster and the groups told when the list was
+    last read: with more, what was put off may be of use.
     """
 
     feed: Feed
@@ -21,6 +22,7 @@ class ArchiverLink:
     connected: bool = False
     pulse_at: int = 0
     full: bool = False
+    read: int = 0
     floors_at: int = 0
     told: dict[bytes, int] | None = None
     usable: tuple[int, int] = (0, 0)

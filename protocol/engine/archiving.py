@@ -110,9 +110,18 @@ def _do_what_is_due(ctx: Context, universe: Universe, link: ArchiverLink, peer_i
 def _pulse(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     if not universe.list_id:
         universe.list_id = ctx.random(16)
-    last = universe.kept.listing.last
+    feed = universe.archivers[peer_id].feed
     ctx.send(
-        peer_id, ListPulse(universe.universe_id, universe.roster.digest, universe.list_id, last, full=False)
+        peer_id,
+        ListPulse(
+            universe.universe_id,
+            universe.roster.digest,
+            universe.list_id,
+            universe.kept.listing.last,
+            feed.list_id,
+            feed.safe_place,
+            full=False,
+        ),
     )
 
 
@@ -155,6 +164,7 @@ def handle(
     match message:
         case ListPulse():
             link.full = message.full
+            link.read = message.read if message.read_id == universe.list_id else 0
             link.feed.hear(message.list_id, message.last, ctx.now)
             if message.roster_digest != universe.roster.digest:
                 ask_for_roster(ctx, universe, peer_id)

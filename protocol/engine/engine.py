@@ -555,6 +555,7 @@ class Engine:
             "name": self.identity.name,
             "peer_id": self.identity.peer_id,
             "addresses": list(self._addresses),
+            "role": "member",
             "universes": len(self._universes),
             "rollback_suspected": [key for key in self._universes if self.rollback_suspected(key)],
             "connected": len(self._connected),

@@ -6,6 +6,7 @@ from typing import Any
 
 from starling.protocol.distributed.archiver_offer import ArchiverOffer, OfferError
 from starling.protocol.engine import membership
+from starling.protocol.engine.archiver_link import ArchiverLink
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
@@ -36,8 +37,13 @@ def remove_archiver(ctx: Context, universe: Universe, identity: bytes) -> None:
     membership.add_entries(ctx, universe, [entry])
 
 
+def _has_all(universe: Universe, link: ArchiverLink) -> bool:
+    """Whether the archiver has all that this node keeps for others, as far as it said."""
+    return bool(universe.list_id) and link.read >= universe.kept.listing.last
+
+
 def archivers_view(universe: Universe) -> list[dict[str, Any]]:
-    """The archivers: who named each, whether it is connected, has room, and has been read to its end."""
+    """The archivers: who named each, whether it is connected and full, has been read to its end, and has all."""
     rows = []
     for info in universe.roster.archivers.values():
         link = universe.archivers.get(info.peer_id)
@@ -51,6 +57,7 @@ def archivers_view(universe: Universe) -> list[dict[str, Any]]:
                 "connected": connected,
                 "full": link.full if link is not None else None,
                 "caught_up": link.feed.is_current if link is not None and connected else None,
+                "has_all": _has_all(universe, link) if link is not None and connected else None,
                 "addresses": list(info.addresses),
             }
         )

@@ -190,14 +190,17 @@ class Gone(Message):
 class ListPulse(Message):
     """Between a member and an archiver, on connect and every few seconds: the digest of the roster, and how far the
     sender's list of its frames goes. The list is named by a random `list_id`; with another one it begins anew.
+    `read` is up to where the sender has all that it wants of the receiver's list `read_id` (empty: it knows none).
     An archiver that is `full` takes nothing more."""
 
     kind = 32
-    patterns = (_UNIVERSE_ID, _DIGEST, Blob.of(16), Uint(), bool)
+    patterns = (_UNIVERSE_ID, _DIGEST, Blob.of(16), Uint(), Blob(16), Uint(), bool)
     universe_id: bytes
     roster_digest: bytes
     list_id: bytes
     last: int
+    read_id: bytes
+    read: int
     full: bool
 
 

@@ -86,6 +86,10 @@ class FakeEngine:
                 return Step(events=(Event("message.received", b"\1" * 32, body),))
             case inputs.MessageFromPeer(peer_id, data):
                 return Step(sends=(SendToPeer(peer_id, b"answer", (data, b"missing")),))
+            case inputs.OfferArchiver():
+                return Step(result={"offer": "starlingarchiver1"})
+            case inputs.NameArchiver():
+                return Step(result=b"a" * 32)
             case inputs.UpdateKeys(universe_id):
                 return Step((Delete("universe", universe_id),), result=7)
         return Step()
@@ -136,6 +140,9 @@ class FakeEngine:
 
     def named(self, universe_id: bytes, value: Mapping[str, Any]) -> Mapping[str, Any]:
         return value
+
+    def archivers(self, universe_id: bytes) -> list[Mapping[str, Any]]:
+        return [{"identity": b"a" * 32, "name": "Vault"}]
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return []

@@ -24,8 +24,8 @@ def gone_row(
 
 
 def _commits_from(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> int | None:
-    """The number of the oldest epoch from which the held commits lead to the newest, where none of them follows what the
-    member has; None where it needs none, or one does."""
+    """The number of the oldest epoch from which the held commits lead to the newest, where none of them follows what
+    the member has; None where it needs none, or one does."""
     newest = [dmls_epoch for dmls_epoch, _, children in epochs if not children]
     held = (state.log.epochs.get(dmls_epoch) for dmls_epoch in newest)
     if not newest or state.graph.head in newest or any(frames and frames.commits for frames in held):

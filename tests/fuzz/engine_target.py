@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+from tests.engine.joining_by_hand import Guest
 from tests.engine.small_network import MINUTE, SECOND, Network, Node
 from tests.fuzz.findings import Finding, bounded
 from tests.fuzz.hostile_member import HostileMember
+from tests.fuzz.sealed_join import HostileAnswer, HostileGuest
 
 from starling.protocol.engine.engine import Engine
 from starling.protocol.engine.inputs import (
@@ -26,8 +28,11 @@ RELOAD = 50
 
 def run(rng: random.Random) -> int:
     """One universe with one hostile member; how many inputs its victim got."""
-    if rng.random() < 0.2:
-        return run_joiner(rng)
+    match rng.randrange(10):
+        case 0 | 1:
+            return run_joiner(rng)
+        case 2:
+            return run_sponsor(rng)
     network, universe, nodes = story(rng)
     mallory, victim, honest = rng.sample(nodes, 3)
     hostile = HostileMember(rng, network, universe, nodes, mallory, victim)
@@ -58,13 +63,19 @@ def run_joiner(rng: random.Random) -> int:
         answers.append(messages.attach(send.data, frames))
         return isinstance(messages.decode_message(answers[-1])[0], messages.JoinAnswer)
 
+    network.cut(newcomer, other)
     network.drop = hold_back
     newcomer.do(JoinUniverse(network.invite(sponsor, universe), rng.choice((1, 3))))
-    network.run(5 * SECOND)
+    while not answers or not isinstance(last := messages.decode_message(answers[-1])[0], messages.JoinAnswer):
+        network.run(100)
+    sealed = HostileAnswer(rng, newcomer, sponsor, universe, last)
     hostile = HostileMember(rng, network, universe, [sponsor, other], sponsor, newcomer)
     hostile.said = answers
     for count in range(1, INPUTS + 1):
-        item = hostile.changed_traffic() if rng.random() < 0.8 else hostile.something()
+        chance = rng.random()
+        item = sealed.answer() if chance < 0.4 else None
+        if item is None:
+            item = hostile.changed_traffic() if chance < 0.8 else hostile.something()
         if item is not None:
             give(newcomer, item)
         if count % RELOAD == 0:
@@ -73,6 +84,22 @@ def run_joiner(rng: random.Random) -> int:
     network.drop = lambda source, target, send: False
     network.run(30 * SECOND)
     return INPUTS
+
+
+def run_sponsor(rng: random.Random) -> int:
+    """A sponsor of whom somebody with a ticket asks whatever it likes, sealed."""
+    network = Network()
+    universe, sponsor, other = network.found("alice", "bob", suites=rng.choice(((1, 1), (3, 1))))
+    ticket = network.invite(sponsor, universe, uses=1000)
+    guests = [Guest(network, f"guest {number}", ticket) for number in range(4)]
+    hostile = [HostileGuest(rng, guest, sponsor) for guest in guests]
+    for count in range(1, INPUTS // 4 + 1):
+        give(sponsor, rng.choice(hostile).request())
+        if count % RELOAD == 0:
+            reload(sponsor)
+            network.run(SECOND)
+    _check_going_on(network, universe, sponsor, other, sponsor)
+    return INPUTS // 4
 
 
 def story(rng: random.Random) -> tuple[Network, bytes, list[Node]]:

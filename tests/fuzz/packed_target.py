@@ -120,6 +120,9 @@ _ID = Blob.of(32)
 
 TARGETS: dict[str, Packed] = {
     **{cls.__name__: _message(cls) for cls in messages._KINDS.values()},
+    "Admitted": Packed(
+        lambda rng: packed(rng, messages._ADMITTED), messages.Admitted.decode, messages.Admitted.encode
+    ),
     "CommitFrame": _frame(frame.COMMIT, frame._COMMIT),
     "MessageFrame": _frame(frame.MESSAGE, frame._MESSAGE),
     "Announcement": _frame(frame.ANNOUNCEMENT, frame._ANNOUNCEMENT),

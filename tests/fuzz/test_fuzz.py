@@ -221,3 +221,7 @@ def test_a_certificate_that_panics_is_found(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_a_newcomer_with_a_hostile_sponsor() -> None:
     assert engine_target.run_joiner(random.Random(SEED)) == engine_target.INPUTS
+
+
+def test_a_sponsor_of_hostile_guests() -> None:
+    assert engine_target.run_sponsor(random.Random(SEED)) == engine_target.INPUTS // 4

@@ -48,7 +48,18 @@ def invite_list(client: Client, args: Namespace) -> int:
     if args.json:
         output.as_json(invites)
     else:
-        output.table(invites, ("invite_id", "uses", "spent", "expires_at", "revoked"), "no invites")
+        rows = [
+            {
+                **invite,
+                "invite_id": invite["invite_id"][:16],
+                "spent": f"{invite['spent']} of {invite['uses']}",
+                "spent_by": [output.name(member) for member in invite["spent_by"]],
+                "inviter": output.name(invite["inviter"]),
+            }
+            for invite in invites
+        ]
+        columns = ("invite_id", "role", "inviter", "state", "expires_at", "spent", "spent_by")
+        output.table(rows, columns, "no invites")
     return EXIT_OK
 
 

@@ -32,6 +32,8 @@ _EXIT_CODES = """exit codes:
 _EXITS = {"config": EXIT_USAGE, "too_long": EXIT_USAGE, "empty": EXIT_USAGE, "ticket.bad": EXIT_REFUSED}
 """The exit codes of errors that are found here and not by the daemon."""
 
+ROLES = ("reader", "member", "admin")
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Command = Callable[[Client, argparse.Namespace], int]
@@ -192,6 +194,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="it holds for 30m, 24h, 7d (default 24h)",
     )
+    create.add_argument(
+        "--role", choices=ROLES, default="member", help="what who joins becomes (default member)"
+    )
     shape = create.add_mutually_exclusive_group()
     shape.add_argument("--link", action="store_true", help="print it as a link")
     shape.add_argument(
@@ -205,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     _universe(add(invite, "list", "tickets of a universe", commands.invite_list))
     revoke = add(invite, "revoke", "take a ticket back", commands.invite_revoke)
     _universe(revoke)
-    revoke.add_argument("invite_id", metavar="INVITE_ID")
+    revoke.add_argument("invite_id", metavar="INVITE_ID", help="or its beginning")
 
     join = add(top, "join", "join a universe by a ticket", commands.join)
     join.add_argument("ticket", metavar="TICKET", help="text or link; '-' reads standard input")
@@ -271,6 +276,18 @@ def _parser() -> argparse.ArgumentParser:
         about = add(top, name, text, run)
         _universe(about)
         _member(about)
+    role = add(top, "role", "make a member an admin, a member or a reader (admins only)", membership.role)
+    _universe(role)
+    _member(role)
+    role.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
+    policy = add(
+        top, "policy", "who may invite and remove; shows it, or sets it (admins only)", membership.policy
+    )
+    _universe(policy)
+    for deed in ("invite", "remove"):
+        policy.add_argument(
+            f"--{deed}", choices=("members", "admins"), help=f"who may {deed} members and readers"
+        )
     leave = add(top, "leave", "leave a universe for good; only its history stays here", membership.leave)
     _universe(leave)
     leave.add_argument("--force", action="store_true", help="also as the last admin")

@@ -33,3 +33,20 @@ def leave(client: Client, args: Namespace) -> int:
     done = client.call("universe.leave", {"universe": args.universe, "force": args.force})
     told = "the others know" if done["told"] else "nobody was connected; they are told when somebody is"
     return output.answer(args, done, f"left {args.universe}; {told}. The history stays, all keys are gone")
+
+
+def role(client: Client, args: Namespace) -> int:
+    params = {"universe": args.universe, "member": args.member, "role": args.role}
+    done = client.call("member.role", params)
+    return output.answer(args, done, f"{args.member} is {_A[args.role]} now")
+
+
+def policy(client: Client, args: Namespace) -> int:
+    """Show who may do what, or set it: people say `members` and `admins`, the socket `member` and `admin`."""
+    wanted = {"invite": args.invite, "remove": args.remove}
+    params = {deed: who.removesuffix("s") for deed, who in wanted.items() if who is not None}
+    done = client.call("universe.policy", {"universe": args.universe, **params})
+    return output.answer(args, done, f"{done['invite']}s may invite, {done['remove']}s may remove")
+
+
+_A = {"admin": "an admin", "member": "a member", "reader": "a reader"}

@@ -14,7 +14,7 @@ _MAX_TICKET = 16 * 1024
 
 
 def create(client: Client, args: Namespace) -> int:
-    params = {"universe": args.universe, "uses": args.uses, "expires_in": args.expires}
+    params = {"universe": args.universe, "uses": args.uses, "expires_in": args.expires, "role": args.role}
     made = client.call("invite.create", params)
     if args.json:
         output.as_json(made)

@@ -99,6 +99,11 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         (),
     ),
     "member.removed": ("somebody was removed from the roster", ("identity",)),
+    "member.role": ("a member, perhaps this node, has another role", ("identity", "name", "role")),
+    "policy.changed": (
+        "the universe's policy: the weakest role that may invite, and the one that may remove",
+        ("invite", "remove"),
+    ),
     "member.admitted": (
         "every member's send group has this member now, perhaps this node, as far as is seen here",
         ("identity", "name", "groups"),

@@ -188,7 +188,8 @@ class Methods:
     async def invite_create(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
         expires_in = int(params["expires_in"] * 1000)
-        reply = await self._loop.submit(inputs.CreateInvite(universe, params["uses"], expires_in))
+        command = inputs.CreateInvite(universe, params["uses"], expires_in, params["role"])
+        reply = await self._loop.submit(command)
 
         async def later() -> Any:
             made = render.plain(await reply.wait())
@@ -210,8 +211,17 @@ class Methods:
 
     async def invite_revoke(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
-        reply = await self._loop.submit(inputs.RevokeInvite(universe, params["invite_id"]))
-        return _when_done(reply.wait, {"revoked": params["invite_id"].hex()})
+        invites = await self._loop.view(lambda engine: engine.invites(universe))
+        wanted = bytes(params["invite_id"])
+        found = [invite["invite_id"] for invite in invites if invite["invite_id"].startswith(wanted)]
+        if len(found) != 1:
+            raise refused(
+                f"{len(found) or 'no'} tickets of this universe have ids that begin with {wanted.hex()[:80]}; "
+                "'starling invite list' shows all",
+                "ambiguous" if found else "invite.unknown",
+            )
+        reply = await self._loop.submit(inputs.RevokeInvite(universe, found[0]))
+        return _when_done(reply.wait, {"revoked": found[0].hex()})
 
     async def member_list(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
@@ -232,6 +242,18 @@ class Methods:
         identity = self._member(universe, params["member"])
         reply = await self._loop.submit(inputs.RemoveMember(universe, identity))
         return _when_done(reply.wait, {"removed": identity.hex()})
+
+    async def member_role(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        identity = self._member(universe, params["member"])
+        reply = await self._loop.submit(inputs.SetRole(universe, identity, params["role"]))
+        return _when_done(reply.wait, {"identity": identity.hex(), "role": params["role"]})
+
+    async def universe_policy(self, _: Connection, params: dict[str, Any]) -> Any:
+        universe = self._universe(params["universe"])
+        if params["invite"] is None and params["remove"] is None:
+            return render.plain((await self._loop.view(lambda engine: engine.universe(universe)))["policy"])
+        return await self._do(inputs.SetPolicy(universe, params["invite"], params["remove"]))
 
     async def member_block(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])

@@ -18,6 +18,8 @@ MAX_CLIENTS = 64
 MAX_SUBSCRIPTIONS = 16
 MAX_WAIT = 60
 FRAMINGS = ("json", "msgpack")
+ROLES = ("reader", "member", "admin")
+WHO_MAY = ("member", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ _UNIVERSE_VIEW = _members(
     "state string? active, joining, removed, left, asking (to be admitted anew) or superseded (by a copy of this "
     "node); of an archiver archiving or full",
     "founder string?",
+    "role string? of this node",
+    "policy object? the weakest role that may `invite`, and that may `remove`",
     "send_groups integer? of whom this node has the keys",
     "epoch integer? of the own group",
     "cipher_suite integer?",
@@ -214,6 +218,7 @@ METHODS = {
                 _UNIVERSE,
                 Parameter("uses", "integer", "how many may join with it", default=1, low=1, high=1000),
                 Parameter("expires_in", "number", "seconds", default=86400, low=1, high=366 * 86400),
+                Parameter("role", "string", "what who joins becomes", default="member", values=ROLES),
             ),
             _members(
                 "ticket string",
@@ -221,6 +226,8 @@ METHODS = {
                 "invite_id string",
                 "expires_at integer",
                 "uses integer",
+                "role string",
+                "sponsors integer how many members it tells to dial",
             ),
         ),
         Method(
@@ -229,11 +236,20 @@ METHODS = {
             (Parameter("ticket", "string", "its text or link", True, low=1, high=16384),),
             _TICKET,
         ),
-        Method("invite.list", "The tickets of a universe made here.", (_UNIVERSE,), _members("invites list")),
+        Method(
+            "invite.list",
+            "The tickets of a universe: who made each, the role that it gives, how often it may be used, and who came "
+            "by it; `state` is open, used, expired, revoked, or overspent where more came than it allows.",
+            (_UNIVERSE,),
+            _members("invites list"),
+        ),
         Method(
             "invite.revoke",
-            "Take a ticket back.",
-            (_UNIVERSE, Parameter("invite_id", "hex", "of the ticket", True, low=1, high=64)),
+            "Take a ticket back; who joined with it stays.",
+            (
+                _UNIVERSE,
+                Parameter("invite_id", "hex", "of the ticket, or a unique beginning", True, low=4, high=32),
+            ),
             _members("revoked string"),
         ),
         Method(
@@ -281,9 +297,26 @@ METHODS = {
         ),
         Method(
             "member.remove",
-            "Remove a member (founder only).",
+            "Remove a member, where the policy of the universe lets this node.",
             (_UNIVERSE, _MEMBER),
             _members("removed string the identity"),
+        ),
+        Method(
+            "member.role",
+            "Give a member another role: readers receive and cannot write, members write and admit, admins do all. "
+            "Admins only.",
+            (_UNIVERSE, _MEMBER, Parameter("role", "string", "the new one", True, values=ROLES)),
+            _members("identity string", "role string"),
+        ),
+        Method(
+            "universe.policy",
+            "Who may invite, and who may remove; without `invite` and `remove` only what holds. Only admins set it.",
+            (
+                _UNIVERSE,
+                Parameter("invite", "string", "who may invite members and readers", values=WHO_MAY),
+                Parameter("remove", "string", "who may remove members and readers", values=WHO_MAY),
+            ),
+            _members("invite string member or admin", "remove string member or admin"),
         ),
         Method(
             "member.block",

@@ -97,6 +97,9 @@ LEAVE_TOLD = 7 * DAY
 LEAVE_AGAIN = 15 * SECOND
 """How long a node that has left looks for somebody to tell it to, and how often it says so to who is connected."""
 
+TOPIC_TURN = 2 * SECOND
+"""After somebody has left, how long each member waits for each more senior one to make a new gossip topic."""
+
 MAX_MEMBERS = 150
 """How many members a sponsor admits (X-19): each keeps a group of all, and a path commit seals to all others."""
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry
-from starling.protocol.distributed.roster_rights import ADMIN, Right
-from starling.protocol.engine import membership
+from starling.protocol.engine import managing, membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.leaving import Leaving
 from starling.protocol.engine.universe import Universe
@@ -21,10 +20,7 @@ _ADDRESSES = 4
 def leave(ctx: Context, universe: Universe, *, force: bool) -> dict[str, object]:
     """Leave for good. Raises `UsageError` for the last who may remove and admit others, unless told to all the same."""
     others = list(universe.others())
-    able = [
-        identity for identity in universe.roster.members if universe.roster.may(identity, Right.REMOVE, ADMIN)
-    ]
-    if able == [universe.me] and others and not force:
+    if managing.is_last_admin(universe) and others and not force:
         raise UsageError(
             "this node is the last admin, and without one nobody can ever be removed; make another member one by "
             "'starling role', or insist by --force",

@@ -62,6 +62,8 @@ from starling.protocol.engine.inputs import (
     Rename,
     RevokeInvite,
     SendMessage,
+    SetPolicy,
+    SetRole,
     UnblockMember,
     UpdateKeys,
     Wake,
@@ -199,8 +201,8 @@ class Engine:
                 return self._join(ctx, ticket, suite_id)
             case SendMessage(universe_id):
                 return sending.send(ctx, self._active(universe_id), item)
-            case CreateInvite(universe_id, uses, expires_in):
-                return managing.create_invite(ctx, self._active(universe_id), uses, expires_in)
+            case CreateInvite(universe_id):
+                return managing.create_invite(ctx, self._active(universe_id), item)
             case RevokeInvite(universe_id, invite_id):
                 return managing.revoke_invite(ctx, self._active(universe_id), invite_id)
             case RemoveMember(universe_id, identity):
@@ -219,6 +221,10 @@ class Engine:
                 return sponsoring.readmit_member(ctx, self._active(universe_id), identity, verification)
             case LeaveUniverse(universe_id, force):
                 return departing.leave(ctx, self._active(universe_id), force=force)
+            case SetRole(universe_id, identity, role):
+                return managing.set_role(ctx, self._active(universe_id), identity, role)
+            case SetPolicy(universe_id, invite, remove):
+                return managing.set_policy(ctx, self._active(universe_id), invite, remove)
             case BlockMember(universe_id, identity):
                 return managing.block_member(ctx, self._active(universe_id), identity)
             case UnblockMember(universe_id, identity):
@@ -496,7 +502,7 @@ class Engine:
         return list(naming.archivers_view(self._universe(universe_id)))
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
-        return list(views.invites_view(self._universe(universe_id)))
+        return list(views.invites_view(self._universe(universe_id), self._now))
 
     def security(self, universe_id: bytes, member: bytes | None = None) -> Mapping[str, Any]:
         """Who is healed of what, who is stale, and a digest to compare; of one member with every send group.

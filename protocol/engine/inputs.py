@@ -77,12 +77,14 @@ class CreateUniverse:
 class CreateInvite:
     """Make a ticket. Result: dict with `ticket` (text), `invite_id` and `expires_at`.
 
-    `uses` is how many may join with it, 1 to 1,000; `expires_in` is in milliseconds.
+    `uses` is how many may join with it, 1 to 1,000; `expires_in` is in milliseconds; `role` is what who joins becomes:
+    member, reader or admin, none above this node's own right.
     """
 
     universe_id: bytes
     uses: int = 1
     expires_in: int = 24 * 3600 * 1000
+    role: str = "member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class UpdateKeys:
 
 @dataclass(frozen=True, slots=True)
 class RemoveMember:
-    """Remove a member from the universe (founder only); `identity` is its 32-byte identity key."""
+    """Remove a member from the universe, where the policy lets this node; `identity` is its 32-byte identity key."""
 
     universe_id: bytes
     identity: bytes
@@ -166,6 +168,27 @@ class LeaveUniverse:
 
     universe_id: bytes
     force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetRole:
+    """Make a member an admin, a member or a reader; only admins may."""
+
+    universe_id: bytes
+    identity: bytes
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetPolicy:
+    """Who may invite, and who may remove: `member` or `admin`, None to leave it as it is. Only admins may.
+
+    Result: dict with `invite` and `remove`, as they are then.
+    """
+
+    universe_id: bytes
+    invite: str | None = None
+    remove: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +281,8 @@ Command = (
     | Recover
     | ReadmitMember
     | LeaveUniverse
+    | SetRole
+    | SetPolicy
     | BlockMember
     | UnblockMember
     | Rejoin

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from starling.protocol.distributed import policy
-from starling.protocol.distributed.roster_rights import MEMBER, READER, Right
+from starling.protocol.distributed.roster_rights import ADMIN, MEMBER, READER, ROLES, Policy, Right
 from starling.protocol.distributed.ticket import MAX_MEMBERS as MAX_TICKET_MEMBERS
 from starling.protocol.distributed.ticket import Ticket, TicketMember, TicketSecret
 from starling.protocol.engine import direct, membership
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.inputs import CreateInvite
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
 
 MAX_TICKET_LIFETIME = 366 * 24 * 3600 * 1000
 
 
-def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) -> dict[str, object]:
+def create_invite(ctx: Context, universe: Universe, command: CreateInvite) -> dict[str, object]:
     """A ticket and its roster entry; raises `UsageError` for one without the right."""
-    require(universe, Right.INVITE, "this node may not invite anybody", MEMBER)
-    if not 0 < expires_in <= MAX_TICKET_LIFETIME:
+    _check_role(command.role)
+    require(universe, Right.INVITE, f"this node may not invite anybody as {command.role}", command.role)
+    if not 0 < command.expires_in <= MAX_TICKET_LIFETIME:
         raise UsageError("a ticket lives between a moment and a year")
     if len(universe.roster.members) >= policy.MAX_MEMBERS:
         raise UsageError(
@@ -29,13 +31,14 @@ def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) 
     if address is None or not address.texts:
         raise UsageError("this node does not listen anywhere, so nobody could join by a ticket")
     secret = TicketSecret.generate(ctx.random)
-    expires_at = ctx.now + expires_in
+    expires_at = ctx.now + command.expires_in
     entry = universe.roster.make_invite(
         universe.identity,
         invite_id=secret.invite_id,
         mac_key=secret.mac_key,
-        uses=uses,
+        uses=command.uses,
         expires_at=expires_at,
+        role=command.role,
     )
     members = (TicketMember(universe.identity.peer_id, address.texts[:4]), *_further_sponsors(ctx, universe))
     ticket = Ticket.issue(
@@ -47,7 +50,19 @@ def create_invite(ctx: Context, universe: Universe, uses: int, expires_in: int) 
         members=members,
     )
     membership.add_entries(ctx, universe, [entry])
-    return {"ticket": ticket.text(), "invite_id": secret.invite_id, "expires_at": expires_at, "uses": uses}
+    return {
+        "ticket": ticket.text(),
+        "invite_id": secret.invite_id,
+        "expires_at": expires_at,
+        "uses": command.uses,
+        "role": command.role,
+        "sponsors": len(members),
+    }
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise UsageError(f"a role is {', '.join(ROLES[:-1])} or {ROLES[-1]}", "role.unknown")
 
 
 def _further_sponsors(ctx: Context, universe: Universe) -> Iterator[TicketMember]:
@@ -80,12 +95,46 @@ def remove_member(ctx: Context, universe: Universe, identity: bytes) -> None:
     role = universe.roster.members[identity].role
     require(universe, Right.REMOVE, f"this node may not remove a member that is {role}", role)
     membership.add_entries(ctx, universe, [universe.roster.make_remove(universe.identity, identity)])
+    membership.renew_topic(ctx, universe)
 
 
 def require(universe: Universe, right: Right, sentence: str, role: str = READER) -> None:
     """Raises `UsageError` where this node has not the right; `role` is that of whom it concerns."""
     if not universe.roster.may(universe.me, right, role):
         raise UsageError(sentence, "forbidden")
+
+
+def set_role(ctx: Context, universe: Universe, identity: bytes, role: str) -> None:
+    """Give a member another role. Raises `UsageError` without the right, and for the last admin that would be none."""
+    _check_role(role)
+    member = universe.roster.members.get(identity)
+    if member is None:
+        raise UsageError("not a member of this universe", "member.unknown")
+    require(universe, Right.ROLE, "only admins give roles")
+    if member.role == role:
+        raise UsageError(f"this member's role is {role} already", "role.same")
+    if identity == universe.me and is_last_admin(universe):
+        raise UsageError("this node is the last admin; make another member one first", "admin.last")
+    membership.add_entries(ctx, universe, [universe.roster.make_role(universe.identity, identity, role)])
+
+
+def is_last_admin(universe: Universe) -> bool:
+    """Whether nobody else can do what only admins can."""
+    admins = [identity for identity, info in universe.roster.members.items() if info.role == ADMIN]
+    return admins == [universe.me]
+
+
+def set_policy(ctx: Context, universe: Universe, invite: str | None, remove: str | None) -> dict[str, object]:
+    """Say who may invite and who may remove; what is None stays. Raises `UsageError` without the right."""
+    require(universe, Right.POLICY, "only admins set the policy")
+    held = universe.roster.policy
+    for wanted in (invite, remove):
+        if wanted not in (None, MEMBER, ADMIN):
+            raise UsageError("a policy names the role member or admin", "policy.unknown")
+    changed = Policy(invite or held.invite, remove or held.remove)
+    if changed != held:
+        membership.add_entries(ctx, universe, [universe.roster.make_policy(universe.identity, changed)])
+    return {"invite": changed.invite, "remove": changed.remove}
 
 
 def block_member(ctx: Context, universe: Universe, identity: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
@@ -12,7 +13,7 @@ from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
-from starling.protocol.distributed.roster_rights import Right
+from starling.protocol.distributed.roster_rights import Policy, Right
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import absence, catching_up, direct, healing, own_group, resending
 from starling.protocol.engine.context import Context
@@ -35,6 +36,7 @@ def add_entries(
     """Merge roster entries; what is new is stored, acted on, and passed on to connected members."""
     before = {identity: info.send_group_id for identity, info in universe.roster.members.items()}
     groups = set(universe.roster.send_groups)
+    rights = _rights(universe)
     new: list[bytes] = []
     incomplete = False
     for entry in entries:
@@ -56,6 +58,7 @@ def add_entries(
         ctx.put("roster", key, entry)
     _pass_on(ctx, universe, tuple(new), source)
     _note_members(ctx, universe, before)
+    _note_rights(ctx, universe, *rights)
     for group_id in universe.roster.send_groups.keys() - groups:
         for waiting in universe.waiting.release(Need("roster", group_id, b"")):
             receive(ctx, universe, waiting.forwarder, waiting.frame)
@@ -130,6 +133,24 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         del universe.links[peer_id]
 
 
+def _rights(universe: Universe) -> tuple[dict[bytes, str], Policy]:
+    return {identity: info.role for identity, info in universe.roster.members.items()}, universe.roster.policy
+
+
+def _note_rights(ctx: Context, universe: Universe, roles: dict[bytes, str], policy_before: Policy) -> None:
+    """Tell who has another role than before, and whether others may invite or remove."""
+    if universe.removed:
+        return
+    now_held, now = _rights(universe)
+    for identity, role in sorted(now_held.items()):
+        if roles.get(identity, role) != role:
+            body = {"identity": identity, "name": universe.name_of(identity), "role": role}
+            ctx.event("member.role", universe.universe_id, body)
+    if now != policy_before:
+        body = {"invite": now.invite, "remove": now.remove}
+        ctx.event("policy.changed", universe.universe_id, body)
+
+
 def _is_readmitted(universe: Universe, member: MemberInfo) -> bool:
     """Whether a member stands by an entry that answers no removal: with another send group it started anew."""
     entry = universe.roster.entry(member.entry_id)
@@ -185,9 +206,7 @@ def align(ctx: Context, universe: Universe) -> None:
     """Commit what the roster asks for: removals at once; then imports, then adds (X-13, X-15). A change of archivers
     is committed at once too: one that is none any more opens the commit that says so, and no later one."""
     universe.timers.align = None
-    if universe.roster.topic_is_stale and universe.roster.may(universe.me, Right.TOPIC):
-        add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
-        universe.timers.align = None
+    _watch_topic(ctx, universe)
     absence.take_back(ctx, universe)
     removes = leaves_to_remove(ctx, universe)
     for group_id in list(universe.stuck.reports):
@@ -250,6 +269,25 @@ def align(ctx: Context, universe: Universe) -> None:
     else:
         universe.timers.profile_asks = 0
         universe.timers.align = min(put_off, default=None)
+
+
+def _watch_topic(ctx: Context, universe: Universe) -> None:
+    """Who was removed knows the newest topic: there has to be another one. Who removes makes it at once; after a leave,
+    or where that got lost, the most senior member that is there does, and the others wait whether it does."""
+    timers, roster = universe.timers, universe.roster
+    if not roster.topic_is_stale or not roster.may(universe.me, Right.TOPIC):
+        timers.topic = None
+    elif timers.topic is None:
+        there = {info.identity for info in universe.others() if info.peer_id in universe.links}
+        before = itertools.takewhile(lambda identity: identity != universe.me, roster.seniority)
+        timers.topic = ctx.now + policy.TOPIC_TURN * (1 + sum(identity in there for identity in before))
+
+
+def renew_topic(ctx: Context, universe: Universe) -> None:
+    """Make a topic that nobody knows who was removed, where none has made one yet."""
+    universe.timers.topic = None
+    if universe.roster.topic_is_stale and universe.roster.may(universe.me, Right.TOPIC):
+        add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
 
 
 def removed_leaves(universe: Universe) -> list[int]:

@@ -20,6 +20,7 @@ from starling.protocol.distributed.commit_content import CommitContent, read_com
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
 from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.report import PSK
+from starling.protocol.distributed.roster_rights import READER
 from starling.protocol.engine import absence, direct, healing, readding, renaming, resending, welcoming
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, let_go_of_targeted, note_change, note_imports
@@ -461,8 +462,12 @@ def deliver(
     *,
     is_direct: bool = False,
 ) -> None:
-    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2). Of who is blocked here none is shown,
-    also not later."""
+    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2). Of who is blocked here, or a reader,
+    none is shown, also not later."""
+    sender = universe.roster.members.get(state.owner)
+    if sender is not None and sender.role == READER:
+        universe.refuse("reader")
+        return
     if not universe.delivered.is_new(ctx, state.owner, data.message_id):
         return
     if state.owner in universe.standing.blocked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from starling.protocol.distributed.application import ApplicationData, check_user_message
+from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.engine import direct, imports, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import note_change
@@ -22,6 +23,10 @@ def send(ctx: Context, universe: Universe, command: SendMessage) -> dict[str, An
     if sent is not None and sent.content != content_of(data, command.to):
         raise UsageError("another message was sent with this id; draw a new one", "id_used")
     if sent is None:
+        if not universe.roster.may(universe.me, Right.SPEAK):
+            raise UsageError(
+                "a reader receives and does not write; an admin can change the role", "forbidden"
+            )
         if command.to:
             direct.check_recipient(universe, command.to)
         if universe.outbox.is_full:
@@ -33,7 +38,10 @@ def send(ctx: Context, universe: Universe, command: SendMessage) -> dict[str, An
 
 
 def flush(ctx: Context, universe: Universe) -> None:
-    """Encrypt and distribute what is queued, in order; what is for a member that is not in our group yet waits."""
+    """Encrypt and distribute what is queued, in order; what is for a member that is not in our group yet waits, and so
+    does all of who has become a reader."""
+    if not universe.roster.may(universe.me, Right.SPEAK):
+        return
     leaves: dict[bytes, int | None] = {}
     pending = []
     for sent in universe.outbox.pending():

@@ -68,6 +68,8 @@ def _own_group(ctx: Context, universe: Universe) -> None:
         absence.look(ctx, universe)
     if _due(timers.align, ctx.now):
         membership.align(ctx, universe)
+    if _due(timers.topic, ctx.now):
+        membership.renew_topic(ctx, universe)
     if _due(timers.readd, ctx.now):
         readding.ask(ctx, universe)
     if timers.first_path is not None and (_due(timers.first_path, ctx.now) or _all_joined(universe)):
@@ -111,6 +113,7 @@ def next_wake(universe: Universe) -> int | None:
     if universe.boot.done:
         times += [
             timers.align,
+            timers.topic,
             timers.readd,
             timers.first_path,
             timers.resolve,

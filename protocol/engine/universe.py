@@ -161,6 +161,8 @@ class Timers:
     last_update: int = 0
     messages_since_update: int = 0
     align: int | None = None
+    topic: int | None = None
+    """When it is this node's turn to make a new gossip topic."""
     readd: int | None = None
     resolve: int | None = None
     unread: int | None = None

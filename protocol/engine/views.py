@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from starling.protocol.distributed.roster_view import InviteInfo
 from starling.protocol.engine import catching_up, readmission
 from starling.protocol.engine.reporting import is_converged
 from starling.protocol.engine.universe import Universe
@@ -21,6 +23,8 @@ def universe_view(universe: Universe) -> View:
         "name": name,
         "state": _state(universe),
         "founder": universe.roster.founder,
+        "role": universe.roster.members[universe.me].role if universe.me in universe.roster.members else None,
+        "policy": {"invite": universe.roster.policy.invite, "remove": universe.roster.policy.remove},
         "members": len(universe.roster.members),
         "send_groups": len(universe.groups),
         "epoch": universe.own.graph.head_info.number if active else None,
@@ -66,7 +70,8 @@ def _member_view(universe: Universe, identity: bytes) -> View:
         "identity": identity,
         "name": universe.name_of(identity),
         "verified_at": universe.contacts.get(identity).verified_at,
-        "role": "founder" if identity == universe.roster.founder else info.role,
+        "role": info.role,
+        "is_founder": identity == universe.roster.founder,
         "peer_id": info.peer_id,
         "is_self": is_self,
         "connected": is_self or info.peer_id in universe.links,
@@ -105,17 +110,37 @@ def former_view(universe: Universe) -> list[View]:
     ]
 
 
-def invites_view(universe: Universe) -> list[View]:
+def invites_view(universe: Universe, now: int) -> list[View]:
+    """All tickets: who made each, what it gives, and who came by it."""
     return [
         {
             "invite_id": invite.invite_id,
+            "role": invite.role,
             "uses": invite.uses,
             "spent": len(invite.spent),
+            "spent_by": _people(universe, invite.spent),
+            "inviter": _people(universe, [invite.author])[0],
             "expires_at": invite.expires_at,
             "revoked": invite.revoked,
+            "overspent": invite.overspent,
+            "state": _invite_state(invite, now),
         }
         for invite in universe.roster.invites.values()
     ]
+
+
+def _people(universe: Universe, identities: Iterable[bytes]) -> list[View]:
+    return [{"identity": identity, "name": universe.name_of(identity)} for identity in sorted(identities)]
+
+
+def _invite_state(invite: InviteInfo, now: int) -> str:
+    if invite.overspent:
+        return "overspent"
+    if invite.revoked:
+        return "revoked"
+    if len(invite.spent) >= invite.uses:
+        return "used"
+    return "expired" if invite.expires_at <= now else "open"
 
 
 def evidence_view(universe: Universe) -> list[View]:

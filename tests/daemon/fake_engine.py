@@ -111,7 +111,8 @@ class FakeEngine:
     def universe(self, universe_id: bytes) -> Mapping[str, Any]:
         if universe_id not in self.names:
             raise UsageError("no such universe on this node", "universe.unknown")
-        return {"universe_id": universe_id, "name": self.names[universe_id]}
+        policy = {"invite": "member", "remove": "admin"}
+        return {"universe_id": universe_id, "name": self.names[universe_id], "policy": policy}
 
     def rollback_suspected(self, universe_id: bytes) -> bool:
         return self.rolled_back

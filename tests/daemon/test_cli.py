@@ -326,6 +326,11 @@ MEMBERS = [
     {"identity": digits * 32, "name": name, "in_groups": 2, "groups": 3}
     for digits, name in (("ab", "bob"), ("ac", "eve"), ("ad", "eve"))
 ]
+INVITE = {
+    "invite_id": "aa" * 32, "role": "member", "uses": 2, "spent": 1, "spent_by": MEMBERS[:1],
+    "inviter": {"identity": "ae" * 32, "name": "alice"}, "expires_at": 1, "revoked": False,
+    "overspent": False, "state": "open",
+}  # fmt: skip
 LISTED = {"members": MEMBERS, "former_members": []}
 MESSAGE = {"number": 1, "time": 1_000, "body": "x", "encoding": "utf8", "sender": "ab", "sender_name": "bob"}
 
@@ -334,7 +339,9 @@ def test_an_invite_prints_only_its_ticket(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", always({"ticket": "STARLING1", "invite_id": "00"})) as served:
         done = starling(tmp_path / "home", "invite", "create", "lab", "--uses", "3", "--expires", "2h")
     assert done.stdout == "STARLING1\n"
-    assert served.calls("invite.create") == [{"universe": "lab", "uses": 3, "expires_in": 7_200.0}]
+    assert served.calls("invite.create") == [
+        {"universe": "lab", "uses": 3, "expires_in": 7_200.0, "role": "member"}
+    ]
 
 
 def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
@@ -361,7 +368,7 @@ def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
             "member.verify",
             {"identity": "ab" * 32, "name": "bob", "verification": "1" * 12, "verified_at": 1_000},
         ),
-        (("invite", "list", "lab"), "invite.list", {"invites": [{"invite_id": "aa", "uses": 1, "spent": 0}]}),
+        (("invite", "list", "lab"), "invite.list", {"invites": [INVITE]}),
         (("invite", "revoke", "lab", "aa"), "invite.revoke", {"revoked": "aa"}),
         (
             ("history", "lab"),
@@ -370,6 +377,8 @@ def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
         ),
         (("members", "lab"), "member.list", LISTED),
         (("update", "lab"), "security.update", {"epoch": 3}),
+        (("role", "lab", "bob", "admin"), "member.role", {"identity": "ab" * 32, "role": "admin"}),
+        (("policy", "lab"), "universe.policy", {"invite": "member", "remove": "admin"}),
         (("block", "lab", "bob"), "member.block", {"blocked": "ab" * 32}),
         (("unblock", "lab", "bob"), "member.unblock", {"unblocked": "ab" * 32}),
         (("rejoin", "lab"), "universe.rejoin", {"groups": 2}),
@@ -404,6 +413,21 @@ def test_members_says_how_many_owners_have_followed(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", always({"members": MEMBERS[:1], "former_members": former})):
         shown = starling(tmp_path / "home", "members", "lab").stdout
     assert "2 of 3" in shown and "carol: removed by 2 of 3 senders" in shown and "dave" not in shown
+
+
+def test_invite_list_says_who_came_by_whose_ticket(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"invites": [INVITE]})):
+        shown = starling(tmp_path / "home", "invite", "list", "lab").stdout
+    row = shown.splitlines()[1].split()
+    assert row[:4] == ["aa" * 8, "member", "alice", "open"] and row[-4:] == ["1", "of", "2", "bob"]
+
+
+def test_policy_speaks_of_members_and_admins(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"invite": "admin", "remove": "member"})) as served:
+        done = starling(tmp_path / "home", "policy", "lab", "--invite", "admins", "--remove", "members")
+        assert starling(tmp_path / "home", "policy", "lab", "--invite", "nobody").returncode == 2
+    assert done.stdout == "admins may invite, members may remove\n"
+    assert served.calls("universe.policy") == [{"universe": "lab", "invite": "admin", "remove": "member"}]
 
 
 def test_remove_asks_for_whom_is_named(tmp_path: Path) -> None:

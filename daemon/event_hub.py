@@ -57,7 +57,7 @@ class EventHub:
             body = event.body.get("body")
             self._sizes.append(1024 + (len(body) if isinstance(body, bytes) else 0))
             self._bytes += self._sizes[-1]
-            if event.kind == "message.sent":
+            if event.kind in ("message.sent", "message.undelivered"):
                 for expectation in self._sent.get((event.universe_id, event.body["id"]), ()):
                     expectation.set(event.body)
         while len(self._tail) > TAIL or (self._bytes > _TAIL_BYTES and len(self._tail) > 1):
@@ -88,7 +88,7 @@ class EventHub:
 
     @contextmanager
     def expect_sent(self, universe_id: bytes, message_id: bytes) -> Iterator[Expectation]:
-        """Wait for `message.sent` of a message; to be entered before the message is given to the engine."""
+        """Wait for what becomes of a queued message; to be entered before the message is given to the engine."""
         expectation = Expectation()
         key = (universe_id, message_id)
         self._sent[key].append(expectation)

@@ -19,14 +19,15 @@ from starling.protocol.engine.step import Event
 NOTICES = frozenset({"member.key_changed"})
 """The events that the history shows among the messages, marked as `notice`."""
 
-_NOT_KEPT = frozenset({"sender", "id", "petname", "display_name"})
+_NOT_KEPT = frozenset({"sender", "id", "petname", "display_name", "to_name"})
 """What stands in columns of its own, and what people are called now, not then."""
 _SENT = ("recipients", "epoch", "dmls_epoch")
 
 
 @dataclass(frozen=True, slots=True)
 class OwnMessage:
-    """A message that this node sends: `outcome` is what the engine answered, its body as it was given."""
+    """A message that this node sends: `outcome` is what the engine answered, its body as it was given; `to` is the one
+    member that it is for, empty for all."""
 
     universe_id: bytes
     sender: bytes
@@ -36,6 +37,7 @@ class OwnMessage:
     refs: tuple[bytes, ...]
     body: bytes = field(repr=False)
     outcome: Mapping[str, Any] = field(default_factory=dict)
+    to: bytes = b""
 
 
 class History:
@@ -52,6 +54,7 @@ class History:
             "type": message.content_type,
             "refs": list(message.refs),
             "body": message.body,
+            "to": message.to or None,
         }
         universe, message_id = message.universe_id, message.message_id
         sent = self._sealed_outcome(universe, message_id, message.outcome) if _is_sent(message) else None
@@ -76,7 +79,13 @@ class History:
             # An id that nobody can know: else a message with it could come before, and take its place.
             self._insert(event.universe_id, body["identity"], os.urandom(16), now, row, own=False)
         elif event.kind == "message.sent":
-            self._mark_sent(event.universe_id, body["id"], body)
+            self._mark(
+                event.universe_id, body["id"], self._sealed_outcome(event.universe_id, body["id"], body)
+            )
+        elif event.kind == "message.undelivered":
+            reason = _pack({"reason": body["reason"]})
+            sealed = self._sealer.seal(reason, b"sent", event.universe_id, body["id"])
+            self._mark(event.universe_id, body["id"], sealed)
 
     def _insert(
         self,
@@ -96,10 +105,10 @@ class History:
             (universe, sender, message_id, own, now, sealed, sent),
         )
 
-    def _mark_sent(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any]) -> None:
+    def _mark(self, universe: bytes, message_id: bytes, sealed: bytes) -> None:
         self._database.execute(
             "UPDATE history SET sent = ? WHERE universe = ? AND id = ? AND own",
-            (self._sealed_outcome(universe, message_id, outcome), universe, message_id),
+            (sealed, universe, message_id),
         )
 
     def _sealed_outcome(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any]) -> bytes:
@@ -107,7 +116,8 @@ class History:
         return self._sealer.seal(sent, b"sent", universe, message_id)
 
     def own(self, universe: bytes, sender: bytes, message_id: bytes) -> dict[str, Any] | None:
-        """An own message, with `sent` (recipients, epoch, dmls_epoch) or None while it is queued."""
+        """An own message, with `sent`: recipients, epoch and dmls_epoch, or the reason why it never will be; None
+        while it is queued."""
         rows = self._read("universe = ? AND sender = ? AND id = ?", (universe, sender, message_id), 1)
         return rows[0] if rows else None
 
@@ -127,7 +137,7 @@ class History:
         for number, universe, sender, message_id, own, time, body, sent in rows:
             message = _unpack(self._sealer.unseal(body, b"history", universe, sender, message_id))
             message |= {"number": number, "sender": sender, "id": message_id, "time": time}
-            message |= {"own": bool(own), "sent": None}
+            message |= {"own": bool(own), "sent": None, "to": message.get("to")}
             if sent is not None:
                 message["sent"] = _unpack(self._sealer.unseal(sent, b"sent", universe, message_id))
             messages.append(message)

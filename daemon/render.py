@@ -46,6 +46,15 @@ def event_body(body: Mapping[str, Any]) -> dict[str, Any]:
     return rendered
 
 
+def state(outcome: Mapping[str, Any] | None) -> str:
+    """What became of an own message; `outcome` is None while it is queued."""
+    if outcome is None:
+        return "queued"
+    if outcome.get("epoch") is not None:
+        return "sent"
+    return str(outcome.get("state", "undelivered"))
+
+
 def message(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A message of the history."""
     rendered: dict[str, Any] = {
@@ -53,6 +62,6 @@ def message(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
     rendered |= body_text(entry["body"])
     if entry["own"]:
-        rendered["state"] = "queued" if entry["sent"] is None else "sent"
+        rendered["state"] = state(entry["sent"])
         rendered |= plain(entry["sent"] or {})
     return rendered

@@ -96,14 +96,20 @@ def send(client: Client, args: Namespace) -> int:
         }
     if args.id:
         params["id"] = args.id
+    if args.to is not None:
+        params["to"] = args.to
     done = client.call("message.send", params, wait=15)
     if "warning" in done:
         _warn(done["warning"])
+    if done["state"] == "undelivered":
+        output.answer(
+            args, done, f"not sent {done['id']}: {args.to} was removed or blocked before it could be"
+        )
+        return EXIT_REFUSED
     if done["state"] != "sent":
         return output.answer(args, done, f"queued {done['id']}")
-    recipients = done["recipients"]
-    count = len(recipients) if isinstance(recipients, list) else recipients
-    return output.answer(args, done, f"sent {done['id']} to {count} in epoch {done['epoch']}")
+    whom = done["recipients"] if args.to is None else f"{args.to} alone"
+    return output.answer(args, done, f"sent {done['id']} to {whom} in epoch {done['epoch']}")
 
 
 def _body(args: Namespace) -> bytes:
@@ -176,7 +182,7 @@ def _show_event(args: Namespace, event: dict[str, Any]) -> None:
     body = event["body"]
     head = f"{output.when(event['time'])} {event['universe_id'][:8]}"
     if event["kind"] == "message.received":
-        return output.line(f"{head} {output.name(body)}: {_body_text(body)}")
+        return output.line(f"{head} {output.name(body)}{_whom(body)}: {_body_text(body)}")
     if event["kind"] in people.NOTICES:
         return output.line(f"{head} {people.notice(body)}")
     shown = {key: value for key, value in body.items() if key not in ("body", "encoding")}
@@ -184,6 +190,14 @@ def _show_event(args: Namespace, event: dict[str, Any]) -> None:
         f"{head} {event['kind']} "
         + " ".join(f"{key}={output.flat(value, key)}" for key, value in shown.items())
     )
+
+
+def _whom(message: dict[str, Any]) -> str:
+    """Whom a message is for, where that is one member."""
+    if not message.get("to"):
+        return ""
+    recipient = output.name({"identity": message["to"], "display_name": message.get("to_name")})
+    return f" (to {recipient})" if message.get("own") else " (to you)"
 
 
 def _body_text(message: dict[str, Any]) -> str:
@@ -202,9 +216,9 @@ def history(client: Client, args: Namespace) -> int:
         elif "notice" in message:
             output.line(f"{message['number']:>6} {output.when(message['time'])} {people.notice(message)}")
         else:
-            mark = " (queued)" if message.get("state") == "queued" else ""
+            mark = {"queued": " (queued)", "undelivered": " (not sent)"}.get(message.get("state", ""), "")
             head = f"{message['number']:>6} {output.when(message['time'])} {output.name(message)}"
-            output.line(f"{head}: {_body_text(message)}{mark}")
+            output.line(f"{head}{_whom(message)}: {_body_text(message)}{mark}")
     return EXIT_OK
 
 

@@ -219,13 +219,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     _suite(join)
 
-    send = add(top, "send", "send a message to everyone in a universe", commands.send)
+    send = add(top, "send", "send a message to everyone in a universe, or to one member", commands.send)
     _universe(send)
     send.add_argument(
         "text",
         metavar="TEXT",
         nargs="*",
         help="the message; '-' reads standard input, after '--' it may begin with '-'",
+    )
+    send.add_argument(
+        "--to",
+        metavar="MEMBER",
+        help="only to this member: your name for it, its own, or its identity's beginning",
     )
     send.add_argument("--file", metavar="FILE", help="send what is in a file")
     send.add_argument(

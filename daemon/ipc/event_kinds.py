@@ -8,16 +8,28 @@ from collections.abc import Iterable
 EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "message.received": (
         "a message for the app; `to` is this node's own identity where it is for it alone, else null",
-        ("sender", "sender_name", "id", "to", "type", "body", "encoding", "refs", "epoch", "dmls_epoch"),
+        (
+            "sender",
+            "sender_name",
+            "id",
+            "to",
+            "to_name",
+            "type",
+            "body",
+            "encoding",
+            "refs",
+            "epoch",
+            "dmls_epoch",
+        ),
     ),
     "message.sent": (
         "an own message is encrypted; `recipients` is how many others can read it, `to` the one member that it is "
         "for, or null",
-        ("id", "to", "type", "body", "encoding", "recipients", "epoch", "dmls_epoch"),
+        ("id", "to", "to_name", "type", "body", "encoding", "recipients", "epoch", "dmls_epoch"),
     ),
     "message.undelivered": (
         "an own message to one member will not be sent: that was `removed` or `blocked` before it could be",
-        ("id", "to", "reason"),
+        ("id", "to", "to_name", "reason"),
     ),
     "messages.unavailable": (
         "messages of one owner will not come: of an ended epoch only the first `held` did (where this node was put "

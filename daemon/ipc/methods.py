@@ -311,15 +311,20 @@ class Methods:
         universe = self._universe(params["universe"])
         message_id: bytes = params["id"] or os.urandom(16)
         body = _body(params["body"], params["encoding"])
+        to = b""
+        if params["to"] is not None:
+            # Who is no member any more may be named for a message that was queued before.
+            to = self._member(universe, params["to"], members_only=False)
         known = self._loop.store.history.own(universe, self._identity.identity_public_key, message_id)
-        if known is not None and (known["body"], known["type"]) != (body, params["type"]):
+        given = (body, params["type"], to)
+        if known is not None and (known["body"], known["type"], known["to"] or b"") != given:
             raise refused("another message was sent with this id; draw a new one", "id_used")
         if known is not None and known["sent"] is not None:
             return self._sent(universe, message_id, known["sent"])
         expecting = self._loop.hub.expect_sent(universe, message_id)
         expectation = expecting.__enter__()
         try:
-            command = inputs.SendMessage(universe, message_id, body, params["type"], params["refs"] or ())
+            command = inputs.SendMessage(universe, message_id, body, params["type"], params["refs"] or (), to)
             reply = await self._loop.submit(command, lambda outcome: self._own_message(command, outcome))
         except BaseException:
             expecting.__exit__(None, None, None)
@@ -328,20 +333,19 @@ class Methods:
         async def later() -> Any:
             try:
                 outcome = await reply.wait()
-                if outcome["state"] != "sent" and params["wait"]:
-                    told = await expectation.wait(params["timeout"])
-                    outcome = outcome if told is None else {"state": "sent", **told}
+                if outcome["state"] == "queued" and params["wait"]:
+                    outcome = await expectation.wait(params["timeout"]) or outcome
             finally:
                 expecting.__exit__(None, None, None)
-            return self._sent(universe, message_id, outcome if outcome["state"] == "sent" else None)
+            return self._sent(universe, message_id, outcome)
 
         return later
 
-    def _sent(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The answer to a send; `outcome` is None while the message is queued."""
-        answer: dict[str, Any] = {"id": message_id.hex(), "state": "queued" if outcome is None else "sent"}
-        if outcome is not None:
-            answer |= render.plain({name: outcome.get(name) for name in _SENT_MEMBERS})
+    def _sent(self, universe: bytes, message_id: bytes, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a send."""
+        answer: dict[str, Any] = {"id": message_id.hex(), "state": render.state(outcome)}
+        if answer["state"] == "sent":
+            answer |= render.plain({name: outcome[name] for name in _SENT_MEMBERS})
         if self._engine.rollback_suspected(universe):
             answer["warning"] = _ROLLED_BACK
         return answer
@@ -356,6 +360,7 @@ class Methods:
             command.refs,
             command.body,
             outcome,
+            command.to,
         )
 
     async def message_history(self, _: Connection, params: dict[str, Any]) -> Any:

@@ -365,7 +365,9 @@ METHODS = {
         ),
         Method(
             "message.send",
-            "Send to everyone in a universe. Once for each id; by default waits until it is encrypted.",
+            "Send to everyone in a universe, or to one member: then the others see who writes to whom, when, and the "
+            "size class, and cannot read it. Once for each id; by default waits until it is encrypted. A message to a "
+            "member that is not in this node's group stays queued until it is.",
             (
                 _UNIVERSE,
                 Parameter("body", "string", "text, or base64 as `encoding` says", True, high=MAX_LINE),
@@ -373,12 +375,13 @@ METHODS = {
                 Parameter("type", "string", "of the message", default="text", low=1, high=64),
                 Parameter("id", "id16", "drawn by the app, to make a repeat harmless"),
                 Parameter("refs", "ids16", "messages that this one answers", high=16),
+                replace(_MEMBER, name="to", required=False, doc="the one member that it is for"),
                 _WAIT,
                 _TIMEOUT,
             ),
             _members(
                 "id string",
-                "state string sent or queued",
+                "state string sent, queued, or undelivered: the member has gone before it could be sent",
                 "recipients integer? how many others can read it",
                 "epoch integer?",
                 "dmls_epoch string?",

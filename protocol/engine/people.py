@@ -2,7 +2,7 @@
 name looks like another person's, the beginning of the identity key stands behind it.
 
 Everything that goes to apps with an identity and a name gets `petname` (None where there is none) and `display_name`,
-which is what is to be shown.
+which is what is to be shown; what is for one member, `to`, gets `to_name`.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ def named(universe: Universe, value: Any) -> Any:
     if isinstance(identity, bytes) and isinstance(claimed, str):
         shown["petname"] = universe.contacts.get(identity).petname or None
         shown["display_name"] = display_names(universe).of(identity, claimed)
+    if isinstance(value.get("to"), bytes):
+        shown["to_name"] = display_names(universe).of(value["to"])
     return shown
 
 

@@ -152,7 +152,7 @@ class Node:
     def heard(self, kind: str) -> list[Mapping[str, Any]]:
         """The bodies of events, but for what is the same in all: what people are called here."""
         return [
-            {key: value for key, value in body.items() if key not in ("petname", "display_name")}
+            {key: value for key, value in body.items() if key not in ("petname", "display_name", "to_name")}
             for body in self.told_apps(kind)
         ]
 

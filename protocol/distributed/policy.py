@@ -61,6 +61,9 @@ STALLED = DAY
 LACK_FORGOTTEN = 3 * HOUR
 """After how long without a peer that says so a group is not lacking anything any more."""
 
+RESOLVE_WAIT = 10 * MINUTE
+"""How long an owner that has come back has to close the branches of a fork that is older than a day (R4)."""
+
 WELCOME_WAIT = 10 * MINUTE
 """After how long in vain a group that peers have with this node in it counts as closed to it (R6)."""
 

@@ -167,14 +167,30 @@ def watch_for_clone(ctx: Context, universe: Universe, state: GroupState, child: 
     graph = state.graph
     if not graph.closed or not (_closes_its_closer(state, child) or _goes_on(state, child)):
         return
-    statements = [
+    tell_clone(ctx, universe, state, _fork_statements(state))
+
+
+def watch_unresolved(ctx: Context, universe: Universe, state: GroupState) -> None:
+    """R4: an owner that goes on for a day after a fork, and some time more, and closes no branch runs twice, or lies.
+    One that is away cannot close anything; when it comes back it does so with its first commits."""
+    graph = state.graph
+    if state.is_own or not graph.is_forked:
+        return
+    since = max(graph.alone(head)[-1].entered_at for head in graph.open_heads)
+    later = [info.entered_at for info in graph.epochs.values() if info.entered_at - since >= policy.DAY]
+    if later and ctx.now - min(later) >= policy.RESOLVE_WAIT:
+        tell_clone(ctx, universe, state, _fork_statements(state))
+
+
+def _fork_statements(state: GroupState) -> list[HeadStatement]:
+    graph = state.graph
+    return [
         HeadStatement.decode(info.started_by)
         for parent in state.forks
         if (known := graph.get(parent)) is not None
         for info in map(graph.__getitem__, known.children)
         if info.started_by
     ]
-    tell_clone(ctx, universe, state, statements)
 
 
 def watch_lost_branches(ctx: Context, universe: Universe, state: GroupState) -> None:

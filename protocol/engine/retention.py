@@ -24,7 +24,7 @@ from starling.protocol.engine import frame_quota, healing, readmission, resendin
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, let_go_of_targeted, note_change
 from starling.protocol.engine.exchanging import lacks_a_head, note_stalled
-from starling.protocol.engine.forks import drop_branch
+from starling.protocol.engine.forks import drop_branch, watch_unresolved
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.frame_log import EpochFrames, LoggedFrame
@@ -61,6 +61,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
 def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     reports = reports_of(universe, state)
     _give_up(ctx, universe, state, reports)
+    watch_unresolved(ctx, universe, state)
     if not state.is_own:
         _settle(ctx, universe, state, reports)
     _drop_frames(ctx, universe, state, reports)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, header_of, is_commit, quiet
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN
 from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.policy import MAX_MEMBERS
-from starling.protocol.engine import own_group
+from starling.protocol.engine import own_group, resolving
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import in_messages, positions
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
@@ -403,6 +404,46 @@ def test_nothing_is_imported_from_an_owner_that_runs_twice_until_its_roster_entr
     state.frozen_by = b"e" * 32  # as if the roster had said something new since
     assert not node.is_frozen(state)
     assert group_id in [exported.group_id for exported in own_group.importable(node, network.now)]
+
+
+def test_a_fork_that_its_owner_does_not_resolve_in_a_day_is_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    monkeypatch.setattr(resolving, "closing", lambda universe: ())
+    network.restart(alice)
+    network.run(10 * SECOND)
+    network.restart(carol)
+    network.run(MINUTE)
+    assert bob.group(universe, alice).forked
+    network.leap(DAY - HOUR)
+    alice.do(UpdateKeys(universe))
+    network.leap(3 * HOUR)
+    assert not bob.heard("clone.detected"), "she has not been heard of since"
+    alice.do(UpdateKeys(universe))
+    network.run(SECOND)
+    assert not bob.heard("clone.detected"), "she may have come back just now"
+    network.leap(2 * HOUR)
+    for node in (bob, carol):
+        (told,) = node.heard("clone.detected")
+        assert told["owner"] == alice.me and not Evidence.parse(told["evidence"]).faults()
+        assert node.universe(universe).is_frozen(node.group(universe, alice))
+
+
+def test_an_owner_that_is_away_is_no_clone() -> None:
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resolving, "closing", lambda universe: ())
+        network.restart(alice)
+        network.run(10 * SECOND)
+        network.restart(carol)
+        network.run(10 * SECOND)
+        network.stop(alice)
+    assert bob.group(universe, alice).forked
+    network.leap(2 * DAY)
+    network.restart(alice)
+    network.run(MINUTE)
+    network.leap(2 * HOUR)
+    for node in (bob, carol):
+        assert not node.group(universe, alice).forked and not node.heard("clone.detected")
 
 
 def test_an_owner_that_lies_leaves_nobody_honest_stuck() -> None:

@@ -309,7 +309,7 @@ class Group:
         return unprotect_application(self._epoch, message)
 
     def peek_generation(self, message: MLSMessage) -> tuple[int, int]:
-        """Sender's leaf index and generation of a PrivateMessage, from its sender data alone. Nothing is
+        """Sender's leaf index and generation of a message under a ratchet, from its sender data alone. Nothing is
         consumed, and nothing is proven beyond that a member made the sender data."""
         sender = peek_sender(self._epoch, message)
         return sender.leaf_index, sender.generation
@@ -443,7 +443,7 @@ class Group:
         `path` None means: where the proposals need one. `leaf_node` changes our leaf with the path;
         `signature_private_key` is the new one where its signature key changes. `handshake_generation` is
         for a retained ratchet only, 0 by default (K-23). The Welcome's GroupInfo carries the tree
-        `with_tree`.
+        `with_tree`. `wire_format` is PrivateMessage, PublicMessage or one of the rules' `handshake_formats`.
 
         Raises `Invalid` for a bad list, `Pending` for a missing PSK, `UsageError`.
         """

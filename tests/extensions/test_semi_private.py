@@ -22,9 +22,9 @@ from tests.extensions.semi_private_groups import (
     semi_private,
     view,
 )
-from tests.mls.group_members import Party, receive, refused
+from tests.mls.group_members import receive, refused
 
-from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, cipher_suite
+from starling.protocol.crypto.cipher_suite import CIPHER_SUITES
 from starling.protocol.crypto.hpke import HPKECiphertext
 from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.errors import DecodeError, Invalid, ProtocolError, UsageError, VerificationFailed
@@ -36,13 +36,10 @@ from starling.protocol.extensions.external_receivers import (
     read_external_receivers,
 )
 from starling.protocol.extensions.rules import Rule
-from starling.protocol.extensions.semi_private import LABEL, PerMessageKeyAndNonces, SemiPrivateMessageContext
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.message import MLSMessage
-from starling.protocol.mls.private_message import SenderData, seal_sender_data
 from starling.protocol.mls.proposal import (
-    Add,
     AppDataUpdate,
     AppDataUpdateOperation,
     Remove,
@@ -202,36 +199,6 @@ def test_members_and_receivers_open_the_same(suite: int) -> None:
     with pytest.raises(Invalid) as caught:
         outsider("nobody", suite).open(made.message)
     assert caught.value.rule is Rule.SEMI_PRIVATE_RECEIVER
-
-
-def test_a_view_follows_the_commits() -> None:
-    """An outsider that was given one GroupContext knows all later ones from the commits alone."""
-    party = found(3, [ARCHIVE])
-    known = view(party.groups[0])
-    dave = member("dave")
-    proposal, content = party.groups[1].propose(Remove(2), wire_format=SEMI, random=party.clients[1].random)
-    proposed = ARCHIVE.open(proposal, known)
-    assert proposed.is_authenticated and proposed.content == content
-    assert proposed.changes.removes == (2,) and not proposed.changes.leaf_nodes
-    party.groups[0].open_handshake(MLSMessage.decode(proposal))
-    party.groups[2].open_handshake(MLSMessage.decode(proposal))
-    reference = content.reference(cipher_suite(1))
-    held = {reference: content}
-    made = party.groups[0].commit(
-        [Add(dave.bundle().key_package)],
-        by_reference=[content],
-        wire_format=SEMI,
-        random=party.clients[0].random,
-    )
-    party = Party(party.clients[:2], [made.next, receive(party.groups[1], made.message, proposals=held)])
-    commit = ARCHIVE.open(made.message, known)
-    assert commit.changes.references == (reference,)
-    assert [package.leaf_node.credential.identity for package in commit.changes.adds] == [b"dave"]
-    known = known.follow(commit.content, {reference: proposed.content})
-    assert known == view(party.groups[0])
-    made = party.groups[1].commit(wire_format=SEMI, random=party.clients[1].random)
-    known = known.follow(ARCHIVE.open(made.message, known).content)
-    assert known == view(made.next)
 
 
 def test_receivers_change_from_the_next_commit_on() -> None:
@@ -405,88 +372,6 @@ def test_every_field_is_bound(kind: str) -> None:
         assert isinstance(caught.value, Invalid) and caught.value.rule is Rule.SEMI_PRIVATE_KEYS
     # Nothing was consumed by what was refused.
     assert bob.open_handshake(MLSMessage.decode(made.message)) == made.content
-
-
-def test_what_a_lying_sender_seals_is_noticed() -> None:
-    """A member knows all secrets: it can hash one content and seal another, or give outsiders other keys."""
-    party = found(2, [ARCHIVE, RELAY])
-    alice, bob = party.groups
-    known = view(alice)
-    suite = alice.cipher_suite
-    message, _ = alice.propose(Remove(1), wire_format=SEMI, random=party.clients[0].random)
-    body = semi_private(message)
-    key = bob._epoch.secret_tree.handshake(0).peek(0)
-    sender = bob.peek_generation(MLSMessage.decode(message))
-    assert sender == (0, 0)
-    opened = PerMessageKeyAndNonces.decode(
-        suite.decrypt_with_label(
-            ARCHIVE.private_key,
-            LABEL,
-            SemiPrivateMessageContext(body.group_id, body.epoch, body.partial_context_hash).encode(),
-            body.keys_for_external_receivers[0].encrypted_keys_and_nonces,
-        )
-    )
-    assert (opened.key, opened.nonce) == key
-    guarded = bytes(a ^ b for a, b in zip(opened.nonce, opened.reuse_guard + bytes(8), strict=True))
-    plaintext = suite.open(opened.key, guarded, body.content_aad(), body.ciphertext)
-
-    def resealed(changed: SemiPrivateMessage, content: bytes) -> SemiPrivateMessage:
-        ciphertext = suite.seal(opened.key, guarded, changed.content_aad(), content)
-        data = SenderData(0, 0, opened.reuse_guard)
-        sealed = seal_sender_data(
-            suite, ARCHIVE.open(message).content.content, data, bob.secrets.sender_data_secret, ciphertext
-        )
-        return replace(changed, ciphertext=ciphertext, encrypted_sender_data=sealed)
-
-    assert bob.open_handshake(MLSMessage.of(resealed(body, plaintext)))
-    bob = found(2, [ARCHIVE, RELAY]).groups[1]
-
-    # Another content than was hashed.
-    other = resealed(body, plaintext.replace(b"\x00\x03" + u32(1), b"\x00\x03" + u32(0), 1))
-    assert refused(lambda: bob.open_handshake(MLSMessage.of(other))) is Rule.SEMI_PRIVATE_CONTENT
-    assert refused(lambda: ARCHIVE.open(other, known)) is Rule.SEMI_PRIVATE_CONTENT
-    blind = ARCHIVE.open(other)
-    assert blind.changes.removes == (0,) and not blind.is_authenticated
-    # Padding that is none.
-    padded = resealed(body, plaintext + b"\x00\x01")
-    for attempt in (lambda: bob.open_handshake(MLSMessage.of(padded)), lambda: ARCHIVE.open(padded)):
-        assert refused(attempt) is MlsRule.PADDING
-    # Another sender than the nonce's.
-    wrong = resealed(replace(body, partial_context_hash=sha(u32(1) + opened.nonce)), plaintext)
-    assert refused(lambda: bob.open_handshake(MLSMessage.of(wrong))) is Rule.SEMI_PRIVATE_CONTEXT
-    # A signature that is none.
-    place = plaintext.index(b"\x40\x40") + 2
-    unsigned = plaintext[:place] + _other_bytes(plaintext[place:])
-    for attempt in (
-        lambda: bob.open_handshake(MLSMessage.of(resealed(body, unsigned))),
-        lambda: ARCHIVE.open(resealed(body, unsigned), known),
-    ):
-        with pytest.raises(VerificationFailed):
-            attempt()
-    assert not ARCHIVE.open(resealed(body, unsigned)).is_authenticated
-
-    # Keys of wrong lengths, or of another sender, for one receiver.
-    def given(**keys: object) -> SemiPrivateMessage:
-        bound = SemiPrivateMessageContext(body.group_id, body.epoch, body.partial_context_hash)
-        sealed = suite.encrypt_with_label(
-            ARCHIVE.receiver.external_receiver_public_key,
-            LABEL,
-            bound.encode(),
-            replace(opened, **keys).encode(),  # type: ignore[arg-type]  # fields of the structure
-            party.clients[0].random,
-        )
-        first, second = body.keys_for_external_receivers
-        entries = (replace(first, encrypted_keys_and_nonces=sealed), second)
-        return resealed(replace(body, keys_for_external_receivers=entries), plaintext)
-
-    assert ARCHIVE.open(given(), known).is_authenticated
-    for keys in ({"key": b"short"}, {"nonce": opened.nonce[:8]}, {"nonce": b""}, {"key": opened.key * 2}):
-        assert refused(lambda keys=keys: ARCHIVE.open(given(**keys))) is Rule.SEMI_PRIVATE_KEY_LENGTH
-    assert refused(lambda: ARCHIVE.open(given(sender_leaf_index=1))) is Rule.SEMI_PRIVATE_CONTEXT
-    with pytest.raises(VerificationFailed):
-        ARCHIVE.open(given(reuse_guard=b"none"))
-    # Members cannot see what is sealed to others (S-9): this one serves them and the relay, not the archive.
-    assert bob.open_handshake(MLSMessage.of(given(sender_leaf_index=1)))
 
 
 def test_an_outsider_of_another_epoch_or_group() -> None:

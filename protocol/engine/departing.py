@@ -3,12 +3,15 @@ word stays, with where the others can be reached, until one of them is seen to h
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.roster_body import Kind
-from starling.protocol.distributed.roster_entry import decode_entry
+from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.engine import managing, membership
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.leaving import Leaving
+from starling.protocol.engine.exchanging import send_entries
+from starling.protocol.engine.leaving import MAX_ENTRIES, Leaving
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, UsageError
 from starling.protocol.exchange.messages import Message, Pulse, RosterEntries
@@ -26,11 +29,9 @@ def leave(ctx: Context, universe: Universe, *, force: bool) -> dict[str, object]
             "'starling role', or insist by --force",
             "admin.last",
         )
-    standing = universe.roster.members.get(universe.me)
-    proof = universe.roster.entry(standing.entry_id) if standing is not None else None
     entry = universe.roster.make_remove(universe.identity, universe.me)
     addresses = {info.peer_id: universe.profiles.addresses(info.identity)[:_ADDRESSES] for info in others}
-    entries = (proof, entry) if proof is not None else (entry,)
+    entries = (*_own_entries(universe), entry)[-MAX_ENTRIES:]
     universe.leaving = Leaving(entries, addresses, ctx.now + policy.LEAVE_TOLD)
     membership.forget_universe(ctx, universe)
     _save(ctx, universe, universe.leaving)
@@ -40,12 +41,21 @@ def leave(ctx: Context, universe: Universe, *, force: bool) -> dict[str, object]
     return {"told": len(addresses.keys() & universe.connected)}
 
 
+def _own_entries(universe: Universe) -> Iterator[bytes]:
+    """What the last word follows, and perhaps nobody else has yet: the entry that makes this node a member, and what it
+    has made."""
+    standing = universe.roster.members[universe.me].entry_id
+    for entry in universe.roster.entries():
+        if decode_entry(entry).author == universe.me or entry_id(entry) == standing:
+            yield entry
+
+
 def say(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     """Tell a connected member that this node has left. The pulse after it is answered with the removals of who is no
     member any more: then the peer has it."""
     leaving = universe.leaving
     if leaving is not None and peer_id in leaving.peers:
-        ctx.send(peer_id, RosterEntries(universe.universe_id, leaving.entries))
+        send_entries(ctx, universe, peer_id, leaving.entries)
         ctx.send(peer_id, Pulse(universe.universe_id, _NO_DIGEST, _NO_DIGEST))
 
 

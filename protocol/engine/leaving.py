@@ -9,13 +9,15 @@ from starling.protocol.distributed.peer_address import MAX_ADDRESS_LENGTH, MAX_A
 from starling.protocol.distributed.roster_entry import MAX_ENTRY
 from starling.protocol.packed import Blob, Many, Text, Uint, pack, shape, unpack
 
+MAX_ENTRIES = 256
+
 _PEER = (Blob(64), Many(Text(MAX_ADDRESS_LENGTH), MAX_ADDRESSES))
-_ROW = (Many(Blob(MAX_ENTRY, 1), 2), Many(_PEER, policy.MAX_MEMBERS), Uint())
+_ROW = (Many(Blob(MAX_ENTRY, 1), MAX_ENTRIES), Many(_PEER, policy.MAX_MEMBERS), Uint())
 
 
 @dataclass(slots=True)
 class Leaving:
-    """The entries that make this node a member and none any more, the peers to tell with their addresses, until when,
+    """The entries by which others see that this node has left, the peers to tell with their addresses, until when,
     and the next try. Without peers there is nothing left to tell."""
 
     entries: tuple[bytes, ...] = field(repr=False)
@@ -30,5 +32,5 @@ class Leaving:
     @classmethod
     def decode(cls, row: bytes) -> Leaving:
         """A stored row; raises `DecodeError`."""
-        entries, peers, until = shape(unpack(row, max_bytes=2**20), _ROW)
+        entries, peers, until = shape(unpack(row, max_bytes=8 * 2**20), _ROW)
         return cls(tuple(entries), {peer_id: tuple(addresses) for peer_id, addresses in peers}, until)

@@ -6,7 +6,7 @@ import pytest
 from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet
 
 from starling.protocol.distributed import policy
-from starling.protocol.engine.inputs import JoinUniverse, LeaveUniverse
+from starling.protocol.engine.inputs import CreateInvite, JoinUniverse, LeaveUniverse
 from starling.protocol.errors import UsageError
 
 
@@ -49,6 +49,19 @@ def test_who_leaves_with_nobody_there_tells_them_later() -> None:
     assert set(bob.known.guests) == {alice.id, carol.id}
     assert len(alice.engine.members(universe)) == 3
     network.heal_between(bob, carol)
+    network.run(MINUTE)
+    assert_gone(universe, bob, [alice, carol])
+    assert not bob.known.guests
+
+
+def test_who_has_invited_with_nobody_there_and_then_leaves_is_believed() -> None:
+    """The last word follows what the leaver made before, which nobody else has."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.cut(bob, alice, carol)
+    for _ in range(3):
+        bob.do(CreateInvite(universe))
+    bob.do(LeaveUniverse(universe))
+    network.heal()
     network.run(MINUTE)
     assert_gone(universe, bob, [alice, carol])
     assert not bob.known.guests

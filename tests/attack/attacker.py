@@ -18,8 +18,9 @@ from tests.attack.traffic import TappedNetwork
 from starling.protocol.crypto.secret import Secret
 from starling.protocol.decentralized.dmls_message import DMLSMessage, read_dmls_message
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, PUNCTURED
-from starling.protocol.distributed.application import AGAIN, ApplicationData
+from starling.protocol.distributed.application import AGAIN, DIRECT, ApplicationData
 from starling.protocol.distributed.commit_content import read_commit_content
+from starling.protocol.distributed.direct import open_direct
 from starling.protocol.distributed.export_psk import export_psk
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF, SendGroupRules
 from starling.protocol.distributed.sent_again import SentAgain
@@ -186,6 +187,8 @@ class Attacker:
                     data = _open_message(state._epoch, message.message.body)
                     if data is not None and data.content_type == AGAIN:
                         yield from self._open_again(state, data.body)
+                    elif data is not None and data.content_type == DIRECT:
+                        yield from self._open_direct(state, data.body)
                     elif data is not None and not data.is_control:
                         yield data.body.decode()
 
@@ -199,6 +202,16 @@ class Attacker:
                 continue
             for message in messages:
                 yield ApplicationData.decode(message).body.decode()
+
+    def _open_direct(self, state: Group, body: bytes) -> Iterator[str]:
+        """What was sealed to the leaf of one member by the secrets of the epoch."""
+        for view in self._views(state):
+            try:
+                opened = open_direct(view, body)
+            except _FAILURES:
+                continue
+            if opened is not None:
+                yield ApplicationData.decode(opened).body.decode()
 
 
 def _open_message(epoch: Epoch, message: object) -> ApplicationData | None:

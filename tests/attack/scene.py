@@ -59,15 +59,15 @@ class Scene:
         self[name].do(UpdateKeys(self.universe_id))
         self.wait()
 
-    def speak(self, name: str, text: str) -> None:
-        """Send one message, with nothing imported before it."""
+    def speak(self, name: str, text: str, to: str = "") -> None:
+        """Send one message, to all or to one member, with nothing imported before it."""
         node = self[name]
         node.universe(self.universe_id).timers.last_import = self.network.now
-        node.say(self.universe_id, text)
+        node.say(self.universe_id, text, to=self[to] if to else None)
 
-    def say(self, name: str, text: str) -> None:
+    def say(self, name: str, text: str, to: str = "") -> None:
         """The same, and let it arrive."""
-        self.speak(name, text)
+        self.speak(name, text, to)
         self.wait()
 
     def commit(

@@ -157,10 +157,11 @@ def put_back(network: DiskNetwork, universe_id: bytes, node: DiskNode) -> None:
 def speak_and_start_again(
     network: DiskNetwork, universe_id: bytes, recorder: Recorder, nodes: list[DiskNode]
 ) -> None:
-    for node in nodes:
-        text = f"what {node.name} says at {network.now}"
-        recorder.add(text.encode(), TEXT)
-        node.say(universe_id, text)
+    for node, other in zip(nodes, [*nodes[1:], nodes[0]], strict=True):
+        for to in (None, other):
+            text = f"what {node.name} says at {network.now} to {to.name if to is not None else 'all'}"
+            recorder.add(text.encode(), TEXT)
+            node.say(universe_id, text, to=to)
         network.run(SECOND)
         network.stop(node)
         node.store.close()
@@ -214,7 +215,7 @@ def test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk(after: Afterm
     assert len(set(secrets.values()) - after.heads) > 20
     for node in after.nodes:
         universe = node.universe(after.universe_id)
-        assert len(node.texts()) == {"v": 7, "x": 5, "y": 7, "d": 3}[node.name]
+        assert len(node.texts()) == {"v": 9, "x": 7, "y": 9, "d": 4}[node.name]
         assert universe.removed == (node.name == "d")
         assert not universe.ledger.psks
         assert all(set(state.retained()) == {state.graph.head} for state in universe.groups.values())

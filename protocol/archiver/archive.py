@@ -96,6 +96,18 @@ class Archive:
                 lowest = floor if lowest is None else min(lowest, floor)
         return lowest
 
+    @property
+    def read(self) -> int:
+        """The place in the list of frames up to which no current member wants any."""
+        stated = (self.floors.get(identity) for identity in self.roster.members)
+        return min(
+            (
+                floors.list_place if floors is not None and floors.list_id == self.list_id else 0
+                for floors in stated
+            ),
+            default=0,
+        )
+
     def _is_current(self, group_id: bytes) -> bool:
         info = self.roster.send_groups.get(group_id)
         member = self.roster.members.get(info.identity) if info is not None else None
@@ -122,6 +134,7 @@ class Archive:
             del self.links[peer_id]
         for peer_id in [peer_id for peer_id in self.feeds if peer_id not in peers]:
             del self.feeds[peer_id]
+        self.frames.crowded.intersection_update(peers)
 
     # rows
 

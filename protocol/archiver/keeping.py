@@ -12,13 +12,13 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.member import leaf_identity, read_member
 from starling.protocol.engine.context import Context
 from starling.protocol.errors import DecodeError, Invalid, Pending, ProtocolError, Unsupported
-from starling.protocol.exchange.feed import ListedFrame, Verdict
+from starling.protocol.exchange.feed import FrameKind, ListedFrame, Verdict
 from starling.protocol.exchange.frame import Announcement, decode_frame, frame_id
 from starling.protocol.mls.key_package import KeyPackage
 
 
-def judge(archive: Archive, listed: ListedFrame) -> Verdict:
-    """What to do about a frame that a member has."""
+def judge(archive: Archive, peer_id: bytes, listed: ListedFrame) -> Verdict:
+    """What to do about a frame that a member lists."""
     if listed.frame_id in archive.frames:
         return Verdict.LEAVE
     if listed.group_id not in archive.roster.send_groups:
@@ -26,7 +26,8 @@ def judge(archive: Archive, listed: ListedFrame) -> Verdict:
     floor = archive.floor(listed.group_id)
     if floor is None or listed.number < floor:
         return Verdict.LEAVE
-    return Verdict.LATER if archive.frames.full else Verdict.TAKE
+    no_room = listed.kind == FrameKind.MESSAGE and peer_id in archive.frames.crowded
+    return Verdict.LATER if no_room else Verdict.TAKE
 
 
 def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> tuple[bool, bool]:
@@ -53,7 +54,7 @@ def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> t
         name, message.group_id, message.epoch, message.dmls_epoch, kind, len(data), peer_id, ctx.now
     )
     if not archive.frames.has_room(kept):
-        _note_full(ctx, archive)
+        _note_full(ctx, archive, peer_id)
         return True, False
     try:
         check_signed(archive, frame, message)
@@ -102,10 +103,11 @@ def learn_key_packages(ctx: Context, archive: Archive, packages: tuple[KeyPackag
         archive.profiles.learn_key_packages(ctx, identity, incarnation, packages)
 
 
-def _note_full(ctx: Context, archive: Archive) -> None:
+def _note_full(ctx: Context, archive: Archive, peer_id: bytes) -> None:
     if not archive.frames.full:
-        archive.frames.full = True
         ctx.event("archive.full", archive.universe_id, _fill(archive))
+    if peer_id not in archive.frames.crowded:
+        archive.frames.crowded.add(peer_id)
         archive.pulse_soon(ctx.now)
 
 
@@ -124,15 +126,17 @@ def sweep(ctx: Context, archive: Archive) -> None:
             frames.remove(ctx, frame)
         for frame in frames.below(group_id, floor or 0):
             frames.remove(ctx, frame)
+    for frame in frames.up_to(archive.read):
+        frames.remove(ctx, frame)
     old = [frame for frame in frames if ctx.now - frame.stored_at > policy.FRAME_RETENTION]
     for frame in old:
         frames.remove(ctx, frame)
     if old:
         body = {"frames": len(old), "bytes": sum(frame.size for frame in old), "reason": "age"}
         ctx.event("archive.dropped", archive.universe_id, body)
-    if frames.full and frames.has_emptied:
-        frames.full = False
-        ctx.event("archive.room", archive.universe_id, _fill(archive))
+    if frames.forget_crowded():
+        if not frames.full:
+            ctx.event("archive.room", archive.universe_id, _fill(archive))
         archive.pulse_soon(ctx.now)
         for feed in archive.feeds.values():
             feed.progressed(ctx.now)

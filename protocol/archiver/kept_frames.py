@@ -68,8 +68,8 @@ class ArchivedFrame:
 class KeptFrames:
     """All frames of one universe, in the order in which they came.
 
-    A forwarder may fill half of what is kept, and messages seven eighths: so what one peer makes up does not keep the
-    others' out, and messages never keep commits out, without which they could not be read.
+    A forwarder may fill half of what is kept, and messages seven eighths, commits an eighth more: so what one peer
+    makes up does not keep the others' out, and messages never keep commits out, without which they are of no use.
     """
 
     def __init__(self, universe_id: bytes, quota: FrameQuota = DEFAULT_QUOTA) -> None:
@@ -77,8 +77,8 @@ class KeptFrames:
         self.quota = quota
         self.listing = Listing()
         self.size = 0
-        self.full = False
-        """Whether something had to be refused since there was room for everything."""
+        self.crowded: set[bytes] = set()
+        """The forwarders of whom something had to be refused, until there is room again."""
         self._frames: dict[bytes, ArchivedFrame] = {}
         self._epochs: dict[bytes, dict[int, dict[bytes, None]]] = {}
         """Frame ids by group and number of the epoch."""
@@ -110,14 +110,29 @@ class KeptFrames:
 
     def has_room(self, frame: ArchivedFrame) -> bool:
         """Whether a frame fits into what its forwarder and its kind may have."""
-        share = self.quota if frame.is_commit else self._of_quota(7, 8)
-        forwarded = self._brought[frame.forwarder] + 1, self._brought_bytes[frame.forwarder] + frame.size
-        return share.holds(len(self) + 1, self.size + frame.size) and self._of_quota(1, 2).holds(*forwarded)
+        all_kept, forwarded = (8, 5) if frame.is_commit else (7, 4)
+        brought = self._brought[frame.forwarder] + 1, self._brought_bytes[frame.forwarder] + frame.size
+        return self._of_quota(all_kept, 8).holds(len(self) + 1, self.size + frame.size) and self._of_quota(
+            forwarded, 8
+        ).holds(*brought)
 
     @property
-    def has_emptied(self) -> bool:
-        """Whether there is so much room again that fullness has an end."""
-        return self._of_quota(3, 4).holds(len(self), self.size)
+    def full(self) -> bool:
+        """Whether anybody's frames are refused for want of room."""
+        return bool(self.crowded)
+
+    def forget_crowded(self) -> bool:
+        """Let those bring more again for whom there is so much room that it lasts a while; whether it was any."""
+        if not self._of_quota(6, 8).holds(len(self), self.size):
+            return False
+        share = self._of_quota(3, 8)
+        relieved = {
+            peer_id
+            for peer_id in self.crowded
+            if share.holds(self._brought[peer_id], self._brought_bytes[peer_id])
+        }
+        self.crowded -= relieved
+        return bool(relieved)
 
     def _of_quota(self, part: int, whole: int) -> FrameQuota:
         return FrameQuota(self.quota.frames * part // whole, self.quota.size * part // whole)
@@ -180,7 +195,7 @@ class KeptFrames:
         """What was sent in epochs with lower numbers than the floor, but the newest commits of the group: they can show
         an owner that was put back that it is so (B3)."""
         epochs = self._epochs.get(group_id, {})
-        newest = max((number for number, ids in epochs.items() if self._any_commit(ids)), default=None)
+        newest = self._newest(group_id)
         return [
             frame
             for number, ids in epochs.items()
@@ -188,6 +203,23 @@ class KeptFrames:
             for frame in map(self._frames.__getitem__, ids)
             if number != newest or not frame.is_commit
         ]
+
+    def up_to(self, place: int) -> list[ArchivedFrame]:
+        """What has no higher place in the list, but the newest commits of each group."""
+        found = []
+        newest = {group_id: self._newest(group_id) for group_id in self._epochs}
+        for at, frame_id in self.listing.after(0):
+            if at > place:
+                break
+            frame = self._frames[frame_id]
+            if frame.number != newest[frame.group_id] or not frame.is_commit:
+                found.append(frame)
+        return found
+
+    def _newest(self, group_id: bytes) -> int | None:
+        """The number of the newest epoch on which there is a commit."""
+        epochs = self._epochs.get(group_id, {})
+        return max((number for number, ids in epochs.items() if self._any_commit(ids)), default=None)
 
     def _any_commit(self, ids: dict[bytes, None]) -> bool:
         return any(self._frames[frame_id].is_commit for frame_id in ids)

@@ -53,7 +53,7 @@ def tick(ctx: Context, archive: Archive) -> None:
         if link.pulse_at <= ctx.now:
             link.pulse_at = ctx.now + ctx.jittered(policy.PULSE_INTERVAL)
             link.told = archive.feeds[peer_id].safe_place
-            ctx.send(peer_id, _pulse(archive, archive.feeds[peer_id]))
+            ctx.send(peer_id, _pulse(archive, peer_id))
         feed = archive.feeds[peer_id]
         request = feed.next_request(ctx.now)
         if request is not None:
@@ -73,8 +73,8 @@ def next_wake(archive: Archive) -> int | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _pulse(archive: Archive, feed: Feed) -> ListPulse:
-    frames = archive.frames
+def _pulse(archive: Archive, peer_id: bytes) -> ListPulse:
+    frames, feed = archive.frames, archive.feeds[peer_id]
     return ListPulse(
         archive.universe_id,
         archive.roster.digest,
@@ -82,7 +82,7 @@ def _pulse(archive: Archive, feed: Feed) -> ListPulse:
         frames.listing.last,
         feed.list_id,
         feed.safe_place,
-        frames.full,
+        peer_id in frames.crowded,
     )
 
 
@@ -111,7 +111,7 @@ def _of_member(
             if message.roster_digest != archive.roster.digest:
                 ask_for_roster(ctx, archive, peer_id)
         case Listed():
-            feed.take_page(message, lambda listed: keeping.judge(archive, listed), ctx.now)
+            feed.take_page(message, lambda listed: keeping.judge(archive, peer_id, listed), ctx.now)
         case Frames():
             return _take_frames(ctx, archive, peer_id, frames)
         case WantList():

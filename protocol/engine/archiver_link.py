@@ -24,6 +24,6 @@ class ArchiverLink:
     full: bool = False
     read: int = 0
     floors_at: int = 0
-    told: dict[bytes, int] | None = None
+    told: tuple[bytes, int, dict[bytes, int]] | None = None
     usable: tuple[int, int] = (0, 0)
     address: PeerAddress | None = None

@@ -127,13 +127,19 @@ def _pulse(ctx: Context, universe: Universe, peer_id: bytes) -> None:
 
 def _tell_floors(ctx: Context, universe: Universe, link: ArchiverLink, peer_id: bytes) -> None:
     floors = {group_id: floor(state) for group_id, state in universe.groups.items()}
-    if floors == link.told:
+    told = link.feed.list_id, link.feed.safe_place, floors
+    if told == link.told:
         return
-    link.told = floors
+    link.told = told
     link.floors_at = ctx.now + policy.FLOORS_INTERVAL
     universe.floors_serial = max(ctx.now, universe.floors_serial + 1)
     signed = Floors.sign(
-        universe.identity, universe_id=universe.universe_id, serial=universe.floors_serial, floors=floors
+        universe.identity,
+        universe_id=universe.universe_id,
+        serial=universe.floors_serial,
+        floors=floors,
+        list_id=link.feed.list_id,
+        list_place=link.feed.safe_place,
     )
     ctx.send(peer_id, MemberFloors(universe.universe_id, signed.encode()))
 

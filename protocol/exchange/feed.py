@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starling.protocol.exchange.listing import Listing
 from starling.protocol.exchange.messages import MAX_LISTED, Listed, ListedRow, WantFrames, WantList
@@ -56,6 +56,7 @@ class ListedFrame:
     number: int
     dmls_epoch: bytes
     kind: int
+    place: int = 0
 
 
 class Feed:
@@ -153,12 +154,14 @@ class Feed:
 
     def _give_up(self) -> None:
         """What the peer lists and does not give is asked for again later."""
+        for frame in self._asked.values():
+            self._put_back(frame)
         self._asked.clear()
         self._attempts = 0
-        self._put_back()
 
-    def _put_back(self) -> None:
-        self._put_off = self._place if self._put_off is None else min(self._put_off, self._place)
+    def _put_back(self, frame: ListedFrame) -> None:
+        place = frame.place - 1
+        self._put_off = place if self._put_off is None else min(self._put_off, place)
 
     def _turn(self) -> None:
         assert self._page is not None
@@ -176,15 +179,15 @@ class Feed:
         if message.upto == message.after:
             self._last = self._place  # the list ends here, whatever was said of it
         for group_id, number, dmls_epoch, frames in message.rows:
-            for frame_id, kind in frames:
-                if frame_id in self._done:
+            for frame_id, kind, place in frames:
+                if frame_id in self._done or not message.after < place <= message.upto:
                     continue
-                frame = ListedFrame(frame_id, group_id, number, dmls_epoch, kind)
+                frame = ListedFrame(frame_id, group_id, number, dmls_epoch, kind, place)
                 verdict = judge(frame)
                 if verdict is Verdict.TAKE:
                     self._wanted.append(frame)
                 elif verdict is Verdict.LATER:
-                    self._put_back()
+                    self._put_back(frame)
         self._due = now
         if not self._wanted:
             self._turn()
@@ -196,11 +199,12 @@ class Feed:
 
     def take_frame(self, frame_id: bytes, *, used: bool) -> None:
         """A frame that was asked for came, and has been handled; `used` where it need not come again."""
-        if self._asked.pop(frame_id, None) is None:
+        frame = self._asked.pop(frame_id, None)
+        if frame is None:
             return
         self._attempts = 0
         if not used:
-            self._put_back()
+            self._put_back(frame)
             return
         self._done[frame_id] = None
         if len(self._done) > MAX_DONE:
@@ -226,7 +230,7 @@ def page_of(
     for place, frame_id in listing.after(after):
         frame = describe(frame_id)
         if frame is not None:
-            found.append(frame)
+            found.append(replace(frame, place=place))
         upto = place
         if len(found) == MAX_LISTED:
             break
@@ -238,13 +242,13 @@ def page_of(
 def _rows(frames: Iterable[ListedFrame]) -> Iterable[ListedRow]:
     """Frames that follow each other in one epoch share a row."""
     row: tuple[bytes, int, bytes] | None = None
-    held: list[tuple[bytes, int]] = []
+    held: list[tuple[bytes, int, int]] = []
     for frame in frames:
-        place = (frame.group_id, frame.number, frame.dmls_epoch)
-        if row is not None and place != row:
+        epoch = (frame.group_id, frame.number, frame.dmls_epoch)
+        if row is not None and epoch != row:
             yield (*row, tuple(held))
             held = []
-        row = place
-        held.append((frame.frame_id, int(frame.kind)))
+        row = epoch
+        held.append((frame.frame_id, int(frame.kind), frame.place))
     if row is not None:
         yield (*row, tuple(held))

@@ -38,7 +38,7 @@ _PROFILE = (Many(_KEY_PACKAGE, 8), Blob(2048))
 MAX_LISTED = 512
 """Frames in one `Listed`."""
 
-ListedRow = tuple[bytes, int, bytes, tuple[tuple[bytes, int], ...]]
+ListedRow = tuple[bytes, int, bytes, tuple[tuple[bytes, int, int], ...]]
 Position = tuple[bytes, bytes, int, int, bool, int]
 WantedEpoch = tuple[bytes, int, tuple[bytes, ...]]
 WantedGroup = tuple[bytes, tuple[WantedEpoch, ...]]
@@ -191,7 +191,7 @@ class ListPulse(Message):
     """Between a member and an archiver, on connect and every few seconds: the digest of the roster, and how far the
     sender's list of its frames goes. The list is named by a random `list_id`; with another one it begins anew.
     `read` is up to where the sender has all that it wants of the receiver's list `read_id` (empty: it knows none).
-    An archiver that is `full` takes nothing more."""
+    An archiver that is `full` takes no more messages from the receiver."""
 
     kind = 32
     patterns = (_UNIVERSE_ID, _DIGEST, Blob.of(16), Uint(), Blob(16), Uint(), bool)
@@ -220,7 +220,7 @@ class Listed(Message):
     """The answer to `WantList`: frames that are held after the place `after`, in order, up to the place `upto`.
 
     Each row is `(group_id, number of the epoch, dmls_epoch, frames)`, and each of its frames `(frame id, what it
-    is)`: see `feed.FrameKind`.
+    is, its place)`: see `feed.FrameKind`.
     """
 
     kind = 34
@@ -230,7 +230,7 @@ class Listed(Message):
         Blob.of(16),
         Uint(),
         Uint(),
-        Many((_GROUP_ID, Uint(), _EPOCH, Many((Blob.of(32), Uint(2)), MAX_LISTED, 1)), MAX_LISTED),
+        Many((_GROUP_ID, Uint(), _EPOCH, Many((Blob.of(32), Uint(2), Uint()), MAX_LISTED, 1)), MAX_LISTED),
     )
     universe_id: bytes
     list_id: bytes

@@ -90,7 +90,7 @@ def farewell(graph: RosterNodes, peer_id: bytes) -> tuple[bytes, ...]:
 def _newest(standing: list[Node]) -> Node:
     followed = reduce(or_, (node.ancestors for node in standing))
     heads = [node for node in standing if not followed & node.bit]
-    return max(heads, key=lambda node: (node.read.entry.version, node.read.entry.body))
+    return max(heads, key=lambda node: (node.version, node.read.entry.body, node.entry_id))
 
 
 def _info(node: Node) -> ArchiverInfo:

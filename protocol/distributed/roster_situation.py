@@ -169,7 +169,8 @@ def _rank(grant: Node) -> int:
     return rank(body.role if isinstance(body, Admission | RoleChange) else ADMIN)
 
 
-def _grants(invite: Node) -> tuple[int, int, bytes]:
+def _grants(invite: Node) -> tuple[int, int, bytes, int, bytes]:
     body = invite.read.body
     assert isinstance(body, Invite)
-    return (body.uses, body.expires_at, invite.read.entry.body)
+    # Of those that say the same it matters to nobody which is named, but all are to name one: the newest.
+    return (body.uses, body.expires_at, invite.read.entry.body, -invite.version, invite.entry_id)

@@ -259,7 +259,7 @@ def topic_name(secret: bytes) -> str:
 def _newest(entries: list[Node]) -> Node:
     incarnation = max(_admission(node).incarnation for node in entries)
     heads = newest(node for node in entries if _admission(node).incarnation == incarnation)
-    return max(heads, key=lambda node: (node.version, node.read.entry.body))
+    return max(heads, key=lambda node: (node.version, node.read.entry.body, node.entry_id))
 
 
 def _admission(node: Node) -> Admission:

@@ -17,7 +17,18 @@ from typing import Any
 
 from examples.node_process import NodeError
 
-from bench import charts, decentralized, idle, joining, profile, restart, semi_private, traffic, wire
+from bench import (
+    charts,
+    decentralized,
+    idle,
+    joining,
+    profile,
+    restart,
+    semi_private,
+    targeted,
+    traffic,
+    wire,
+)
 from bench.gossip import GossipError
 from bench.mls import compare as mls
 from bench.options import QUICK, Options
@@ -33,6 +44,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "mls": mls,
     "decentralized": decentralized,
     "semi-private": semi_private,
+    "targeted": targeted,
     "universe": sizes,
     "membership": membership,
     "thousand": thousand,

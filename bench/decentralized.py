@@ -77,7 +77,7 @@ def _bare_hmacs() -> None:
 
 def _epoch(size: int, rules: GroupRules) -> dict[str, float]:
     """A member of such a group enters a child: milliseconds of each step, and bytes of what is stored of the parent."""
-    owner, member = _found(size, rules)
+    owner, member = found_group(size, rules)
     record, ratchets = member.save(), member.save_ratchets()
     message = MLSMessage.decode(owner.commit(random=os.urandom).message)
     best = dict.fromkeys(("stage", "puncture", "save"), float("inf"))
@@ -106,7 +106,7 @@ def _shared_bytes(tree: RatchetTree, child: RatchetTree) -> int:
     return sum(len(node.encode()) for node, other in pairs if node is not None and node == other)
 
 
-def _found(size: int, rules: GroupRules) -> tuple[Group, Group]:
+def found_group(size: int, rules: GroupRules) -> tuple[Group, Group]:
     """The groups of the founder and of one member; leaves are as in send groups."""
     keys = [new_member(f"member {index}") for index in range(size)]
     founder, founder_key = keys[0]

@@ -285,7 +285,7 @@ def recover(client: Client, args: Namespace) -> int:
     return output.answer(
         args,
         done,
-        f"asked to start anew; tell the founder this number: {output.grouped(done['verification'])}\n"
+        f"asked to start anew; tell an admin this number: {output.grouped(done['verification'])}\n"
         "what is sent until they confirm it is queued",
     )
 

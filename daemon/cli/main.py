@@ -270,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     _universe(add(top, "members", "who is in a universe", commands.members))
     _universe(add(top, "update", "renew one's own keys now", commands.update))
     for name, text, run in (
-        ("remove", "remove a member (founder only)", membership.remove),
+        ("remove", "remove a member, where the policy lets this node", membership.remove),
         (
             "block",
             "keep a member out of one's own send group, and show nothing that it says",
@@ -371,7 +371,7 @@ def _parser() -> argparse.ArgumentParser:
         top, "recover", "start anew, for a node that was put back to an old state or copied", commands.recover
     )
     _universe(recover)
-    readmit = add(top, "readmit", "confirm that a member may start anew (founder only)", commands.readmit)
+    readmit = add(top, "readmit", "confirm that a member may start anew (admins only)", commands.readmit)
     _universe(readmit)
     _member(readmit)
     readmit.add_argument(

@@ -348,7 +348,7 @@ METHODS = {
         ),
         Method(
             "member.readmit",
-            "Confirm that a member may start anew (founder only).",
+            "Confirm that a member may start anew (admins only).",
             (
                 _UNIVERSE,
                 _MEMBER,

@@ -150,7 +150,7 @@ class Recover:
 
 @dataclass(frozen=True, slots=True)
 class ReadmitMember:
-    """Confirm that a member may start anew (founder only). `verification` are the twelve digits of the request that
+    """Confirm that a member may start anew (admins only). `verification` are the twelve digits of the request that
     is meant, which two people have compared."""
 
     universe_id: bytes

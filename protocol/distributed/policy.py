@@ -64,8 +64,11 @@ LACK_FORGOTTEN = 3 * HOUR
 RESOLVE_WAIT = 10 * MINUTE
 """How long an owner that has come back has to close the branches of a fork that is older than a day (R4)."""
 
-WELCOME_WAIT = 10 * MINUTE
+WELCOME_WAIT = 5 * MINUTE
 """After how long in vain a group that peers have with this node in it counts as closed to it (R6)."""
+
+DOUBT_WAIT = HOUR
+"""How long nothing of a group settles because peers name heads, or send frames, that nothing known leads to (K-14)."""
 
 GONE_WAIT = MINUTE
 """How long all connected peers have to say that frames of a former member are gone; of a member, without its own word,

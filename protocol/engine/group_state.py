@@ -82,6 +82,8 @@ class GroupState:
         self.said_at: dict[bytes, tuple[int, int]] = {}
         """By the parent of a fork: how far this node was in its own group, epoch and messages, when it knew of a lost
         branch (`watch_lost_branches`)."""
+        self.in_doubt_since: int | None = None
+        """Since when, in this run, peers name or send what nothing known leads to."""
         self.unshared: dict[bytes, int] = {}
         """By epoch: since when, in this run, it waits for members that may lack messages which no commit counts."""
         self.forks: dict[bytes, bool] = {}

@@ -73,8 +73,7 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
 def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
     """Let go of the secrets of epochs, and of closed branches whole, that nobody needs any more (K-14)."""
     graph = state.graph
-    # A head that is being asked for may be on another branch of what would go now.
-    more_to_come = bool(state.awaited) or lacks_a_head(universe, state)
+    more_to_come = bool(state.awaited) or _is_in_doubt(ctx, universe, state)
     settled = settled_epochs(
         graph,
         tuple(state.retained()),
@@ -99,6 +98,16 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
         state.save(ctx)
         note_change(ctx, universe)
         universe.sweep_soon(state.group_id, ctx.now)
+
+
+def _is_in_doubt(ctx: Context, universe: Universe, state: GroupState) -> bool:
+    """Whether a head that is being asked for may be on another branch of what would go now. Anybody can claim that, so
+    it does not count for long."""
+    if not lacks_a_head(universe, state):
+        state.in_doubt_since = None
+        return False
+    state.in_doubt_since = state.in_doubt_since if state.in_doubt_since is not None else ctx.now
+    return ctx.now - state.in_doubt_since < policy.DOUBT_WAIT
 
 
 def _look_again(ctx: Context, universe: Universe, state: GroupState) -> None:

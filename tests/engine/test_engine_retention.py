@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, settled
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, quiet, settled
 
+from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
+from starling.protocol.distributed import policy
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import FrameReceived, RemoveMember, UpdateKeys
+from starling.protocol.exchange.frame import MessageFrame, decode_frame
 
 
 def reports(network: Network, node: Node) -> int:
@@ -112,6 +115,27 @@ def test_superseded_epochs_go_when_all_are_past_them() -> None:
         assert len(node.table("epoch")) == len(node.table("ratchet")) == 3
         for state in node.universe(universe).groups.values():
             assert list(state.retained()) == [state.graph.head]
+
+
+def test_frames_that_nothing_leads_to_hold_up_nothing_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any member can send what seems to be on another branch."""
+    monkeypatch.setattr(policy, "DOUBT_WAIT", 2 * MINUTE)
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    alice.do(UpdateKeys(universe))
+    network.run(SECOND)
+    alice.say(universe, "on a branch that nobody knows")
+    decoded = decode_frame(network.published(alice)[-1])
+    assert isinstance(decoded, MessageFrame)
+    message = read_dmls_message(decoded.dmls_message).message.encode()
+    kept = []
+    for number in range(5):
+        frame = MessageFrame(wrap(message, bytes([number]) * 32)).encode()
+        bob.do(FrameReceived(mallory.id, frame))
+        mallory.say(universe, f"{number}")
+        alice.say(universe, f"{number}")
+        network.run(MINUTE)
+        kept.append(len(list(bob.group(universe, alice).retained())))
+    assert kept[0] > 1 and kept[-1] == 1
 
 
 def test_the_owners_floor_counts_for_a_member_that_does_not_report_here() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,9 +19,11 @@ from tests.extensions.semi_private_groups import (
     semi_private,
     view,
 )
+from tests.fuzz import values
+from tests.fuzz.kinds import Structure
 from tests.mls.group_members import refused
 
-from starling.protocol.errors import Invalid, ProtocolError, VerificationFailed
+from starling.protocol.errors import Invalid, Pending, ProtocolError, Unsupported, VerificationFailed
 from starling.protocol.extensions import semi_private as semi_privates
 from starling.protocol.extensions.rules import Rule
 from starling.protocol.extensions.semi_private import LABEL, PerMessageKeyAndNonces, SemiPrivateMessageContext
@@ -228,3 +232,33 @@ def test_a_message_in_a_group_that_does_not_require_the_format() -> None:
     assert refused(lambda: ARCHIVE.open(liar.body, plain)) is MlsRule.WIRE_FORMAT
     with pytest.raises(ProtocolError):
         ARCHIVE.open(replace(liar.body, epoch=7))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_changed_is_refused_or_harmless(seed: int) -> None:
+    """By who forwards it, and by the sender itself, which seals header and content anew."""
+    rng = random.Random(seed)
+    liar = Liar()
+    refusals = (ProtocolError, Unsupported, Pending)
+    seen, taken = 0, 0
+    for _ in range(120):
+        changed = values.change(rng, Structure(SemiPrivateMessage), liar.body)
+        if rng.random() < 0.5:
+            changed = liar.sealed(changed)
+        if rng.random() < 0.3:
+            changed = liar.sealed(liar.body, values.change_bytes(rng, liar.plaintext))
+        try:
+            message = MLSMessage.decode(MLSMessage.of(changed).encode())
+        except refusals:
+            continue
+        assert isinstance(message.body, SemiPrivateMessage)
+        with contextlib.suppress(*refusals):
+            seen += ARCHIVE.open(message.body) is not None
+        # What is authenticated is what was signed, whatever else of the message was changed.
+        with contextlib.suppress(*refusals):
+            assert ARCHIVE.open(message.body, liar.known).content == liar.content
+        with contextlib.suppress(*refusals):
+            assert liar.bob.open_handshake(message) == liar.content
+            taken += 1
+            liar = Liar()  # its generation is consumed
+    assert 0 < taken < 60 and 0 < seen < 60

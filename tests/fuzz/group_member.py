@@ -10,11 +10,14 @@ from tests.mls.group_members import COMPONENT, Client, dictionary
 
 from starling.protocol.mls.components import APP_COMPONENTS, CONTENT_MEDIA_TYPES, ComponentsList
 from starling.protocol.mls.content_media_types import MediaType, MediaTypeList
+from starling.protocol.mls.extension import SUPPORTED_WIRE_FORMATS, Extension
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.leaf_node import KEY_PACKAGE, LeafNode
+from starling.protocol.mls.negotiation import WireFormats
 from starling.protocol.mls.past_epochs import PastEpochs
 from starling.protocol.mls.psk import PreSharedKeyID, PSKType
+from starling.protocol.mls.wire_format import WireFormat
 
 
 class NegotiatingClient(Client):
@@ -26,7 +29,10 @@ class NegotiatingClient(Client):
             APP_COMPONENTS: ComponentsList((COMPONENT,)).encode(),
             CONTENT_MEDIA_TYPES: MediaTypeList((MediaType(b"text/plain"),)).encode(),
         }
-        return replace(leaf, extensions=(dictionary(components),)), private_key
+        formats = Extension(
+            SUPPORTED_WIRE_FORMATS, WireFormats((WireFormat.MLS_SEMIPRIVATE_MESSAGE,)).encode()
+        )
+        return replace(leaf, extensions=(dictionary(components), formats)), private_key
 
 
 @dataclass

@@ -14,12 +14,14 @@ from tests.fuzz.live_group import LiveGroup
 from tests.fuzz.pieces import changed, pieces
 
 from starling.protocol.errors import UsageError
+from starling.protocol.extensions.semi_private import SEMI_PRIVATE
 from starling.protocol.mls import framing
 from starling.protocol.mls.apply_proposals import apply_proposals
 from starling.protocol.mls.commit import Commit, ProposalOrRef
 from starling.protocol.mls.epoch import CommitDigest, enter_child, provisional_context
 from starling.protocol.mls.extension import RATCHET_TREE, with_extension
 from starling.protocol.mls.framing import (
+    AuthenticatedContent,
     FramedContent,
     FramedContentAuthData,
     Sender,
@@ -48,7 +50,7 @@ from starling.protocol.mls.welcome import (
     open_group_secrets,
 )
 from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
-from starling.protocol.wire import encode_opaque
+from starling.protocol.wire import Struct, encode_opaque
 
 
 class Insider:
@@ -105,6 +107,10 @@ class Insider:
         auth = FramedContentAuthData(signature, tag if content.content_type == ContentType.COMMIT else None)
         if wire_format == WireFormat.MLS_PUBLIC_MESSAGE:
             return MLSMessage.of(self._public(content, auth)).encode()
+        if wire_format == WireFormat.MLS_SEMIPRIVATE_MESSAGE:
+            return MLSMessage.of(
+                self._semi_private(AuthenticatedContent(wire_format, content, auth))
+            ).encode()
         return MLSMessage.of(self._private(content, auth, private, sender_data)).encode()
 
     def _public(self, content: FramedContent, auth: FramedContentAuthData) -> PublicMessage:
@@ -115,6 +121,22 @@ class Insider:
         )
         auth.write(tbm)
         return PublicMessage(content, auth, self.suite.mac(self.epoch.secrets.membership_key, bytes(tbm)))
+
+    def _semi_private(self, content: AuthenticatedContent) -> Struct:
+        own = self.group.own_leaf_index
+        ratchet = self.epoch.secret_tree.handshake(own)
+        generation = ratchet.generation + self.rng.choice((0, 0, 0, 1, 5))
+        body = SEMI_PRIVATE.seal(
+            self.suite,
+            self.epoch.context,
+            content,
+            ratchet.peek(generation),
+            SenderData(own, generation, self.rng.randbytes(4)),
+            self.epoch.secrets.sender_data_secret,
+            padding=self.rng.choice((0, 0, 7)),
+            random=self.live.random,
+        )
+        return body if self.rng.random() < 0.7 else self.change(body)
 
     def _private(
         self,

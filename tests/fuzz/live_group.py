@@ -14,15 +14,26 @@ from tests.mls.group_members import COMPONENT, Client, ComponentRules, OwnerRule
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.errors import UsageError
+from starling.protocol.extensions.external_receivers import (
+    EXTERNAL_RECEIVERS,
+    ExternalReceiver,
+    encode_external_receivers,
+    read_external_receivers,
+)
+from starling.protocol.extensions.semi_private import SemiPrivateRules
 from starling.protocol.mls.components import APP_COMPONENTS, CONTENT_MEDIA_TYPES, SAFE_AAD, ComponentsList
 from starling.protocol.mls.content_media_types import ApplicationFraming, MediaType, MediaTypeList
 from starling.protocol.mls.credential import Credential
 from starling.protocol.mls.extension import (
     APP_DATA_DICTIONARY,
     EXTERNAL_SENDERS,
+    KOH_KEY_SCHEDULE,
     REQUIRED_CAPABILITIES,
+    REQUIRED_WIRE_FORMATS,
+    SUPPORTED_WIRE_FORMATS,
     Extension,
     RequiredCapabilities,
+    find_extension,
 )
 from starling.protocol.mls.external_sender import ExternalSender, ExternalSenders
 from starling.protocol.mls.framing import AuthenticatedContent
@@ -30,6 +41,7 @@ from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_rules import GroupRules
 from starling.protocol.mls.key_package import KeyPackageBundle
 from starling.protocol.mls.message import MLSMessage
+from starling.protocol.mls.negotiation import WireFormats
 from starling.protocol.mls.proposal import (
     Add,
     AppDataUpdate,
@@ -51,6 +63,14 @@ SUITES = (1,) * 12 + (2, 2, 3, 3, 4, 5, 6, 7, 83)
 MOST_MEMBERS = 7
 
 
+class _Committers(ComponentRules):
+    handshake_formats = SemiPrivateRules.handshake_formats
+
+
+class _Owner(OwnerRules):
+    handshake_formats = SemiPrivateRules.handshake_formats
+
+
 class LiveGroup:
     """Members of one group in one epoch, and an outsider that is an external sender where the group has one."""
 
@@ -61,7 +81,8 @@ class LiveGroup:
         self.names = 0
         self.asked: ReInit | None = None
         self.bundles: dict[bytes, tuple[Client, KeyPackageBundle]] = {}
-        self.rules: GroupRules = OwnerRules() if rng.random() < 0.2 else ComponentRules()
+        self.rules: GroupRules = _Owner() if rng.random() < 0.2 else _Committers()
+        _, self.receiver_key = self.suite.hpke_generate(self.random)
         self.outsider = self.new_client()
         creator = self.new_client()
         group = creator.create(self.rules, self._extensions(), rng.randbytes(rng.choice((1, 16, 32))))
@@ -86,7 +107,8 @@ class LiveGroup:
 
     def new_client(self) -> Client:
         self.names += 1
-        return NegotiatingClient(f"member {self.names}", self.suite, proposals=(8, 9, 10, 0xF0DD))
+        extensions = (APP_DATA_DICTIONARY, SUPPORTED_WIRE_FORMATS, REQUIRED_WIRE_FORMATS, KOH_KEY_SCHEDULE)
+        return NegotiatingClient(f"member {self.names}", self.suite, extensions, (8, 9, 10, 0xF0DD))
 
     def _extensions(self) -> tuple[Extension, ...]:
         found = []
@@ -98,6 +120,11 @@ class LiveGroup:
                 components |= {SAFE_AAD: ComponentsList().encode()}
             if self.rng.random() < 0.2:
                 components |= {CONTENT_MEDIA_TYPES: MediaTypeList((MediaType(b"text/plain"),)).encode()}
+            if self.rng.random() < 0.6:
+                receiver = ExternalReceiver(self.receiver_key, Credential.basic(b"receiver"))
+                components |= {EXTERNAL_RECEIVERS: encode_external_receivers([receiver])}
+                formats = WireFormats((WireFormat.MLS_SEMIPRIVATE_MESSAGE,))
+                found.append(Extension(REQUIRED_WIRE_FORMATS, formats.encode()))
             found.append(dictionary(components))
         if self.rng.random() < 0.4:
             sender = ExternalSender(self.outsider.signature_key, Credential.basic(b"outsider"))
@@ -171,6 +198,10 @@ class LiveGroup:
             self.commit([p for p in listed if not isinstance(p, Update)], by=by)
 
     def wire_format(self) -> int:
+        extensions = self.members[0].group.context.extensions
+        is_required = find_extension(extensions, REQUIRED_WIRE_FORMATS) is not None
+        if is_required and read_external_receivers(extensions) and self.rng.random() < 0.5:
+            return WireFormat.MLS_SEMIPRIVATE_MESSAGE
         if self.owned or self.rng.random() < 0.6:
             return WireFormat.MLS_PRIVATE_MESSAGE
         return WireFormat.MLS_PUBLIC_MESSAGE

@@ -43,10 +43,10 @@ def add_archiver(network: Network, name: str = "Vault", quota: FrameQuota = DEFA
 
 
 def with_archiver(
-    *names: str, quota: FrameQuota = DEFAULT_QUOTA
+    *names: str, quota: FrameQuota = DEFAULT_QUOTA, network: Network | None = None
 ) -> tuple[Network, bytes, ArchiverNode, list[Node]]:
     """A quiet universe of these members that has named an archiver."""
-    network = Network()
+    network = network or Network()
     universe_id, *members = network.found(*names)
     vault = add_archiver(network, quota=quota)
     members[0].do(NameArchiver(universe_id, vault.offer()))

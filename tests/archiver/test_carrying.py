@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.archiver.archiver_network import ArchiverNode, alone, go, with_archiver
 from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node
 
-from starling.protocol.engine.inputs import RemoveMember, UpdateKeys
+from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import SendToPeer
 from starling.protocol.exchange.messages import Frames, Listed, attach, decode_message
 
@@ -135,3 +135,41 @@ def test_it_gets_what_was_said_while_it_was_away() -> None:
     go(network, alice)
     network.run(20 * SECOND)
     assert bob.texts() == ["x" * 100_000, "nobody hears this"]
+
+
+def test_who_joins_while_others_are_away_is_added_through_it() -> None:
+    network, universe_id, vault, (alice, bob) = apart("Alice", "Bob")
+    carol = network.add("Carol")
+    network.heal_between(alice, vault)
+    carol.do(JoinUniverse(network.invite(alice, universe_id)))
+    network.run(30 * SECOND)
+    assert carol.heard("universe.joined")
+    network.cut(carol, bob)
+    carol.say(universe_id, "I am new")
+    network.run(20 * SECOND)
+    network.cut(carol, alice, vault)
+    network.cut(alice, vault)
+    visit(network, vault, bob, 60 * SECOND)
+    assert bob.texts() == ["I am new"]
+    bob.say(universe_id, "welcome")
+    visit(network, vault, bob, 30 * SECOND)
+    for _ in range(2):
+        visit(network, vault, carol, 60 * SECOND)
+        visit(network, vault, bob, 60 * SECOND)
+    assert carol.texts() == ["welcome"]
+    assert carol.me in bob.universe(universe_id).own.graph.head_info.members
+    assert bob.me in carol.universe(universe_id).own.graph.head_info.members
+
+
+def test_a_node_that_was_put_back_learns_of_it_from_the_archiver() -> None:
+    network, universe_id, _vault, (alice, bob) = with_archiver("Alice", "Bob")
+    network.cut(alice, bob)
+    before = dict(alice.rows), dict(alice.scopes)
+    alice.do(UpdateKeys(universe_id))
+    alice.say(universe_id, "after the copy was made")
+    network.run(20 * SECOND)
+    network.stop(alice)
+    alice.rows, alice.scopes = dict(before[0]), dict(before[1])
+    network.restart(alice)
+    network.run(60 * SECOND)
+    assert alice.heard("rollback.detected")

@@ -80,6 +80,8 @@ class Feed:
         self._done: dict[bytes, None] = {}
         self._due = 0
         self._attempts = 0
+        self._came = False
+        """Whether the answer that is being handled had any frame that was asked for."""
 
     @property
     def list_id(self) -> bytes:
@@ -203,6 +205,7 @@ class Feed:
         if frame is None:
             return
         self._attempts = 0
+        self._came = True
         if not used:
             self._put_back(frame)
             return
@@ -211,8 +214,12 @@ class Feed:
             del self._done[next(iter(self._done))]
 
     def end_answer(self, now: int) -> None:
-        """All frames of an answer were handled: what has not come is asked for at once."""
-        self._due = now if not self._attempts else self._due
+        """All frames of an answer were handled: what did not fit into it is asked for at once. An answer without any
+        says that the peer has none of them any more."""
+        if self._asked and not self._came:
+            self._give_up()
+        self._came = False
+        self._due = now
         if not self._asked and not self._wanted and self._page is not None:
             self._turn()
 

@@ -176,6 +176,27 @@ def test_who_lists_what_it_does_not_give_is_not_asked_for_ever() -> None:
     assert reader.now < HOUR * MOST_ATTEMPTS
 
 
+def test_what_is_gone_meanwhile_holds_nothing_up() -> None:
+    source = Source(3)
+    reader = Reader(source)
+    reader.feed.hear(LIST, 3, 0)
+    request = reader.feed.next_request(0)
+    assert isinstance(request, WantList)
+    reader.feed.take_page(source.page(request), reader.judge, 0)
+    assert isinstance(reader.feed.next_request(0), WantFrames)
+    for number in range(3):
+        source.listing.remove(name(number))
+    reader.feed.end_answer(0)
+    reader.read()
+    assert reader.feed.wake_at is not None
+    reader.now = reader.feed.wake_at
+    request = reader.feed.next_request(reader.now)
+    assert isinstance(request, WantList)
+    reader.feed.take_page(source.page(request), reader.judge, reader.now)
+    assert (reader.feed.safe_place, reader.fetched) == (3, [])
+    assert reader.now <= READ_AGAIN
+
+
 def test_a_page_that_was_not_asked_for_changes_nothing() -> None:
     source = Source(5)
     feed = Feed(UNIVERSE)

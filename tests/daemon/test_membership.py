@@ -55,3 +55,36 @@ async def test_what_cannot_be_done_changes_nothing(tmp_path: Path) -> None:
         assert await ben.error("member.remove", **lab, member="Ann") == (-32000, "forbidden")
         after = await ann.result("member.list", **lab)
         assert [m["identity"] for m in after["members"]] == [m["identity"] for m in before["members"]]
+
+
+async def test_roles_and_the_policy_say_who_may_what(tmp_path: Path) -> None:
+    async with ann_and_ben(tmp_path, "confirm") as (_, ann, ben):
+        lab = {"universe": "lab"}
+        me = (await ben.result("profile.get"))["identity"]
+        assert await ben.error("universe.policy", **lab, remove="member") == (-32000, "forbidden")
+        assert await ben.error("member.role", **lab, member="Ann", role="reader") == (-32000, "forbidden")
+        assert await ben.error("invite.create", **lab, role="admin") == (-32000, "forbidden")
+        assert (await ann.error("member.role", **lab, member="Ben", role="king"))[0] == -32602
+        made = await ben.result("invite.create", **lab, role="reader", uses=2)
+        assert (made["role"], made["uses"]) == ("reader", 2)
+        listed = await until(
+            ann, "invite.list", lambda held: any(i["role"] == "reader" for i in held["invites"]), **lab
+        )
+        (shown,) = [invite for invite in listed["invites"] if invite["role"] == "reader"]
+        assert (shown["state"], shown["inviter"]["identity"], shown["spent_by"]) == ("open", me, [])
+        assert await ann.result("invite.revoke", **lab, invite_id=shown["invite_id"][:12]) == {
+            "revoked": shown["invite_id"]
+        }
+        assert await ann.error("invite.revoke", **lab, invite_id="00" * 8) == (-32000, "invite.unknown")
+        assert await ann.result("universe.policy", **lab, invite="admin") == {
+            "invite": "admin",
+            "remove": "admin",
+        }
+        await until(ben, "universe.policy", lambda held: held["invite"] == "admin", **lab)
+        assert await ben.error("invite.create", **lab) == (-32000, "forbidden")
+        assert await ann.result("member.role", **lab, member="Ben", role="reader") == {
+            "identity": me,
+            "role": "reader",
+        }
+        await until(ben, "universe.get", lambda held: held["role"] == "reader", **lab)
+        assert await ben.error("message.send", **lab, body="may I?") == (-32000, "forbidden")

@@ -10,6 +10,7 @@ from tests.engine.test_engine_readding import all_read_all
 
 from starling.protocol.engine.inputs import JoinUniverse, Rejoin
 from starling.protocol.errors import UsageError
+from starling.protocol.exchange.messages import Excluded
 
 
 def suspended(node: Node, universe: bytes) -> set[bytes]:
@@ -145,3 +146,18 @@ def test_a_joiner_gets_on_with_a_member_that_is_suspended_by_the_others() -> Non
     network.run(10 * MINUTE)
     all_read_all(network, universe, [alice, bob, carol, dave, eve])
     assert in_groups(alice, universe, dave) == in_groups(dave, universe, dave) == (5, 5)
+
+
+def test_who_claims_to_have_removed_this_node_can_only_lose_it_for_its_own_group() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    alice.hear(carol, Excluded(universe, absent=True))
+    assert excluding(alice, universe) == {carol.me}
+    assert {state.owner for state in alice.universe(universe).groups.values()} == {alice.me, bob.me}
+    bob.say(universe, "still heard")
+    network.run(MINUTE)
+    assert alice.texts() == ["still heard"]
+    assert not excluding(alice, universe), "it was let in again by the frame that had added it"
+    all_read_all(network, universe, [alice, bob, carol])
+    stranger = network.add("stranger")
+    alice.hear(stranger, Excluded(universe, absent=True))
+    assert not excluding(alice, universe)

@@ -224,11 +224,17 @@ def test_it_is_added_again_where_it_lacks_its_own_lost_secrets() -> None:
     assert_all_talk(network, universe, nodes, "on")
 
 
+def quiet_without_carol() -> tuple[Network, bytes, list[Node]]:
+    """A quiet universe, the last of whose members is stopped."""
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    network.stop(nodes[-1])
+    return network, universe, nodes
+
+
 def test_what_nobody_had_yet_is_sent_again_in_the_new_group() -> None:
     """It was encrypted in the old group, and reached only some (B10): each gets it once, in order."""
-    network, universe, nodes = quiet("alice", "bob", "carol")
+    network, universe, nodes = quiet_without_carol()
     alice, bob, carol = nodes
-    network.stop(carol)
     bob.say(universe, "for alice at first")
     network.run(2 * SECOND)
     network.cut(bob, alice)
@@ -249,9 +255,8 @@ def test_what_nobody_had_yet_is_sent_again_in_the_new_group() -> None:
 
 def test_what_it_has_lost_is_sent_to_it_again_by_who_still_holds_it() -> None:
     """It had acknowledged it before it was put back; another member has not yet."""
-    network, universe, nodes = quiet("alice", "bob", "carol")
+    network, universe, nodes = quiet_without_carol()
     alice, bob, carol = nodes
-    network.stop(carol)
 
     def meanwhile() -> None:
         bob.do(UpdateKeys(universe))
@@ -328,9 +333,8 @@ def test_a_founder_that_was_put_back_too_far_needs_nobody() -> None:
 
 def test_who_can_be_followed_does_not_start_anew_when_that_is_settled() -> None:
     """In the same run: the epoch from which its branch began goes at the others, who have gone on from it."""
-    network, universe, nodes = quiet("alice", "bob", "carol")
+    network, universe, nodes = quiet_without_carol()
     alice, bob, carol = nodes
-    network.stop(carol)
 
     def meanwhile() -> None:
         bob.do(UpdateKeys(universe))

@@ -5,6 +5,8 @@ The world's oracle says what is owed, and its ledger that no pair of key and non
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.sim.app import App
 from tests.sim.restoring import SETTLING, apart, check_restored, quiet_world, say_only, talk, update
@@ -29,24 +31,31 @@ def go_on(world: World, app: App, met: str) -> None:
     world.run(20_000)
 
 
+def restore_a_sibling(world: World, met: str, lose: Callable[[World, App], None]) -> None:
+    """The second node is put back to before what it loses, while the fourth is away: so the others can still follow its
+    new branch."""
+    alice, bob, carol, dave = world.apps
+    dave.node.crash(None)
+    world.run(1_000)
+    copy = bob.copy()
+    lose(world, bob)
+    talk(world, alice, carol, bob)
+    if met == "later":
+        apart(world, bob)
+    world.put_back(bob, copy)
+    go_on(world, bob, met)
+    dave.node.start()
+    world.finish()
+    check_restored(world, bob, copy)
+    assert noticed(bob)
+
+
 @MET
 def test_a_sibling_of_messages_alone(met: str) -> None:
     """Nobody imported what is lost: the restored node closes its dead branch by itself."""
     with quiet_world(f"sibling {met}") as world:
-        alice, bob, carol, dave = world.apps
-        dave.node.crash(None)
-        world.run(1_000)
-        copy = bob.copy()
-        say_only(world, bob)
-        talk(world, alice, carol, bob)
-        if met == "later":
-            apart(world, bob)
-        world.put_back(bob, copy)
-        go_on(world, bob, met)
-        dave.node.start()
-        world.finish()
-        check_restored(world, bob, copy)
-        assert noticed(bob)
+        alice, _, carol, dave = world.apps
+        restore_a_sibling(world, met, say_only)
         for app in (alice, carol, dave):
             assert app.heard["fork.detected"] == app.heard["fork.resolved"] == 1
         assert not world.confirmed
@@ -57,20 +66,7 @@ def test_a_sibling_whose_dead_branch_was_imported(met: str) -> None:
     """Others mixed in what the restored node cannot derive any more (B9): it is added again, with at most one
     confirmation."""
     with quiet_world(f"imported sibling {met}") as world:
-        alice, bob, carol, dave = world.apps
-        dave.node.crash(None)
-        world.run(1_000)
-        copy = bob.copy()
-        update(world, bob)
-        talk(world, alice, carol, bob)
-        if met == "later":
-            apart(world, bob)
-        world.put_back(bob, copy)
-        go_on(world, bob, met)
-        dave.node.start()
-        world.finish()
-        check_restored(world, bob, copy)
-        assert noticed(bob)
+        restore_a_sibling(world, met, update)
         assert world.confirmed.total() <= 1
 
 

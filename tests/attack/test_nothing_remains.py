@@ -34,6 +34,7 @@ from tests.engine.small_network import HOUR, SECOND
 
 from starling.daemon.sealing import Sealer
 from starling.protocol.engine.inputs import ReadmitMember, Recover, RemoveMember
+from starling.protocol.extensions.private_external_info import read_root_key, root_public_key
 
 OTHER_SEALERS = 3
 """Of an open store, beside those of its scopes: the reading side's two, and the one that wraps the slots."""
@@ -69,7 +70,7 @@ class Aftermath:
         return {secret for secret, origin in self.recorder.origin.items() if origin not in live}
 
     def keys_in_use(self) -> set[bytes]:
-        """Public keys of leaves and of KeyPackages in force, and of identities."""
+        """Public keys of leaves and of KeyPackages in force, of identities, and of the heads' root keys (P-5)."""
         keys: set[bytes] = set()
         for node in self.nodes:
             universe = node.universe(self.universe_id)
@@ -79,6 +80,9 @@ class Aftermath:
             for state in universe.groups.values():
                 for _, leaf in state.head.tree.leaves():
                     keys |= {leaf.encryption_key, leaf.signature_key}
+                root_key = read_root_key(state.head.context)
+                assert root_key is not None
+                keys.add(root_public_key(state.head.cipher_suite, root_key))
         return keys
 
 

@@ -1,4 +1,6 @@
-"""The main job on real parts: some nodes found a universe, talk, and one of them is killed and comes back.
+"""The main job on real parts: some nodes found a universe, join it while its founder is away, talk, and one of them is
+killed and comes back; one is removed, one is written to alone, and an archiver carries messages between two that are
+never online together.
 
 Each node is a process of its own with its own home, store and socket, on real libp2p over TCP on the loopback
 interface; everything is done by the `starling` command. Run it by `make demo`, or with `--nodes 5`.
@@ -19,27 +21,37 @@ from collections.abc import Callable
 from pathlib import Path
 
 from node_process import Node, NodeError
-from stage import UNIVERSE, Cut, Person, Stage, ended_by_signals, finish, play, progress, say
+from stage import UNIVERSE, Cut, Person, Stage, ended_by_signals, finish, play, progress, say, wait_until
 
 NAMES = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace")
+GUEST = "Mallory"
+ARCHIVER = "Vault"
 LARGE = 200 * 1024
 SHOWN = 4
+CARRIED = 5
+"""Messages in each direction that the archiver carries."""
+ARCHIVER_SECONDS = 60.0
 
 
 class Demo(Stage):
     """The story, told once."""
 
     def __init__(self, count: int, each: int, while_away: int, folder: Path) -> None:
-        super().__init__([Person(Node(name, folder)) for name in NAMES[:count]])
+        self.guest = Person(Node(GUEST, folder))
+        self.archiver = Person(Node(ARCHIVER, folder, options=("--role", "archiver")))
+        super().__init__([Person(Node(name, folder)) for name in NAMES[:count]], [self.guest, self.archiver])
+        self.direct = 0
+        self.archived = 0
         self.each = each
         self.while_away = while_away
         self.folder = folder
 
     def run(self) -> None:
         founder, carol = self.people[0], self.people[2]
-        self.found_and_join(founder)
-        for person in self.people:
+        self.join_without(founder)
+        for person in [*self.people, self.guest]:
             self.open_app(person)
+        self.remove_guest(founder)
 
         progress(
             f"all {len(self.people)} are in all groups; everyone sends {self.each} messages at the same time"
@@ -85,12 +97,118 @@ class Demo(Stage):
         self.talk(carol, self.each - carol.said)
         self.wait_delivered()
         caught_up = carol.heard[at:]
+        self.write_to_one(founder, carol)
+        self.carry()
         self.wait_converged()
         self.transcript(caught_up)
         self.table()
         for person in self.people:
             if person.app is not None:
                 person.app.stop()
+
+    # who is a member
+
+    def join_without(self, founder: Person) -> None:
+        """One joins with the founder there, and the others by the founder's tickets while it is away."""
+        progress("making the nodes")
+        second, *later = [*self.people[1:], self.guest]
+        with self.senders() as pool:
+            finish([pool.submit(person.node.init) for person in [*self.people, *self.others]])
+            finish([pool.submit(person.node.start) for person in [*self.people, self.guest]])
+        progress(f"{founder.name} founds a universe, and {second.name} joins it by a ticket")
+        founder.node.starling("universe", "create", UNIVERSE)
+        self.join(founder, second)
+        self.wait_in_all_groups([founder, second])
+        tickets = [self.ticket(founder) for _ in later]
+        founder.node.stop()
+        progress(f"{founder.name} has made {len(later)} tickets, and is away")
+        for person, ticket in zip(later, tickets, strict=True):
+            person.node.starling("join", "-", stdin=ticket)
+            progress(f"{person.name} has joined, admitted by {second.name}, who alone knows who asked")
+        founder.node.start()
+        self.wait_in_all_groups([*self.people, self.guest])
+        progress(f"{founder.name} is back and has admitted them too; all are in all groups")
+
+    def remove_guest(self, founder: Person) -> None:
+        """The guest reads what is said while it is a member, and nothing later."""
+        self.tell_all(founder, f"Welcome, {self.guest.name}.", [*self.people, self.guest])
+        self.wait_delivered()
+        founder.node.starling("remove", UNIVERSE, self.guest.name)
+        self.wait_in_all_groups(self.people)
+        progress(f"{founder.name} has removed {self.guest.name}, and so has everybody else")
+
+    def tell_all(self, person: Person, text: str, readers: list[Person]) -> None:
+        message_id = os.urandom(16).hex()
+        self.tally.will_send(person.name, message_id, text, [reader.name for reader in readers])
+        self.send(person, message_id, ["send", UNIVERSE, text], b"")
+
+    def write_to_one(self, person: Person, to: Person) -> None:
+        """A message that the others carry and cannot read."""
+        for text in ("Only for you.", "Nobody else sees this."):
+            message_id = os.urandom(16).hex()
+            self.tally.will_send(person.name, message_id, text, [to.name])
+            self.send(person, message_id, ["send", UNIVERSE, "--to", to.name, text], b"")
+            self.wait_delivered()
+            self.direct += self.tally.has(to.name, message_id)
+        progress(f"{person.name} has written to {to.name} alone")
+
+    # the archiver
+
+    def carry(self) -> None:
+        """Two members talk who are never online together: in between there is only an archiver."""
+        first, second = self.people[0], self.people[1]
+        self.archiver.node.start()
+        (offer,) = self.archiver.node.starling("archiver", "offer")
+        first.node.starling("archiver", "add", UNIVERSE, "-", stdin=offer["offer"].encode())
+        for person in self.people:
+            self.wait_archiver(person, "has_all")
+        progress(f"the universe has an archiver, {self.archiver.name}; all but {first.name} go away")
+        for person in self.people[1:]:
+            self.go_away(person)
+        sent = self.leave_behind(first)
+        for sender, reader in ((first, second), (second, first)):
+            self.come_back(reader)
+            wait_until(
+                lambda reader=reader, sent=sent: all(self.tally.has(reader.name, m) for m in sent),
+                ARCHIVER_SECONDS,
+                lambda reader=reader: self.not_in("has not got what the archiver keeps", [reader]),
+            )
+            self.archived += len(sent)
+            progress(f"{reader.name} has {sender.name}'s {len(sent)} messages from {self.archiver.name}")
+            if reader is second:
+                sent = self.leave_behind(second)
+        for person in self.people[1:]:
+            self.come_back(person)
+        self.wait_delivered()
+
+    def leave_behind(self, person: Person) -> list[str]:
+        """Say something that nobody hears, let the archiver have it, and go away."""
+        sent = [
+            self.say_one(person, f"{person.name} says no. {person.said + 1}, to nobody")
+            for _ in range(CARRIED)
+        ]
+        self.wait_archiver(person, "has_all")
+        self.go_away(person)
+        return sent
+
+    def wait_archiver(self, person: Person, what: str) -> None:
+        def done() -> bool:
+            (archiver,) = person.node.starling("archiver", "list", UNIVERSE)
+            return bool(archiver["connected"] and archiver[what])
+
+        wait_until(done, ARCHIVER_SECONDS, lambda: self.not_in("waits for the archiver", [person]))
+
+    def go_away(self, person: Person) -> None:
+        if person.app is not None:
+            person.app.stop()
+        person.node.stop()
+
+    def come_back(self, person: Person) -> None:
+        if not person.node.is_running:
+            person.node.start()
+            self.open_app(person)
+
+    # talk
 
     def talk(
         self, person: Person, count: int, interrupt: Callable[[], None] | None = None, at: int = 0
@@ -121,7 +239,7 @@ class Demo(Stage):
         text = ("All of this is one message. " * LARGE)[:LARGE]
         file.write_text(text)
         message_id = os.urandom(16).hex()
-        self.tally.will_send(person.node.name, message_id, text)
+        self.tally.will_send(person.node.name, message_id, text, self.readers())
         self.send(person, message_id, ["send", UNIVERSE, "--file", str(file)], b"")
 
     def transcript(self, caught_up: list[tuple[str, str]]) -> None:
@@ -142,6 +260,15 @@ class Demo(Stage):
             shown = time.strftime("%H:%M:%S", time.localtime(at / 1000)) if at else "-"
             say(row(member["name"], member["epoch"], member["imports"], shown))
         say()
+
+    def further_outcome(self) -> dict[str, int]:
+        """What the common outcome does not have: messages to one member that came, messages that the removed member
+        read after its removal, and messages that the archiver carried."""
+        return {
+            "direct": self.direct,
+            "removed_reads": self.tally.not_for(self.guest.name),
+            "archived": self.archived,
+        }
 
 
 def lines(heard: list[tuple[str, str]]) -> None:
@@ -166,9 +293,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="starling-demo-") as folder, ended_by_signals():
         demo = Demo(args.nodes, args.each, args.while_away, Path(folder))
         succeeded = play(demo, demo.run)
-        outcome = demo.outcome()
+        outcome = demo.outcome() | demo.further_outcome()
         say(json.dumps(outcome))
-    right = not (outcome["lost"] or outcome["duplicates"] or demo.tally.wrong)
+    right = not (outcome["lost"] or outcome["duplicates"] or demo.tally.wrong or demo.tally.overheard)
     return 0 if succeeded and right and outcome["converged"] else 1
 
 

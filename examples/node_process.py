@@ -37,7 +37,7 @@ class Node:
     """A home directory, and the daemon that runs on it while it is started.
 
     `launcher` is the command that stands for `starling daemon` in a measurement; `environment` is added
-    to the daemon's.
+    to the daemon's, and `options` to its arguments.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class Node:
         folder: Path,
         launcher: Sequence[str] = STARLING,
         environment: dict[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.home = folder / name.lower()
         self.log = folder / f"{name.lower()}.log"
         self.ready_line = ""
         self._launcher = launcher
+        self._options = options
         self.environment = dict(os.environ) | (environment or {})
         self._daemon: subprocess.Popen[bytes] | None = None
 
@@ -74,7 +76,7 @@ class Node:
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C is for the one who started the nodes, who then ends them in order.
             self._daemon = subprocess.Popen(
-                [*self._launcher, "--home", str(self.home), "--json", "daemon"],
+                [*self._launcher, "--home", str(self.home), "--json", "daemon", *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

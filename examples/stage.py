@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import FrameType
@@ -54,14 +54,18 @@ class Person:
 
 
 class Stage:
-    """Some people; what they do and what is waited for. `kinds` are the events that their apps hear."""
+    """Some people; what they do and what is waited for. `kinds` are the events that their apps hear.
+
+    `others` have nodes as well, and do not take part in all of it.
+    """
 
     kinds: tuple[str, ...] = ("message.received",)
 
-    def __init__(self, people: list[Person]) -> None:
+    def __init__(self, people: list[Person], others: Sequence[Person] = ()) -> None:
         self.stopping = threading.Event()
         self.people = people
-        self.tally = Tally([person.name for person in people])
+        self.others = others
+        self.tally = Tally([person.name for person in [*people, *others]])
         self.converged = False
 
     # beginning
@@ -74,14 +78,24 @@ class Stage:
         progress(f"{len(self.people)} daemons are running; {founder.name} founds a universe")
         founder.node.starling("universe", "create", UNIVERSE)
         for person in self.people[1:]:
-            (invite,) = founder.node.starling("invite", "create", UNIVERSE)
-            # The ticket is passed on as a person would: as text.
-            person.node.starling("join", "-", stdin=invite["ticket"].encode())
+            self.join(founder, person)
             progress(f"{person.name} has joined by a ticket")
-        count = len(self.people)
+        self.wait_in_all_groups(self.people)
+
+    def ticket(self, person: Person) -> bytes:
+        """The text of a new ticket."""
+        (invite,) = person.node.starling("invite", "create", UNIVERSE)
+        return str(invite["ticket"]).encode()
+
+    def join(self, inviter: Person, person: Person) -> None:
+        """The ticket is passed on as a person would: as text."""
+        person.node.starling("join", "-", stdin=self.ticket(inviter))
+
+    def wait_in_all_groups(self, people: Sequence[Person]) -> None:
+        """Wait until each of them sees just these in all their groups."""
 
         def missing() -> list[Person]:
-            return [person for person in self.people if not self.is_in_all_groups(person, count)]
+            return [person for person in people if not self.is_in_all_groups(person, len(people))]
 
         wait_until(
             lambda: not missing(), JOIN_SECONDS, lambda: self.not_in("is not in all groups", missing())
@@ -112,13 +126,19 @@ class Stage:
         if self.tally.received(person.name, event["seq"], body["id"], body["sender_name"], text):
             person.heard.append((body["sender_name"], text))
 
-    def say_one(self, person: Person, text: str) -> None:
+    def say_one(self, person: Person, text: str) -> str:
+        """Say something to all; the message's id is given back."""
         message_id = os.urandom(16).hex()
-        self.tally.will_send(person.name, message_id, text)
+        self.tally.will_send(person.name, message_id, text, self.readers())
         person.unanswered = (message_id, text)
         self.send(person, message_id, ["send", UNIVERSE, text], b"")
         person.said += 1
         person.unanswered = None
+        return message_id
+
+    def readers(self) -> Iterable[str]:
+        """Who may read what is said now."""
+        return [person.name for person in self.people]
 
     def send(self, person: Person, message_id: str, command: list[str], stdin: bytes) -> None:
         """Send until the daemon reports to how many; raises Cut where the daemon went away."""
@@ -189,11 +209,12 @@ class Stage:
 
     def clean_up(self) -> None:
         """End every process that was started here, in order where it can be."""
-        for person in self.people:
+        everybody = [*self.people, *self.others]
+        for person in everybody:
             if person.app is not None:
                 person.app.stop()
         self.stopping.set()
-        enders = [threading.Thread(target=person.node.stop) for person in self.people]
+        enders = [threading.Thread(target=person.node.stop) for person in everybody]
         for ender in enders:
             ender.start()
         for ender in enders:
@@ -241,6 +262,8 @@ def play(stage: Stage, run: Callable[[], None]) -> bool:
         stage.clean_up()
         if stage.tally.wrong:
             print(f"demo: {stage.tally.wrong} messages came that nobody sent so", file=sys.stderr)
+        if stage.tally.overheard:
+            print(f"demo: {stage.tally.overheard} messages came to somebody else", file=sys.stderr)
     return False
 
 

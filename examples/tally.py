@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 ACKNOWLEDGED = 3.0
@@ -22,6 +23,8 @@ class Received:
     """What it was given, and forgot when its node was put back: it may be given again, and need not."""
     duplicates: int = 0
     wrong: int = 0
+    not_for_it: int = 0
+    """Messages that were for others alone."""
 
 
 class Tally:
@@ -34,13 +37,18 @@ class Tally:
     def __init__(self, names: list[str]) -> None:
         self._lock = threading.Lock()
         self._bodies: dict[str, tuple[str, str]] = {}
+        self._readers: dict[str, frozenset[str]] = {}
         self._recipients: dict[str, int] = {}
         self._received = {name: Received() for name in names}
 
-    def will_send(self, sender: str, message_id: str, body: str) -> None:
-        """To be told before the message is sent, since it may arrive before the sender's answer."""
+    def will_send(
+        self, sender: str, message_id: str, body: str, readers: Iterable[str] | None = None
+    ) -> None:
+        """To be told before the message is sent, since it may arrive before the sender's answer. `readers` may read
+        it: all but the sender where nothing else is said."""
         with self._lock:
             self._bodies[message_id] = (sender, body)
+            self._readers[message_id] = frozenset(self._received if readers is None else readers) - {sender}
 
     def sent(self, message_id: str, recipients: int) -> None:
         """The sender's daemon reported to how many others the message went."""
@@ -77,6 +85,9 @@ class Tally:
             app = self._received[name]
             if sender == name or self._bodies.get(message_id) != (sender, body):
                 app.wrong += 1
+                return False
+            if name not in self._readers[message_id]:
+                app.not_for_it += 1
                 return False
             before = app.ids.get(message_id)
             if before is None:
@@ -118,9 +129,24 @@ class Tally:
         """Messages that nobody sent so, or that came back to their sender."""
         return sum(app.wrong for app in self._received.values())
 
+    @property
+    def overheard(self) -> int:
+        """Messages that came to somebody for whom they were not."""
+        return sum(app.not_for_it for app in self._received.values())
+
     def missing(self, name: str) -> int:
-        """How many messages of others, reported as sent, one app has not received."""
+        """How many messages for it, reported as sent, one app has not received."""
         with self._lock:
             app = self._received[name]
             had = app.ids.keys() | app.forgotten
-            return sum(self._bodies[m][0] != name and m not in had for m in self._recipients)
+            return sum(name in self._readers[m] and m not in had for m in self._recipients)
+
+    def not_for(self, name: str) -> int:
+        """How many of them came to this one."""
+        with self._lock:
+            return self._received[name].not_for_it
+
+    def has(self, name: str, message_id: str) -> bool:
+        """Whether an app has received a message that was for it."""
+        with self._lock:
+            return message_id in self._received[name].ids

@@ -96,6 +96,22 @@ def test_a_message_that_nobody_sent_so(clock: Clock, sender: str, message: str, 
     assert tally.wrong == 1 and tally.delivered == 0
 
 
+def test_a_message_for_some_of_them(clock: Clock) -> None:
+    from tally import Tally
+
+    tally = Tally(["Alice", "Bob", "Mallory"])
+    tally.will_send("Alice", "m1", "hello", ["Bob"])
+    tally.sent("m1", 1)
+    for name in ("Alice", "Bob", "Mallory"):
+        tally.app_started(name)
+    assert (tally.missing("Bob"), tally.missing("Mallory"), tally.expected) == (1, 0, 1)
+    assert not tally.received("Mallory", 1, "m1", "Alice", "hello")
+    assert (tally.overheard, tally.not_for("Mallory"), tally.delivered) == (1, 1, 0)
+    assert tally.received("Bob", 1, "m1", "Alice", "hello")
+    assert tally.has("Bob", "m1") and not tally.has("Mallory", "m1")
+    assert (tally.lost, tally.wrong, tally.not_for("Bob")) == (0, 0, 0)
+
+
 def test_what_a_node_that_was_put_back_forgot(clock: Clock) -> None:
     from tally import Tally
 
@@ -156,18 +172,21 @@ def left_behind(tmp_path: Path) -> list[str]:
 
 def test_a_short_demo(tmp_path: Path) -> None:
     running = demo(tmp_path, "--each", "4", "--while-away", "6")
-    out, err = running.communicate(timeout=180)
+    out, err = running.communicate(timeout=400)
     assert running.returncode == 0, err
     outcome = json.loads(out.splitlines()[-1])
     seconds = outcome.pop("seconds")
     assert outcome == {
         "nodes": 3,
-        "sent": 19,
-        "expected": 38,
-        "delivered": 38,
+        "sent": 32,
+        "expected": 63,
+        "delivered": 63,
         "lost": 0,
         "duplicates": 0,
         "converged": True,
+        "direct": 2,
+        "removed_reads": 0,
+        "archived": 10,
     }
     assert seconds > 0
     for name in ("Alice", "Bob", "Carol"):

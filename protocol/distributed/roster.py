@@ -226,7 +226,7 @@ class Roster(RosterMaking):
         chain = [decode_entry(entries[-1])]
         others = {entry.subject: entry for entry in map(decode_entry, entries[:-1]) if entry.kind in _ADMITS}
         while not self._may_sponsor(chain[-1].author):
-            if chain[-1].author not in others:
+            if chain[-1].author not in others or self._knows(chain[-1].author):
                 return False
             chain.append(others.pop(chain[-1].author))
         bodies = [read_entry(entry.encode(), self.universe_id).body for entry in chain]
@@ -239,11 +239,15 @@ class Roster(RosterMaking):
         for read in self._graph.waiting:
             if isinstance(read.body, Admission) and read.body.peer_id == peer_id:
                 author, left = read.entry.author, dict(admissions)
-                while not self._may_sponsor(author) and (sponsor := left.pop(author, None)) is not None:
+                while not self._knows(author) and (sponsor := left.pop(author, None)) is not None:
                     author = sponsor.entry.author
                 if self._may_sponsor(author):
                     return True
         return False
+
+    def _knows(self, identity: bytes) -> bool:
+        """Whether somebody is a member, or was: what others say of how it became one does not matter then."""
+        return identity in self.members or identity in self.former
 
     def _may_sponsor(self, identity: bytes) -> bool:
         return self.may(identity, Right.SPONSOR) or (identity == self.founder and not self.members)
@@ -258,7 +262,7 @@ class Roster(RosterMaking):
 
         Returns the member's entry where it is a member already, so that asking twice does no harm, and
         None where it may be admitted. Raises Invalid with the rule that stands against it. A former member
-        needs an invite that was made in knowledge of its removal.
+        needs an invite that was made in knowledge of its removal, who was removed one by somebody who may remove.
         """
         invite = self.invites.get(invite_id)
         if invite is None:
@@ -270,8 +274,9 @@ class Roster(RosterMaking):
         if now >= invite.expires_at:
             raise Invalid(Rule.INVITE_EXPIRED)
         made = self._graph[invite.entry_id]
-        for removal in self.removed.get(identity, ()):
-            if not made.follows(self._graph[removal]):
+        for removal in map(self._graph.__getitem__, self.removed.get(identity, ())):
+            by_right = removal.is_leave or self.may(invite.author, Right.REMOVE, invite.role)
+            if not by_right or not made.follows(removal):
                 raise Invalid(Rule.INVITE_REMOVED)
         if identity not in invite.spent and len(invite.spent) >= invite.uses:
             raise Invalid(Rule.INVITE_USED)

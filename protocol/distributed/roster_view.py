@@ -169,7 +169,7 @@ class _Evaluation:
             send_groups=MappingProxyType(self._send_groups(admissions, members)),
             invites=MappingProxyType(invites),
             topic_secrets=tuple(_secret(node) for node in ordered[:MAX_TOPICS]),
-            topic_is_stale=any(not seen & node.bit for node in told),
+            topic_is_stale=not ordered or any(not seen & node.bit for node in told),
             fallen=frozenset(node.entry_id for node in graph.nodes if node.bit & lost),
             digest=_digest(graph),
         )

@@ -8,6 +8,7 @@ from tests.engine.test_engine_catching_up import in_groups
 from tests.engine.test_engine_long_absence import days_pass, of
 from tests.engine.test_engine_readding import all_read_all
 
+from starling.protocol.distributed import policy
 from starling.protocol.engine.inputs import JoinUniverse, Rejoin
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import Excluded
@@ -21,16 +22,29 @@ def excluding(node: Node, universe: bytes) -> set[bytes]:
     return {row["identity"] for row in node.engine.members(universe) if row["excludes_us"]}
 
 
-def a_month_without(*absent: str) -> tuple[Network, bytes, list[Node], list[Node], list[str]]:
-    """36 days in which these are away: the network, the universe, all nodes, those who are there, what the first of
+@pytest.fixture
+def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week instead of a month, in which nothing is different but for what time it takes to simulate."""
+    monkeypatch.setattr(policy, "SUSPENDED_AFTER", 7 * DAY)
+    monkeypatch.setattr(policy, "LATELY", 4 * DAY)
+
+
+def a_while_without(
+    *absent: str, days: int, step: int
+) -> tuple[Network, bytes, list[Node], list[Node], list[str]]:
+    """Days in which these are away: the network, the universe, all nodes, those who are there, what the first of
     them said."""
     network, universe, nodes = quiet("alice", "bob", "carol", "dave")
     here = [node for node in nodes if node.name not in absent]
     for node in nodes:
         if node not in here:
             network.stop(node)
-    said = days_pass(network, universe, here, 36, 4)
+    said = days_pass(network, universe, here, days, step)
     return network, universe, nodes, here, said
+
+
+def a_month_without(*absent: str) -> tuple[Network, bytes, list[Node], list[Node], list[str]]:
+    return a_while_without(*absent, days=36, step=4)
 
 
 def test_who_is_silent_for_a_month_is_suspended_and_holds_nothing_back() -> None:
@@ -89,13 +103,14 @@ def test_one_command_brings_a_suspended_member_back() -> None:
         dave.do(Rejoin(universe))
 
 
-def test_two_halves_that_were_apart_for_a_month_come_together_by_one_command_each() -> None:
+@pytest.mark.usefixtures("shorter")
+def test_two_halves_that_were_apart_for_long_come_together_by_one_command_each() -> None:
     network, universe, nodes = quiet("alice", "bob", "carol", "dave")
     alice, bob, carol, dave = nodes
     for one in (alice, bob):
         network.cut(one, carol, dave)
-    for _ in range(9):
-        network.leap(4 * DAY)
+    for _ in range(5):
+        network.leap(2 * DAY)
         for node in nodes:
             node.say(universe, f"{node.name} at {network.now}")
     assert suspended(alice, universe) == suspended(bob, universe) == {carol.me, dave.me}
@@ -110,11 +125,12 @@ def test_two_halves_that_were_apart_for_a_month_come_together_by_one_command_eac
     all_read_all(network, universe, nodes)
 
 
+@pytest.mark.usefixtures("shorter")
 def test_who_was_away_itself_suspends_nobody() -> None:
     network, universe, nodes = quiet("alice", "bob", "carol")
     for node in nodes:
         network.stop(node)
-    network.run(40 * DAY)
+    network.run(10 * DAY)
     for node in nodes:
         network.restart(node)
     network.run(2 * HOUR)
@@ -122,20 +138,22 @@ def test_who_was_away_itself_suspends_nobody() -> None:
     all_read_all(network, universe, nodes)
 
 
+@pytest.mark.usefixtures("shorter")
 def test_who_hears_nobody_suspends_nobody() -> None:
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     for node in (bob, carol):
         network.stop(node)
-    network.run(40 * DAY)
+    network.run(10 * DAY)
     assert not suspended(alice, universe)
     network.restart(bob)
     network.run(MINUTE)
-    days_pass(network, universe, [alice, bob], 36, 4)
+    days_pass(network, universe, [alice, bob], 10, 2)
     assert suspended(alice, universe) == {carol.me}
 
 
+@pytest.mark.usefixtures("shorter")
 def test_a_joiner_gets_on_with_a_member_that_is_suspended_by_the_others() -> None:
-    network, universe, (alice, bob, carol, dave), _, _ = a_month_without("dave")
+    network, universe, (alice, bob, carol, dave), *_ = a_while_without("dave", days=10, step=2)
     eve = network.add("eve")
     eve.do(JoinUniverse(network.invite(alice, universe)))
     network.run(MINUTE)

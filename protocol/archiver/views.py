@@ -59,4 +59,4 @@ def peer_view(peer_id: bytes, archives: Iterable[Archive]) -> View:
         for archive in archives
         if (info := archive.roster.peers.get(peer_id)) is not None
     ]
-    return {"peer_id": peer_id, "members": names}
+    return {"peer_id": peer_id, "members": names, "archivers": []}

@@ -543,7 +543,7 @@ class Engine:
         return universe is not None and universe.rollback_suspected
 
     def peers(self) -> list[Mapping[str, Any]]:
-        """The connected peers, and the members that they are."""
+        """The connected peers, and the members or archivers that they are."""
         rows: list[Mapping[str, Any]] = []
         for peer_id in sorted(self._connected):
             names = [
@@ -551,7 +551,12 @@ class Engine:
                 for universe in self._universes.values()
                 if (info := universe.member_of_peer(peer_id)) is not None
             ]
-            rows.append({"peer_id": peer_id, "members": names})
+            archivers = [
+                (universe.universe_id, archiver.identity, archiver.name)
+                for universe in self._universes.values()
+                if (archiver := universe.roster.archiver_of_peer(peer_id)) is not None
+            ]
+            rows.append({"peer_id": peer_id, "members": names, "archivers": archivers})
         return rows
 
     def status(self) -> Mapping[str, Any]:

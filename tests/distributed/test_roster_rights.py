@@ -235,6 +235,16 @@ def test_what_a_removed_member_did_unknown_to_the_removal_falls() -> None:
     assert {E} == set(merged(roster, beside, again).members) - {A, C, D}
 
 
+def test_who_came_by_a_ticket_that_falls_goes_with_it() -> None:
+    """Whoever sponsored: the right was from who made the ticket."""
+    roster = with_roles(bob=MEMBER, carol=MEMBER)
+    beside = copy(roster)
+    roster.add(roster.make_remove(ALICE, B))
+    add_invite(beside, ticket("bobs"), by=BOB)
+    beside.add(admission(beside, DAVE, by=CAROL, ticket=ticket("bobs")))
+    assert D in beside.members and D not in merged(roster, beside).members
+
+
 def test_concurrent_removals_honour_what_both_do() -> None:
     roster = with_roles(bob=ADMIN, carol=MEMBER)
     before = copy(roster)
@@ -254,8 +264,15 @@ def test_a_removal_may_disown_what_it_knows_of_a_junior() -> None:
     disowns = Removal(Target.MEMBER, ())
     assert refused(roster, forged(roster, CAROL, B, Kind.REMOVAL, disowns)) is Rule.ENTRY_SENIOR
     assert refused(roster, forged(roster, CAROL, A, Kind.REMOVAL, disowns)) is Rule.ENTRY_SENIOR
+    beside = copy(roster)
+    topic = forged(roster, ERIN, roster.universe_id, Kind.TOPIC, Topic(b"t" * 32))
     roster.add(forged(roster, BOB, C, Kind.REMOVAL, disowns))
     assert set(roster.members) == {A, B, D}
+    later = forged(roster, ERIN, roster.universe_id, Kind.TOPIC, Topic(b"t" * 32))
+    assert refused(roster, later) is Rule.ENTRY_RIGHT
+    # What was signed beside it comes in, so that all have the same entries, and does not stand.
+    beside.add(topic)
+    assert merged(roster, beside).topic_secrets == roster.topic_secrets
 
 
 def test_of_two_that_remove_each_other_the_senior_stays() -> None:

@@ -92,6 +92,8 @@ def is_converged(universe: Universe) -> bool:
 
     Control messages are not counted: every report is one, so there would always be a newest.
     """
+    if any(exclusion.absent for exclusion in universe.standing.excluded.values()):
+        return False  # it was away, and is to say that it is back
     followed = list(universe.following())
     for info in followed:
         state = universe.groups.get(info.send_group_id)

@@ -78,6 +78,7 @@ def test_one_command_brings_a_suspended_member_back() -> None:
     network.run(2 * MINUTE)
     assert excluding(dave, universe) == {node.me for node in here}
     assert {body["absent"] for body in dave.heard("member.excluded")} == {True}
+    assert not dave.engine.converged(universe)
     assert all(suspended(node, universe) == {dave.me} for node in here)
     dave.say(universe, "I am here")
     network.run(MINUTE)

@@ -6,7 +6,7 @@ there is a removal that it does not follow, and of those that stand the one that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -45,8 +45,14 @@ def receiver_of(identity: bytes, public_key: bytes) -> ExternalReceiver:
     return ExternalReceiver(public_key, Credential.basic(identity))
 
 
-def standing_archivers(graph: RosterNodes, present: int) -> dict[bytes, ArchiverInfo]:
-    """The archivers by identity key, in the order of their keys, at most 16; `present` are the entries that stand."""
+def standing_archivers(
+    graph: RosterNodes, present: int, peers: Container[bytes] = ()
+) -> dict[bytes, ArchiverInfo]:
+    """The archivers by identity key, in the order of their keys, at most 16; `present` are the entries that stand.
+
+    An entry with one of the `peers`, the members' nodes, counts for nothing: else whoever may name archivers could
+    have a member's node taken for one.
+    """
     named: dict[bytes, list[Node]] = {}
     removals: dict[bytes, list[Node]] = {}
     for node in graph.nodes:
@@ -63,6 +69,7 @@ def standing_archivers(graph: RosterNodes, present: int) -> dict[bytes, Archiver
             node
             for node in named[identity]
             if all(node.follows(other) for other in removals.get(identity, ()))
+            and _archiver(node).peer_id not in peers
         ]
         if standing and len(found) < MAX_ARCHIVERS:
             found[identity] = _info(_newest(standing))
@@ -93,9 +100,14 @@ def _newest(standing: list[Node]) -> Node:
     return max(heads, key=lambda node: (node.version, node.read.entry.body, node.entry_id))
 
 
-def _info(node: Node) -> ArchiverInfo:
-    entry, body = node.read.entry, node.read.body
+def _archiver(node: Node) -> Archiver:
+    body = node.read.body
     assert isinstance(body, Archiver)
+    return body
+
+
+def _info(node: Node) -> ArchiverInfo:
+    entry, body = node.read.entry, _archiver(node)
     return ArchiverInfo(
         entry.subject,
         body.name,

@@ -157,6 +157,7 @@ class _Evaluation:
         removed = {identity: self._removals(identity) for identity in former}
         ordered = self._in_order(topics, told)
         seen = ordered[0].ancestors if ordered else 0
+        peers = {info.peer_id: info for info in reversed(members.values())}
         return RosterView(
             universe_name=universe_name,
             members=MappingProxyType(members),
@@ -164,8 +165,8 @@ class _Evaluation:
             policy=self._situation.policy(),
             removed=MappingProxyType(removed),
             former=MappingProxyType(former),
-            peers=MappingProxyType({info.peer_id: info for info in reversed(members.values())}),
-            archivers=MappingProxyType(standing_archivers(graph, self._present)),
+            peers=MappingProxyType(peers),
+            archivers=MappingProxyType(standing_archivers(graph, self._present, peers)),
             send_groups=MappingProxyType(self._send_groups(admissions, members)),
             invites=MappingProxyType(invites),
             topic_secrets=tuple(_secret(node) for node in ordered[:MAX_TOPICS]),

@@ -86,6 +86,18 @@ def test_who_names_it_without_knowing_of_the_removal_does_not_undo_it() -> None:
     assert not roster.archivers
 
 
+def test_no_members_node_can_be_called_an_archiver() -> None:
+    roster, elsewhere = universe(), universe()
+    entry = named(elsewhere, BOB)
+    elsewhere.add(entry)
+    assert elsewhere.archiver_of_peer(BOB.peer_id) is not None
+    roster.add(admission(roster, BOB))
+    roster.add(entry)
+    assert BOB.peer_id in roster.peers
+    assert not roster.archivers
+    assert roster.archiver_of_peer(BOB.peer_id) is None
+
+
 def test_a_universe_has_a_bounded_number() -> None:
     roster = universe()
     for number in range(MAX_ARCHIVERS):

@@ -9,7 +9,6 @@ from starling.protocol.distributed.application import (
     ApplicationData,
 )
 from starling.protocol.distributed.direct import open_direct, seal_direct
-from starling.protocol.distributed.member import member_id
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
@@ -26,15 +25,11 @@ def check_recipient(universe: Universe, to: bytes) -> None:
         raise UsageError("this member is blocked here; see 'starling unblock'", "member.blocked")
 
 
-def leaf_of(universe: Universe, identity: bytes) -> int | None:
-    """The leaf of the own group to which a member's messages are sealed; None before it is in the group as the roster
-    has it."""
-    for index, leaf in universe.own.head.tree.leaves():
-        held, incarnation = member_id(leaf)
-        if held == identity and index != universe.own.head.own_leaf_index:
-            is_current = identity in universe.roster.members
-            return index if is_current and incarnation >= universe.incarnation_of(identity) else None
-    return None
+def leaves(universe: Universe) -> dict[bytes, int]:
+    """The leaves of the own group to which messages are sealed, by member. A member that has started anew may still
+    have its old one: as with a message to all, it then gets the message again by its new leaf, and in order."""
+    held = universe.own.members()
+    return {identity: held[identity] for identity in universe.roster.members.keys() & held.keys()}
 
 
 def seal(ctx: Context, universe: Universe, leaf_index: int, message: bytes) -> ApplicationData:

@@ -42,13 +42,9 @@ def flush(ctx: Context, universe: Universe) -> None:
     does all of who has become a reader."""
     if not universe.roster.may(universe.me, Right.SPEAK):
         return
-    leaves: dict[bytes, int | None] = {}
-    pending = []
-    for sent in universe.outbox.pending():
-        if sent.to and sent.to not in leaves:
-            leaves[sent.to] = direct.leaf_of(universe, sent.to)
-        if not sent.to or leaves[sent.to] is not None:
-            pending.append(sent)
+    queued = universe.outbox.pending()
+    leaves = direct.leaves(universe) if any(sent.to for sent in queued) else {}
+    pending = [sent for sent in queued if not sent.to or sent.to in leaves]
     if not pending:
         return
     imports.import_before_message(ctx, universe)

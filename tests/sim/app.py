@@ -105,11 +105,12 @@ class App:
 
         self.ask(JoinUniverse(ticket, cipher_suite), asked, may_be_refused=self.universe_id is not None)
 
-    def send(self, message_id: bytes, text: bytes) -> None:
+    def send(self, message_id: bytes, text: bytes, to: bytes = b"") -> None:
+        """To all, or to the one member of that identity."""
         assert self.universe_id is not None
-        command = SendMessage(self.universe_id, message_id, text)
+        command = SendMessage(self.universe_id, message_id, text, to=to)
         self.sent_ids.append(command)
-        self.oracle.sent(self.key, message_id, text, frozenset(self.knows_removed))
+        self.oracle.sent(self.key, message_id, text, frozenset(self.knows_removed), to)
         self.ask(command, lambda result: self._sent(message_id, result))
 
     def repeat(self, which: int) -> None:
@@ -121,6 +122,8 @@ class App:
     def _sent(self, message_id: bytes, result: Any) -> None:
         if result["state"] == "sent":
             self.oracle.reported(message_id, result["recipients"])
+        elif result["state"] == "undelivered":
+            self.oracle.undelivered(message_id)
         elif result["state"] != "queued":
             raise Violation("answer", f"a send was answered with the state {result['state']!r}")
 
@@ -144,6 +147,9 @@ class App:
             self.node.command(request.command, answered)
         except UsageError as error:
             del self._pending[number]
+            if isinstance(request.command, SendMessage) and request.command.to and not self.removed:
+                self.oracle.undelivered(request.command.message_id)
+                return
             if not (request.may_be_refused or self.removed):
                 raise Violation("refused", f"{type(request.command).__name__}: {error}") from error
 
@@ -217,7 +223,9 @@ class App:
         self.events.append(event)
         match event.kind:
             case "message.received":
-                self.oracle.delivered(self.key, body["sender"], body["id"], body["body"])
+                self.oracle.delivered(self.key, body["sender"], body["id"], body["body"], body["to"] or b"")
+            case "message.undelivered":
+                self.oracle.undelivered(body["id"])
             case "message.sent":
                 self.oracle.reported(body["id"], body["recipients"])
             case "universe.joined":

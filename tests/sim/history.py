@@ -134,11 +134,15 @@ def _perform(world: World, action: Action) -> None:
     amount = action.amount
     restart_after = 200 + 150 * (amount // 4)
     match action.kind:
+        case "send" if amount % 4 == 3:
+            world.send_direct(app, amount // 4)
         case "send":
             world.send(app)
         case "burst":
-            for _ in range(2 + amount % 8):
+            for number in range(2 + amount % 8):
                 world.send(app)
+                if number % 3 == 2:
+                    world.send_direct(app, amount)
         case "large":
             world.send(app, _LARGE)
         case "update":

@@ -25,6 +25,8 @@ class SentMessage:
     text: bytes
     owed: frozenset[bytes]
     after_removal_of: frozenset[bytes]
+    to: bytes = b""
+    """The one member that it is for, where it is direct."""
     reported: int | None = None
     forgotten: bool = False
     """Its sender's node does not know it any more."""
@@ -61,15 +63,29 @@ class Oracle:
         self._lives: dict[bytes, int] = {}
         self._last: dict[tuple[bytes, bytes, int], int] = {}
 
-    def sent(self, app: bytes, message_id: bytes, text: bytes, knows_removed: frozenset[bytes]) -> None:
-        """An app asks for this to be sent. `knows_removed`: whom this sender itself removed before."""
+    def sent(
+        self, app: bytes, message_id: bytes, text: bytes, knows_removed: frozenset[bytes], to: bytes = b""
+    ) -> None:
+        """An app asks for this to be sent, to all or to one member. `knows_removed`: whom this sender itself removed
+        before."""
         sender = member_of(app)
         number = self._counts[app] = self._counts.get(app, 0) + 1
-        owed = frozenset(other for other in self.certain if member_of(other) not in {*self.removed, sender})
+        owed = frozenset(
+            other
+            for other in self.certain
+            if member_of(other) not in {*self.removed, sender} and to in (b"", member_of(other))
+        )
         life = self._lives.get(app, 0)
         self.messages[message_id] = SentMessage(
-            message_id, sender, app, number, life, text, owed, knows_removed
+            message_id, sender, app, number, life, text, owed, knows_removed, to
         )
+
+    def undelivered(self, message_id: bytes) -> None:
+        """An engine refused a direct message, or gave it up, for its recipient is no member any more."""
+        message = self.messages[message_id]
+        if message.to not in self.removed:
+            raise Violation("refused", f"message {message.number} is for a member and was not sent")
+        message.forgotten = True
 
     def remove(self, member: bytes) -> None:
         """A removal was asked for: from now on nothing is owed to this member or promised for it."""
@@ -137,8 +153,10 @@ class Oracle:
         message.reported = recipients
         message.forgotten = False
 
-    def delivered(self, receiver: bytes, sender: bytes, message_id: bytes, text: bytes) -> None:
-        """A new event told an app of a message."""
+    def delivered(
+        self, receiver: bytes, sender: bytes, message_id: bytes, text: bytes, to: bytes = b""
+    ) -> None:
+        """A new event told an app of a message, and that it is for this one member, if so."""
         message = self.messages.get(message_id)
         if message is None:
             raise Violation("invented", "a message was delivered that no app sent")
@@ -146,6 +164,8 @@ class Oracle:
             raise Violation("echo", "a message was delivered to its sender")
         if sender != message.sender:
             raise Violation("misattributed", f"message {message.number} was shown as another's")
+        if to != message.to or to not in (b"", member_of(receiver)):
+            raise Violation("leaked", f"message {message.number} was shown to another than it is for")
         if text != message.text:
             raise Violation("garbled", f"message {message.number} has another text than was sent")
         if receiver in message.delivered:

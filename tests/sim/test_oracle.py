@@ -43,6 +43,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
         ("forgets what it showed", {"repeated", "invented"}),
         ("does not wait", {"order", "lost"}),
         ("miscounts", {"lost", "recipients"}),
+        ("tells all", {"leaked"}),
         ("one nonce", {"nonce"}),
     ],
 )

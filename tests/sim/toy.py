@@ -131,8 +131,8 @@ class ToyEngine:
                 self.writes.append(Put("universe", self.universe, pack(rows)))
                 self._tell_peers()
                 result = self.universe
-            case SendMessage(_, message_id, body):
-                result = self._send(message_id, body)
+            case SendMessage(_, message_id, body, _, _, to):
+                result = self._send(message_id, body, to)
             case RemoveMember(_, identity):
                 peer, addresses, _ = self.members[identity]
                 self._learn(identity, peer, addresses, True)
@@ -168,14 +168,18 @@ class ToyEngine:
 
     # messages
 
-    def _send(self, message_id: bytes, body: bytes) -> dict[str, Any]:
+    def _send(self, message_id: bytes, body: bytes, only: bytes) -> dict[str, Any]:
         log = self.logs.setdefault(self.me, {})
         for held_id, known in log.values():
             if known == message_id and self.flaw != "forgets ids":
                 return {"state": "sent", "recipients": self.recipients[held_id]}
         number = len(log) + 1
         to = sorted(key for key, (_, _, removed) in self.members.items() if key != self.me and not removed)
-        frame = pack([self.me, number, message_id, body, to, number])
+        if only and self.flaw != "tells all":
+            if only not in to:
+                raise UsageError("no such member")
+            to = [only]
+        frame = pack([self.me, number, message_id, body, to, number, only])
         self.seals += 1
         nonce = (0 if self.flaw == "one nonce" else self.seals).to_bytes(12, "big")
         cipher_suite(1).seal(self.key, nonce, b"", frame)
@@ -223,7 +227,7 @@ class ToyEngine:
             sender = self.me
         if self.flaw == "garbles" and number % 3 == 0:
             text = text + b"!"
-        body = {"sender": sender, "id": message_id, "body": text}
+        body = {"sender": sender, "id": message_id, "body": text, "to": row[6] or None}
         self.events.append(Event("message.received", self.universe, body))
 
     # between nodes

@@ -80,6 +80,7 @@ class World:
             frozenset() if saved is None else frozenset(s.identity.identity_public_key for s in saved.seats)
         )
         self.oracle = Oracle(certain)
+        self._founding = sorted(certain)
         if saved is not None:
             for seat in saved.seats:
                 app = self._seat(seat.identity, seat.store.copy())
@@ -149,14 +150,24 @@ class World:
         founder.ask(CreateInvite(universe_id), invited)
         return joiner
 
-    def send(self, app: App, size: int = 0) -> None:
+    def send_direct(self, app: App, which: int) -> None:
+        """A message to one of the members that were there from the beginning."""
+        others = [
+            identity
+            for identity in self._founding
+            if identity != app.identity and identity not in self.oracle.removed
+        ]
+        if others:
+            self.send(app, to=others[which % len(others)])
+
+    def send(self, app: App, size: int = 0, to: bytes = b"") -> None:
         """A message of that many bytes at least, if its app is in the universe."""
         if not app.joined or app.removed or app.node.retired:
             return
         self._texts += 1
         text = f"{self._texts} from {app.node.name} ".encode()
         text += self.rng.randbytes(max(0, size - len(text)))
-        app.send(self.rng.randbytes(16), text)
+        app.send(self.rng.randbytes(16), text, to)
 
     def update(self, app: App) -> None:
         if app.joined and not app.removed and app.universe_id is not None:

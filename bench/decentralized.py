@@ -18,6 +18,7 @@ from starling.protocol.decentralized.key_schedule import PUNCTURED, punctured_ex
 from starling.protocol.decentralized.pprf import PuncturablePRF
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import build_key_package
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.mls import (
     Add,
     Group,
@@ -132,11 +133,12 @@ def found_group(size: int, rules: GroupRules) -> tuple[Group, Group]:
 def new_member(name: str) -> tuple[KeyPackageBundle, bytes]:
     """A member's KeyPackage as in send groups, and its signature private key."""
     private_key, _ = SUITE.signature_generate(os.urandom)
+    identity, universe_id = Identity.generate(name, os.urandom), bytes(32)
     bundle = build_key_package(
-        Identity.generate(name, os.urandom),
+        identity,
         cipher_suite=SUITE,
-        universe_id=bytes(32),
-        send_group_id=os.urandom(32),
+        universe_id=universe_id,
+        send_group_id=new_send_group_id(universe_id, identity.identity_public_key, os.urandom),
         incarnation=1,
         serial=1,
         signature_private_key=private_key,

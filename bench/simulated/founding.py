@@ -21,6 +21,7 @@ from starling.protocol.distributed.roster import Roster, entry_id, found
 from starling.protocol.distributed.roster_body import Kind, Spend
 from starling.protocol.distributed.roster_entry import decode_entry, sign_entry
 from starling.protocol.distributed.roster_rights import MEMBER
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import TicketSecret
 from starling.protocol.distributed.ticket_proof import prove
 from starling.protocol.engine import membership, own_group
@@ -64,7 +65,6 @@ class Founded:
 @dataclass(frozen=True, slots=True)
 class _Person:
     identity: Identity
-    group_id: bytes
     signature_private_key: bytes
     signature_key: bytes
     draw: Callable[[int], bytes]
@@ -79,10 +79,11 @@ def founded(size: int, seed: object, now: int, keeps: int | None = None) -> Foun
     for index, person in enumerate(people):
         address = f"/ip4/10.{index >> 16}.{index >> 8 & 255}.{index & 255}/tcp/4001"
         ctx = Context(now, person.draw)
+        group_id = roster.members[person.identity.identity_public_key].send_group_id
         universe = Universe(
             person.identity,
             universe_id,
-            group_id=person.group_id,
+            group_id=group_id,
             cipher_suite=SUITE,
             incarnation=0,
             signature_private_key=person.signature_private_key,
@@ -98,7 +99,7 @@ def founded(size: int, seed: object, now: int, keeps: int | None = None) -> Foun
             own_group.found_group(ctx, universe)
         rows = _rows(ctx)
         own = next(package for package in newest if package.cipher_suite == SUITE)
-        seats.append(Seat(person.identity, person.group_id, person.signature_private_key, address, own, rows))
+        seats.append(Seat(person.identity, group_id, person.signature_private_key, address, own, rows))
     return Founded(universe_id, roster, tuple(seats), profiles)
 
 
@@ -122,7 +123,7 @@ def _person(index: int, seed: object) -> _Person:
     draw = random.Random(f"{seed} person {index}").randbytes
     identity = Identity.generate(f"member {index}", draw)
     private_key, public_key = cipher_suite(SUITE).signature_generate(draw)
-    return _Person(identity, draw(32), private_key, public_key, draw)
+    return _Person(identity, private_key, public_key, draw)
 
 
 def _roster(people: list[_Person], now: int) -> tuple[bytes, Roster]:
@@ -131,7 +132,6 @@ def _roster(people: list[_Person], now: int) -> tuple[bytes, Roster]:
     universe_id, roster = found(
         founder.identity,
         universe_name="simulated",
-        send_group_id=founder.group_id,
         signature_key=founder.signature_key,
         cipher_suite=SUITE,
         incarnation=0,
@@ -152,7 +152,7 @@ def _roster(people: list[_Person], now: int) -> tuple[bytes, Roster]:
         member = DmlsMember.sign(
             person.identity,
             universe_id=universe_id,
-            send_group_id=person.group_id,
+            send_group_id=new_send_group_id(universe_id, identity, person.draw),
             incarnation=0,
             serial=0,
             signature_key=person.signature_key,

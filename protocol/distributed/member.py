@@ -16,6 +16,7 @@ from starling.protocol.distributed import component_ids, labels, wire_formats
 from starling.protocol.distributed.identity import KEY_LENGTH, Identity, peer_public_key, verify
 from starling.protocol.distributed.joiner import Joiner
 from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.send_group_id import is_send_group_id_of
 from starling.protocol.distributed.ticket import Ticket, TicketSecret
 from starling.protocol.distributed.ticket_proof import prove
 from starling.protocol.errors import DecodeError, Invalid, UsageError
@@ -39,8 +40,6 @@ from starling.protocol.mls.extension import Extension
 from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.leaf_node import KEY_PACKAGE, LeafNode, Lifetime
 from starling.protocol.wire import Struct, opaque, uint32, uint64
-
-SEND_GROUP_ID_LENGTH = 32
 
 UNIVERSE_SUITES = (1, 3)
 """The suites of send groups, which every member supports. Not ECDSA's: its signatures can be turned into other
@@ -166,14 +165,15 @@ def verify_member(leaf: LeafNode, *, universe_id: bytes) -> DmlsMember:
     member = read_member(leaf)
     if member.universe_id != universe_id:
         raise Invalid(Rule.MEMBER_UNIVERSE)
-    if len(member.send_group_id) != SEND_GROUP_ID_LENGTH:
-        raise Invalid(Rule.MEMBER_SEND_GROUP)
     verify_binding(member, identity, leaf.signature_key)
     return member
 
 
 def verify_binding(member: DmlsMember, identity: bytes, signature_key: bytes) -> None:
-    """Check that identity key and libp2p key both signed `signature_key`. Raises Invalid, VerificationFailed."""
+    """Check that the send group is this identity's (X-14), and that identity key and libp2p key both signed
+    `signature_key`. Raises Invalid, VerificationFailed."""
+    if not is_send_group_id_of(member.send_group_id, member.universe_id, identity):
+        raise Invalid(Rule.MEMBER_SEND_GROUP)
     try:
         peer_key = peer_public_key(member.peer_id)
     except DecodeError as error:

@@ -26,6 +26,7 @@ from starling.protocol.distributed.roster_nodes import Node
 from starling.protocol.distributed.roster_rights import ADMIN, READER, Policy, Right, need, rank
 from starling.protocol.distributed.roster_view import InviteInfo, MemberInfo, topic_name
 from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.errors import Invalid
 
 _ADMITS = frozenset({int(Kind.MEMBER), int(Kind.READMIT)})
@@ -287,7 +288,6 @@ def found(
     identity: Identity,
     *,
     universe_name: str,
-    send_group_id: bytes,
     signature_key: bytes,
     cipher_suite: int,
     incarnation: int,
@@ -301,7 +301,7 @@ def found(
     member = DmlsMember.sign(
         identity,
         universe_id=universe_id,
-        send_group_id=send_group_id,
+        send_group_id=new_send_group_id(universe_id, founder, random),
         incarnation=incarnation,
         serial=0,
         signature_key=signature_key,

@@ -176,11 +176,6 @@ class _Check:
         unanswered = {node.entry_id for node in self._situation.unanswered(self._subject)}
         if not unanswered <= set(self._read.entry.predecessors):
             raise Invalid(Rule.ENTRY_READMIT)
-        if any(
-            node.subject != self._subject and self._ancestors & node.bit
-            for node in self._nodes.of_group(body.send_group_id)
-        ):
-            raise Invalid(Rule.ENTRY_GROUP)
         if body.spend is not None:
             if held != NOBODY:
                 raise Invalid(Rule.ENTRY_MEMBER)

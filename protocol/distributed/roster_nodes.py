@@ -101,7 +101,6 @@ class RosterNodes:
         self._by_id: dict[bytes, Node] = {}
         self._by_author: dict[bytes, list[Node]] = {}
         self._by_subject: dict[bytes, list[Node]] = {}
-        self._by_group: dict[bytes, list[Node]] = {}
         self._about: dict[bytes, int] = {}
         self._tips: dict[bytes, Node] = {}
 
@@ -139,10 +138,6 @@ class RosterNodes:
     def by(self, author: bytes) -> tuple[Node, ...]:
         """The entries of this author, in order of arrival."""
         return tuple(self._by_author.get(author, ()))
-
-    def of_group(self, send_group_id: bytes) -> tuple[Node, ...]:
-        """The member entries with this send group."""
-        return tuple(self._by_group.get(send_group_id, ()))
 
     def heads_of(self, author: bytes) -> tuple[Node, ...]:
         """The newest entries of an author: those that none of its own follows."""
@@ -185,5 +180,3 @@ class RosterNodes:
         elif isinstance(body, PolicyChange):
             self.policies.append(node)
             self.policy_bits |= node.bit
-        elif isinstance(body, Admission):
-            self._by_group.setdefault(body.send_group_id, []).append(node)

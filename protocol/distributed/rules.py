@@ -13,7 +13,7 @@ class Rule(enum.Enum):
     MEMBER_CREDENTIAL = ("X-1", "a leaf's credential is basic and holds a 32-byte identity key")
     MEMBER_UNIVERSE = ("X-1", "dmls_member names the universe")
     MEMBER_IDENTITY = ("X-1", "the leaf belongs to the expected identity")
-    MEMBER_SEND_GROUP = ("X-1", "a send group id has 32 bytes")
+    MEMBER_SEND_GROUP = ("X-14", "a send group id has 32 bytes and is made from its owner's identity")
     MEMBER_PEER_ID = ("X-1", "a peer id is an Ed25519 identity multihash")
 
     # universe component and group context
@@ -82,7 +82,6 @@ class Rule(enum.Enum):
         "who spends a ticket is no member yet, and who is one is admitted anew in its own role",
     )
     ENTRY_ROLE = ("6", "a member has the role that its ticket names, and only a member's changes")
-    ENTRY_GROUP = ("6", "a send group has one owner")
 
     # spending an invite
     INVITE_UNKNOWN = ("6", "the invite is in the roster")

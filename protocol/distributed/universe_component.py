@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from starling.protocol.distributed import component_ids, wire_formats
 from starling.protocol.distributed.identity import KEY_LENGTH
-from starling.protocol.distributed.member import PROPOSAL_TYPES, SEND_GROUP_ID_LENGTH
+from starling.protocol.distributed.member import PROPOSAL_TYPES
 from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.send_group_id import SEND_GROUP_ID_LENGTH
 from starling.protocol.errors import Invalid
 from starling.protocol.extensions.external_receivers import (
     EXTERNAL_RECEIVERS,

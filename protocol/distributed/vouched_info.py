@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from starling.protocol.crypto.cipher_suite import CipherSuite
 from starling.protocol.distributed import labels
 from starling.protocol.distributed.identity import KEY_LENGTH, Identity, verify
-from starling.protocol.distributed.member import SEND_GROUP_ID_LENGTH, UNIVERSE_SUITES
+from starling.protocol.distributed.member import UNIVERSE_SUITES
 from starling.protocol.distributed.rules import Rule
+from starling.protocol.distributed.send_group_id import is_send_group_id_of
 from starling.protocol.errors import Invalid
 from starling.protocol.extensions.private_external_info import ExternalEncryptionBundle
 from starling.protocol.wire import Struct, opaque
@@ -49,7 +50,7 @@ class VouchedInfo(Struct):
         bundle = self.bundle
         if (
             len(self.identity) != KEY_LENGTH
-            or len(bundle.group_id) != SEND_GROUP_ID_LENGTH
+            or not is_send_group_id_of(bundle.group_id, universe_id, self.identity)
             or bundle.info.cipher_suite not in UNIVERSE_SUITES
         ):
             raise Invalid(Rule.VOUCHED_INFO)

@@ -249,11 +249,9 @@ class Engine:
         joining.check_suite(suite_id)
         suite = cipher_suite(suite_id)
         signature_private_key, signature_key = suite.signature_generate(ctx.random)
-        group_id = ctx.random(32)
         universe_id, roster = found(
             self.identity,
             universe_name=name,
-            send_group_id=group_id,
             signature_key=signature_key,
             cipher_suite=suite_id,
             incarnation=0,
@@ -262,7 +260,7 @@ class Engine:
         universe = Universe(
             self.identity,
             universe_id,
-            group_id=group_id,
+            group_id=roster.members[self.identity.identity_public_key].send_group_id,
             cipher_suite=suite_id,
             incarnation=0,
             signature_private_key=signature_private_key,

@@ -12,6 +12,7 @@ from starling.protocol.distributed import component_ids, labels, policy
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.joiner import Joiner
 from starling.protocol.distributed.member import UNIVERSE_SUITES
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import Ticket, TicketError, verify_sponsor_mac
 from starling.protocol.distributed.vouched_info import VouchedInfo
 from starling.protocol.engine import catching_up, membership, own_group
@@ -65,7 +66,7 @@ def begin(
     universe = Universe(
         identity,
         ticket.universe_id,
-        group_id=ctx.random(32),
+        group_id=new_send_group_id(ticket.universe_id, identity.identity_public_key, ctx.random),
         cipher_suite=suite_id,
         incarnation=max(ctx.now // 1000, former.incarnation + 1 if former is not None else 0),
         signature_private_key=signature_private_key,

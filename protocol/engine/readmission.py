@@ -14,6 +14,7 @@ from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster_rights import Right
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine import membership, own_group, resending, resolving, sponsoring
 from starling.protocol.engine.context import Context
@@ -47,7 +48,7 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
     if not universe.is_admitted and reason != "command":
         return False
     _give_up_own_group(ctx, universe)
-    universe.group_id = ctx.random(32)
+    universe.group_id = new_send_group_id(universe.universe_id, universe.me, ctx.random)
     # In seconds, so that it rises for a node too that has forgotten what it was.
     universe.incarnation = max(ctx.now // 1000, universe.incarnation + 1, standing.incarnation + 1)
     universe.signature_private_key, _ = cipher_suite(universe.cipher_suite).signature_generate(ctx.random)

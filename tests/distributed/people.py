@@ -10,6 +10,7 @@ from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import DmlsMember
 from starling.protocol.distributed.roster import Roster, found
 from starling.protocol.distributed.roster_body import Admission, Spend
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import TicketSecret
 from starling.protocol.distributed.ticket_proof import prove
 
@@ -39,7 +40,6 @@ def universe(uses: int = 10, expires_at: int = 1_000) -> Roster:
     _, roster = found(
         ALICE,
         universe_name="Home",
-        send_group_id=b"\x01" * 32,
         signature_key=b"\x02" * 32,
         cipher_suite=1,
         incarnation=1,
@@ -47,6 +47,12 @@ def universe(uses: int = 10, expires_at: int = 1_000) -> Roster:
     )
     add_invite(roster, TICKET, uses, expires_at)
     return roster
+
+
+def group_of(who: Identity, universe_id: bytes, word: bytes = b"") -> bytes:
+    """The id of a send group of somebody, another one for each word."""
+    draw = random_from(f"{who.name} {word.hex()}")
+    return new_send_group_id(universe_id, who.identity_public_key, draw)
 
 
 def add_invite(
@@ -134,7 +140,7 @@ def signed_admission(
     member = DmlsMember.sign(
         who,
         universe_id=universe_id,
-        send_group_id=send_group_id or hashlib.sha256(who.name.encode()).digest(),
+        send_group_id=group_of(who, universe_id, send_group_id),
         incarnation=incarnation,
         serial=1,
         signature_key=signature_key,

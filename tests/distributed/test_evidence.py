@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.distributed.people import ALICE, BOB, random_from
+from tests.distributed.people import ALICE, BOB, group_of, random_from
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.evidence import MAX_BYTES, MAX_STATEMENTS, PREFIX, Evidence
@@ -19,7 +19,7 @@ from starling.protocol.mls.leaf_node import LeafNode
 
 SUITE = cipher_suite(1)
 UNIVERSE = b"u" * 32
-GROUP = b"g" * 32
+GROUP = group_of(ALICE, UNIVERSE)
 SIGNING, SIGNATURE_KEY = SUITE.signature_generate(random_from("signing"))
 OTHER_SIGNING, _ = SUITE.signature_generate(random_from("other"))
 

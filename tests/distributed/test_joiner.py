@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.distributed.people import ALICE, BOB
+from tests.distributed.people import ALICE, BOB, group_of
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.joiner import MAX_SIZE, SIZE_CLASS, Joiner
@@ -18,7 +18,7 @@ from starling.protocol.extensions.private_external_info import (
 )
 
 UNIVERSE = b"\x11" * 32
-GROUP = b"\x22" * 32
+GROUP = group_of(ALICE, UNIVERSE)
 
 
 @pytest.mark.parametrize("length", range(0, 1200, 7))
@@ -65,9 +65,15 @@ def test_what_a_member_vouches_for() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda vouched: replace(vouched, identity=BOB.identity_public_key),
+        lambda vouched: replace(
+            vouched,
+            identity=BOB.identity_public_key,
+            bundle=replace(vouched.bundle, group_id=group_of(BOB, UNIVERSE)),
+        ),
         lambda vouched: replace(vouched, bundle=replace(vouched.bundle, epoch=8)),
-        lambda vouched: replace(vouched, bundle=replace(vouched.bundle, group_id=b"\x33" * 32)),
+        lambda vouched: replace(
+            vouched, bundle=replace(vouched.bundle, group_id=group_of(ALICE, UNIVERSE, b"other"))
+        ),
         lambda vouched: replace(vouched, bundle=replace(vouched.bundle, dmls_epoch=b"f" * 32)),
         lambda vouched: replace(vouched, bundle=replace(vouched.bundle, version=2)),
         lambda vouched: replace(vouched, signature=bytes(64)),
@@ -77,16 +83,20 @@ def test_every_field_is_signed(wrong) -> None:  # type: ignore[no-untyped-def]  
     vouched = VouchedInfo.sign(ALICE, UNIVERSE, bundle())
     with pytest.raises(VerificationFailed):
         wrong(vouched).verify(UNIVERSE, ALICE.peer_id)
-    for universe, peer_id in ((b"\x12" * 32, ALICE.peer_id), (UNIVERSE, BOB.peer_id)):
-        with pytest.raises(VerificationFailed):
-            vouched.verify(universe, peer_id)
+    with pytest.raises(VerificationFailed):
+        vouched.verify(UNIVERSE, BOB.peer_id)
 
 
 def test_groups_that_are_no_send_groups() -> None:
-    for other in (bundle(2), bundle(group_id=b"short")):
+    for other in (bundle(2), bundle(group_id=b"short"), bundle(group_id=group_of(BOB, UNIVERSE))):
         with pytest.raises(Invalid) as caught:
             VouchedInfo.sign(ALICE, UNIVERSE, other).verify(UNIVERSE, ALICE.peer_id)
         assert caught.value.rule is Rule.VOUCHED_INFO
     vouched = VouchedInfo.sign(ALICE, UNIVERSE, bundle())
-    with pytest.raises(Invalid):
-        replace(vouched, identity=b"short").verify(UNIVERSE, ALICE.peer_id)
+    for wrong, universe in (
+        (replace(vouched, identity=b"short"), UNIVERSE),
+        (replace(vouched, identity=BOB.identity_public_key), UNIVERSE),
+        (vouched, b"\x12" * 32),
+    ):
+        with pytest.raises(Invalid):
+            wrong.verify(universe, ALICE.peer_id)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.distributed.people import ALICE, BOB, CAROL, TICKET, random_from
+from tests.distributed.people import ALICE, BOB, CAROL, TICKET, group_of, random_from
 
 from starling.protocol.crypto.cipher_suite import CIPHER_SUITES, cipher_suite
 from starling.protocol.distributed import component_ids
@@ -38,7 +38,6 @@ from starling.protocol.mls.proposal import PROPOSALS
 from starling.protocol.mls.ratchet_tree import RatchetTree
 
 UNIVERSE = b"\x11" * 32
-GROUP = b"\x22" * 32
 NOW = 1_700_000_000_000
 KEY = b"\x33" * 32
 
@@ -47,7 +46,7 @@ def bundle(who: Identity = BOB, *, suite: int = 1, **changes: Any) -> KeyPackage
     arguments: dict[str, Any] = {
         "cipher_suite": cipher_suite(suite),
         "universe_id": UNIVERSE,
-        "send_group_id": GROUP,
+        "send_group_id": group_of(who, changes.get("universe_id", UNIVERSE)),
         "incarnation": 1,
         "serial": 10,
         "signature_private_key": KEY,
@@ -70,7 +69,11 @@ def with_member(leaf: LeafNode, **changes: Any) -> LeafNode:
 def test_a_key_package_proves_its_member(suite: int) -> None:
     made = package(suite=suite)
     member = check_key_package(made, universe_id=UNIVERSE, identity=BOB.identity_public_key, now=NOW)
-    assert (member.universe_id, member.send_group_id, member.peer_id) == (UNIVERSE, GROUP, BOB.peer_id)
+    assert (member.universe_id, member.send_group_id, member.peer_id) == (
+        UNIVERSE,
+        group_of(BOB, UNIVERSE),
+        BOB.peer_id,
+    )
     assert (member.incarnation, member.serial) == (1, 10)
     assert member_id(made.leaf_node) == MemberId(BOB.identity_public_key, 1)
     assert DmlsMember.decode(member.encode()) == member
@@ -107,7 +110,7 @@ def test_other_suites_are_refused(suite: int) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"send_group_id": b"\x44" * 32},
+        {"send_group_id": group_of(BOB, UNIVERSE, b"another")},
         {"incarnation": 2},
         {"serial": 11},
         {"peer_id": CAROL.peer_id},
@@ -132,8 +135,11 @@ def test_another_signature_key_is_not_certified() -> None:
 
 def test_another_identity_is_not_certified() -> None:
     leaf = replace(package().leaf_node, credential=Credential.basic(CAROL.identity_public_key))
-    with pytest.raises(VerificationFailed):
+    with pytest.raises(Invalid) as caught:
         verify_member(leaf, universe_id=UNIVERSE)
+    assert caught.value.rule is Rule.MEMBER_SEND_GROUP
+    with pytest.raises(VerificationFailed):
+        verify_member(with_member(leaf, send_group_id=group_of(CAROL, UNIVERSE)), universe_id=UNIVERSE)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +150,9 @@ def test_another_identity_is_not_certified() -> None:
         (replace(package().leaf_node, credential=Credential(2, certificates=())), Rule.MEMBER_CREDENTIAL),
         (package(universe_id=b"\x12" * 32).leaf_node, Rule.MEMBER_UNIVERSE),
         (package(send_group_id=b"short").leaf_node, Rule.MEMBER_SEND_GROUP),
+        (package(send_group_id=b"r" * 32).leaf_node, Rule.MEMBER_SEND_GROUP),
+        (package(send_group_id=group_of(CAROL, UNIVERSE)).leaf_node, Rule.MEMBER_SEND_GROUP),
+        (package(send_group_id=group_of(BOB, b"\x12" * 32)).leaf_node, Rule.MEMBER_SEND_GROUP),
         (with_member(package().leaf_node, peer_id=b"QmPeer"), Rule.MEMBER_PEER_ID),
     ],
 )
@@ -214,7 +223,7 @@ def test_applying_puts_the_leaf_in_place() -> None:
             Rule.REPLACE_SOURCE,
         ),
         (LeafReplace(3, package(CAROL, serial=11).leaf_node), (), Rule.REPLACE_MEMBER),
-        (replacing(send_group_id=b"\x66" * 32), (), Rule.REPLACE_MEMBER),
+        (replacing(send_group_id=group_of(BOB, UNIVERSE, b"another")), (), Rule.REPLACE_MEMBER),
         (replacing(universe_id=b"\x66" * 32), (), Rule.REPLACE_MEMBER),
         (replacing(incarnation=2), (), Rule.REPLACE_MEMBER),
         (replacing(serial=10), (), Rule.REPLACE_SERIAL),

@@ -16,6 +16,7 @@ from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.joiner import Joiner
 from starling.protocol.distributed.member import build_key_package
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.distributed.vouched_info import VouchedInfo
 from starling.protocol.exchange.messages import JoinAnswer, JoinHello, JoinProof, JoinRefused, JoinRequest
@@ -39,10 +40,13 @@ class Guest:
         self.identity = Identity.generate(name, self.random)
         self.ticket = Ticket.parse(ticket)
         self.universe_id = self.ticket.universe_id
-        self.group_id = self.random(32)
+        self.group_id = self.fresh_group_id()
         self.signature_private_key, _ = cipher_suite(1).signature_generate(self.random)
         _, self.answer_key = cipher_suite(1).hpke_generate(self.random)
         self._read = 0
+
+    def fresh_group_id(self) -> bytes:
+        return new_send_group_id(self.universe_id, self.me, self.random)
 
     @property
     def id(self) -> bytes:

@@ -20,6 +20,7 @@ from starling.protocol.distributed.head_statement import is_evidence
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.member import build_key_package
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.engine.inputs import CreateUniverse, FrameReceived, MessageFromPeer, UpdateKeys
 from starling.protocol.engine.step import Disconnect
 from starling.protocol.exchange.frame import Announcement, CommitFrame, MessageFrame, decode_frame
@@ -136,11 +137,12 @@ def _packages_without_path(network: Network, universe: bytes, mallory: Node, oth
 
 
 def _add_without_path(network: Network, universe: bytes, mallory: Node, other: Node) -> bytes:
+    identity = Identity.generate("late", mallory.random_source())
     late = build_key_package(
-        Identity.generate("late", mallory.random_source()),
+        identity,
         cipher_suite=CIPHER_SUITES[1],
         universe_id=universe,
-        send_group_id=b"g" * 32,
+        send_group_id=new_send_group_id(universe, identity.identity_public_key, mallory.random_source()),
         incarnation=0,
         serial=1,
         signature_private_key=b"s" * 32,

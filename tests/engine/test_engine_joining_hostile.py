@@ -13,18 +13,25 @@ from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.dmls_message import wrap
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.admission import admission_of
 from starling.protocol.distributed.joiner import Joiner
+from starling.protocol.distributed.roster import Roster
+from starling.protocol.distributed.roster_body import Admission, Kind
+from starling.protocol.distributed.roster_entry import sign_entry
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import Ticket, TicketSecret, sponsor_mac
 from starling.protocol.distributed.vouched_info import VouchedInfo
 from starling.protocol.engine import admitting
 from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Send, SendToPeer
+from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import (
     JoinAnswer,
     JoinHello,
     JoinProof,
     JoinRefused,
     JoinRequest,
+    RosterEntries,
     attach,
     decode_message,
 )
@@ -111,10 +118,17 @@ WRONG_PROOFS: dict[str, Callable[[Shown], JoinProof]] = {
         shown.sponsor.identity, replace(shown.vouched.bundle, epoch=shown.vouched.bundle.epoch + 1)
     ),
     "the key of another group": lambda shown: shown.signed_by(
-        shown.sponsor.identity, replace(shown.vouched.bundle, group_id=b"g" * 32)
+        shown.sponsor.identity,
+        replace(
+            shown.vouched.bundle,
+            group_id=new_send_group_id(shown.message.universe_id, shown.sponsor.me, bytes),
+        ),
+    ),
+    "the key of the group of another": lambda shown: shown.signed_by(
+        shown.sponsor.identity, replace(shown.vouched.bundle, group_id=shown.joiner.random_source()(32))
     ),
     "a group id of another size": lambda shown: shown.signed_by(
-        shown.sponsor.identity, replace(shown.vouched.bundle, group_id=b"g" * 31)
+        shown.sponsor.identity, replace(shown.vouched.bundle, group_id=shown.vouched.bundle.group_id[:31])
     ),
     "no key": lambda shown: shown.signed_by(shown.sponsor.identity, with_key(shown.vouched.bundle, b"short")),
     "a wrong MAC": lambda shown: replace(shown.message, mac=bytes(32)),
@@ -273,7 +287,7 @@ def test_a_send_group_id_that_is_somebody_elses_is_refused(whose: str) -> None:
         "sponsor": alice.universe(universe).group_id,
         "other member": bob.universe(universe).group_id,
         "former member": carol.universe(universe).group_id,
-        "pinned": b"p" * 32,
+        "pinned": guest.fresh_group_id(),
     }
     if whose == "former member":
         alice.do(RemoveMember(universe, carol.me))
@@ -285,10 +299,62 @@ def test_a_send_group_id_that_is_somebody_elses_is_refused(whose: str) -> None:
     assert refused_as(network, universe, alice, guest, request) == "MEMBER_SEND_GROUP"
 
 
+def test_a_sponsor_cannot_give_away_the_group_of_another() -> None:
+    """X-14: by an entry that knows nothing of the owner, and of one who comes before it in seniority. If that stood,
+    nobody could enter the owner's group any more, and the owner would fall silent."""
+    network, universe, (alice, mallory) = quiet("alice", "mallory")
+    guest = Guest(network, "accomplice", network.invite(mallory, universe))
+    network.run(5 * SECOND)
+    old = Roster.load(universe, mallory.universe(universe).roster.entries())
+    bob = network.add("bob")
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(MINUTE)
+    entries = []
+    for group_id in (bob.universe(universe).group_id, guest.group_id):  # the second is the control
+        admission = admission_of(
+            guest.package(send_group_id=group_id),
+            name="accomplice",
+            role="member",
+            cipher_suite=1,
+            invite_id=guest.ticket.keys.invite_id,
+            spends=True,
+        )
+        body = old.make_member
+        if group_id != guest.group_id:
+            with pytest.raises(UsageError, match="MEMBER_SEND_GROUP"):
+                body(mallory.identity, guest.me, admission)
+            read = Roster.load(universe, old.entries())
+            entries.append(lawless_entry(read, mallory, guest.me, admission))
+        else:
+            entries.append(body(mallory.identity, guest.me, admission))
+    for entry, stands in zip(entries, (False, True), strict=True):
+        for node in (alice, bob):
+            node.hear(mallory, RosterEntries(universe, (entry,)))
+            assert (guest.me in node.universe(universe).roster.members) == stands
+    bob.say(universe, "still here")
+    network.run(MINUTE)
+    assert alice.texts() == ["still here"]
+
+
+def lawless_entry(roster: Roster, author: Node, subject: bytes, admission: Admission) -> bytes:
+    """What somebody signs who does not ask whether anybody would take it."""
+    predecessors = tuple(sorted(roster._graph.tips))
+    ancestors = roster._graph.ancestors_of(predecessors)
+    return sign_entry(
+        author.identity,
+        universe_id=roster.universe_id,
+        subject=subject,
+        kind=Kind.MEMBER,
+        version=roster._graph.next_version(author.me, ancestors),
+        predecessors=predecessors,
+        body=admission,
+    )
+
+
 def test_who_was_admitted_does_not_come_again_with_another_group() -> None:
     network, universe, alice, _, guest = two()
     assert isinstance(guest.ask(alice), JoinAnswer)
-    request = guest.request(guest.greet(alice), guest.package(send_group_id=b"o" * 32))
+    request = guest.request(guest.greet(alice), guest.package(send_group_id=guest.fresh_group_id()))
     assert refused_as(network, universe, alice, guest, request) == "MEMBER_SEND_GROUP"
 
 

@@ -10,6 +10,7 @@ from tests.engine.small_network import SECOND, Node, quiet
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.member import build_key_package, leaf_extensions, read_member
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.engine.inputs import UpdateKeys
 from starling.protocol.exchange.messages import Profiles
 from starling.protocol.mls.key_package import KeyPackage
@@ -53,7 +54,9 @@ def without_wire_formats(leaf: LeafNode) -> LeafNode:
     return replace(leaf, extensions=leaf.extensions[:1])
 
 
-@pytest.mark.parametrize("kind", ["key of another", "other send group", "no capabilities", "no wire formats"])
+@pytest.mark.parametrize(
+    "kind", ["key of another", "other send group", "group of another", "no capabilities", "no wire formats"]
+)
 def test_a_bad_key_package_does_not_stop_the_updates_of_others(kind: str) -> None:
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     stolen = newest_key(alice, universe, carol)
@@ -61,7 +64,12 @@ def test_a_bad_key_package_does_not_stop_the_updates_of_others(kind: str) -> Non
         "key of another": lambda: repackaged(
             bob, universe, lambda leaf: replace(leaf, encryption_key=stolen)
         ),
-        "other send group": lambda: repackaged(bob, universe, lambda leaf: leaf, send_group_id=bytes(32)),
+        "other send group": lambda: repackaged(
+            bob, universe, lambda leaf: leaf, send_group_id=new_send_group_id(universe, bob.me, bytes)
+        ),
+        "group of another": lambda: repackaged(
+            bob, universe, lambda leaf: leaf, send_group_id=carol.universe(universe).group_id
+        ),
         "no capabilities": lambda: repackaged(bob, universe, without_proposals),
         "no wire formats": lambda: repackaged(bob, universe, without_wire_formats),
     }[kind]()

@@ -13,6 +13,7 @@ from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import UNIVERSE_SUITES, build_key_package
 from starling.protocol.distributed.policy import READDS_PER_DAY, READMIT_REQUESTS
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
+from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.engine import joining, own_group
 from starling.protocol.engine.inputs import JoinUniverse, ReadmitMember, Recover, RemoveMember, UpdateKeys
 from starling.protocol.errors import UsageError
@@ -138,7 +139,7 @@ def test_neither_an_old_incarnation_nor_a_known_group(wrong: str) -> None:
     group_id = {
         "its own group": standing.send_group_id,
         "another's group": carol.universe(universe).group_id,
-    }.get(wrong, b"n" * 32)
+    }.get(wrong, new_send_group_id(universe, bob.me, bytes))
     incarnation = standing.incarnation + (wrong != "incarnation")
     alice.hear(bob, made_by(bob, universe, group_id=group_id, incarnation=incarnation))
     assert bool(alice.universe(universe).asks_again) == (not wrong)
@@ -146,7 +147,8 @@ def test_neither_an_old_incarnation_nor_a_known_group(wrong: str) -> None:
 
 def another(request: ReadmitRequest, bob: Node, universe: bytes, number: int) -> ReadmitRequest:
     """A request of the same node for another group."""
-    return made_by(bob, universe, group_id=bytes([number]) * 32, incarnation=2**31 + number)
+    group_id = new_send_group_id(universe, bob.me, lambda length: bytes([number]) * length)
+    return made_by(bob, universe, group_id=group_id, incarnation=2**31 + number)
 
 
 def test_other_requests_of_one_member_take_turns() -> None:

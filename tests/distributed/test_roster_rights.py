@@ -13,6 +13,7 @@ from tests.distributed.people import (
     TICKET,
     add_invite,
     admission,
+    group_of,
     person,
     random_from,
     signed_admission,
@@ -127,7 +128,7 @@ def test_nobody_is_admitted_without_its_own_signatures() -> None:
     for bad in (
         replace(body, binding=mine.binding),
         replace(body, peer_id=DAVE.peer_id),
-        replace(body, send_group_id=b"g" * 32),
+        replace(body, send_group_id=group_of(CAROL, roster.universe_id, b"another")),
         replace(body, incarnation=7),
         replace(body, spend=other.spend),
         replace(body, spend=mine.spend),
@@ -154,14 +155,13 @@ def test_only_admins_admit_anew_and_only_in_the_same_role() -> None:
 def test_a_send_group_has_one_owner() -> None:
     roster = with_roles(bob=MEMBER)
     taken = roster.members[A].send_group_id
-    body = signed_admission(roster.universe_id, CAROL, send_group_id=taken)
-    assert refused(roster, forged(roster, BOB, C, Kind.MEMBER, body)) is Rule.ENTRY_GROUP
-    # Where neither knows of the other, the more senior one keeps it.
-    one, two = copy(roster), copy(roster)
-    one.add(admission(one, CAROL, send_group_id=b"g" * 32))
-    admit(two, DAVE, BOB)
-    both = merged(one, two)
-    assert both.send_groups[b"g" * 32].identity == C
+    for group_id in (
+        taken,
+        b"g" * 32,
+        group_of(DAVE, roster.universe_id),
+    ):  # known here, of nobody, not known yet
+        body = replace(signed_admission(roster.universe_id, CAROL), send_group_id=group_id)
+        assert refused(roster, forged(roster, BOB, C, Kind.MEMBER, body)) is Rule.MEMBER_SEND_GROUP
 
 
 def test_a_ticket_is_its_makers_alone() -> None:

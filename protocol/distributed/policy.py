@@ -67,6 +67,9 @@ RESOLVE_WAIT = 10 * MINUTE
 WELCOME_WAIT = 5 * MINUTE
 """After how long in vain a group that peers have with this node in it counts as closed to it (R6)."""
 
+BRANCH_WAIT = MINUTE
+"""How long an owner may take to say that a branch is dead which this node cannot enter."""
+
 DOUBT_WAIT = HOUR
 """How long nothing of a group settles because peers name heads, or send frames, that nothing known leads to (K-14)."""
 

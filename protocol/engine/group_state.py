@@ -82,6 +82,8 @@ class GroupState:
         self.said_at: dict[bytes, tuple[int, int]] = {}
         """By the parent of a fork: how far this node was in its own group, epoch and messages, when it knew of a lost
         branch (`watch_lost_branches`)."""
+        self.closed_off: dict[bytes, int] = {}
+        """By epoch: since when, in this run, a commit on it is known that does not open here."""
         self.in_doubt_since: int | None = None
         """Since when, in this run, peers name or send what nothing known leads to."""
         self.unshared: dict[bytes, int] = {}
@@ -192,6 +194,7 @@ class GroupState:
         """Wipe an epoch's secrets, in memory and in the store."""
         held = self._states.pop(dmls_epoch, None)
         self.unshared.pop(dmls_epoch, None)
+        self.closed_off.pop(dmls_epoch, None)
         if held is None:
             return
         if isinstance(held, Group):

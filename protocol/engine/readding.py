@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from starling.protocol.decentralized.epoch_graph import EpochInfo
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.application import MESSAGE_ID_SIZE, REPORT, ApplicationData
 from starling.protocol.distributed.dependency import Dependency
@@ -93,13 +94,29 @@ def note_lost_psks(ctx: Context, universe: Universe, group_id: bytes, incarnatio
             note_stuck(ctx, universe, importer, PSK)
 
 
-def note_refused_commit(ctx: Context, universe: Universe, state: GroupState, refusal: Exception) -> None:
+def note_refused_commit(
+    ctx: Context, universe: Universe, state: GroupState, parent: EpochInfo, refusal: Exception
+) -> None:
     """A commit that the owner signed does not open here. What breaks a rule for all is no reason to be added again:
     the owner would only do it again."""
     if isinstance(refusal, Invalid) and refusal.rule not in _FOR_US_ALONE:
         return
     if isinstance(refusal, Invalid | VerificationFailed | DecodeError | UsageError):
-        note_stuck(ctx, universe, state.group_id, COMMIT)
+        note_closed_off(ctx, universe, state, parent, COMMIT)
+
+
+def note_closed_off(
+    ctx: Context, universe: Universe, state: GroupState, parent: EpochInfo, reason: str
+) -> None:
+    """What follows an epoch is closed to this node. On the branch that counts here it is stuck at once; on another one
+    if the owner has not said in a minute that this is dead: perhaps it says so only there."""
+    graph = state.graph
+    if parent.dmls_epoch != graph.head:
+        resolved = (graph.is_at_or_after(resolving, parent.dmls_epoch) for resolving in graph.closed.values())
+        since = state.closed_off.setdefault(parent.dmls_epoch, ctx.now)
+        if parent.dmls_epoch in graph.closed or any(resolved) or ctx.now - since < policy.BRANCH_WAIT:
+            return
+    note_stuck(ctx, universe, state.group_id, reason)
 
 
 def can_never_have(universe: Universe, importer: GroupState, dependency: Dependency) -> bool:

@@ -235,12 +235,10 @@ def _receive_commit(
     try:
         staged, dependencies = stage_with_imports(universe, state, group, authenticated, content)
     except (ProtocolError, UsageError) as refusal:
-        if info.dmls_epoch == state.graph.head:
-            readding.note_refused_commit(ctx, universe, state, refusal)
+        readding.note_refused_commit(ctx, universe, state, info, refusal)
         raise
     except readding.PskLost:
-        if info.dmls_epoch == state.graph.head:
-            readding.note_stuck(ctx, universe, state.group_id, PSK)
+        readding.note_closed_off(ctx, universe, state, info, PSK)
         return []
     if staged.next is None:
         # By a newer incarnation this node is let in anew, in this commit or the next one.

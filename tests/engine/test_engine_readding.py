@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.engine.forging import end, forged_commit
 from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, quiet
+from tests.engine.test_engine_branches import put_back_while_one_is_away
 
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.application import ApplicationData
@@ -209,6 +210,20 @@ def test_who_enters_its_group_anew_learns_its_newer_incarnation_from_its_leaf() 
     network.drop = lambda source, target, send: False
     network.run(MINUTE)
     assert incarnation_in(alice, universe, alice, bob) == held.incarnation
+    all_read_all(network, universe, [alice, bob, carol])
+
+
+def test_who_cannot_enter_the_branch_that_its_owner_goes_on_with_is_added_again() -> None:
+    """That the other one is dead the owner says only where bob cannot read it."""
+    network, universe, alice, bob, carol = put_back_while_one_is_away()
+    with sealed_badly_for(alice, universe, bob):
+        network.restart(alice)
+        network.run(10 * SECOND)
+    assert alice.heard("fork.resolved") and not bob.heard("fork.resolved")
+    assert not bob.heard("member.stuck"), "it may be the dead one"
+    network.restart(carol)
+    network.run(3 * MINUTE)
+    assert {"identity": bob.me, "owner": alice.me, "reason": "commit"} in bob.heard("member.stuck")
     all_read_all(network, universe, [alice, bob, carol])
 
 

@@ -16,7 +16,7 @@ from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import leaf_identity, verify_member
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
-from starling.protocol.errors import DecodeError, Pending
+from starling.protocol.errors import DecodeError, Pending, Unsupported
 from starling.protocol.exchange.feed import FrameKind
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame
 from starling.protocol.extensions.semi_private_receiver import open_semi_private
@@ -25,12 +25,13 @@ from starling.protocol.mls.wire_format import ContentType
 
 
 def read_frame(frame: CommitFrame | MessageFrame) -> DMLSMessage:
-    """The message of a frame, of the kind that the frame says. Raises `DecodeError`, `Unsupported`."""
+    """The message of a frame. Raises `DecodeError`, which counts against who brings it, and `Unsupported` for one of
+    another kind than the frame says: members pass that on unseen."""
     message = read_dmls_message(frame.dmls_message)
     content_type = getattr(message.message.body, "content_type", None)
     wanted = ContentType.COMMIT if isinstance(frame, CommitFrame) else ContentType.APPLICATION
     if content_type != wanted:
-        raise DecodeError("a frame whose message is of another content type")
+        raise Unsupported("a frame whose message is of another content type")
     return message
 
 

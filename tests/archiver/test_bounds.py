@@ -29,7 +29,7 @@ from starling.protocol.engine.inputs import (
 )
 from starling.protocol.engine.step import SendToPeer
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.frame import MessageFrame, decode_frame, frame_id
+from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame, frame_id
 from starling.protocol.exchange.messages import (
     Frames,
     Hello,
@@ -270,6 +270,20 @@ def test_what_does_not_decode_counts_against_who_sends_it() -> None:
         bad = bytes([number]) * 5
         vault.do(MessageFromPeer(alice.id, bad) if number % 2 else FrameReceived(alice.id, bad))
     assert [send.peer_id for send in vault.disconnects] == [alice.id]
+
+
+def test_what_only_its_author_can_be_blamed_for_counts_against_nobody() -> None:
+    network, universe_id, vault, (alice, _) = with_archiver("Alice", "Bob")
+    alice.say(universe_id, "a message")
+    network.run(SECOND)
+    before = len(vault.archive(universe_id).frames)
+    message = decode_frame(junk(network, alice))
+    assert isinstance(message, MessageFrame)
+    for number in range(2 * MAX_BAD_INPUTS):
+        frame = CommitFrame(message.dmls_message, bytes([number + 1]))
+        vault.do(FrameReceived(alice.id, frame.encode()))
+    assert not vault.disconnects
+    assert len(vault.archive(universe_id).frames) == before
 
 
 def test_an_answer_is_bounded() -> None:

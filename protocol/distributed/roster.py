@@ -128,7 +128,7 @@ class Roster(RosterMaking):
 
     @property
     def digest(self) -> bytes:
-        """32 bytes over the ids of all entries."""
+        """32 bytes over the ids of all entries but those that make no difference any more (`void_entries`)."""
         return self.view.digest
 
     @property

@@ -3,7 +3,8 @@
 Whether an entry is taken in depends on the entry and its ancestors only, never on the order of arrival, so
 two nodes with the same entries have the same graph. One bound cannot have this property: of an author's
 entries under one version the first four to arrive are kept, and those that an entry of somebody else follows. Only an
-author with the right to make entries can exceed it, by signing against the rules; unequal digests then show it.
+author with the right to make entries can exceed it, by signing against the rules; unequal digests then show it, until
+it is removed.
 """
 
 from __future__ import annotations

@@ -41,6 +41,24 @@ def strikes_any(nodes: RosterNodes, restriction: Node, within: int) -> bool:
     )
 
 
+def void_entries(nodes: RosterNodes, lost: int) -> int:
+    """Those of the entries that do not stand of which it matters to nobody whether a node has them: signed by who was
+    removed, unknown to the removal, and followed by nothing but their like.
+
+    Who signs against the rules can give different ones to everybody. As soon as it is removed they make no difference.
+    """
+    void = followed = 0
+    for node in reversed(nodes.nodes if lost else []):
+        if node.bit & lost & ~followed and any(
+            removal.removes_member and not removal.bit & lost and _is_struck(node, removal)
+            for removal in nodes.about(node.author)
+        ):
+            void |= node.bit
+        else:
+            followed |= node.ancestors
+    return void
+
+
 @dataclass(frozen=True, slots=True)
 class _Standing:
     restriction: Node

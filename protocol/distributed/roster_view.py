@@ -37,6 +37,7 @@ from starling.protocol.distributed.roster_graph import RosterGraph
 from starling.protocol.distributed.roster_nodes import Node
 from starling.protocol.distributed.roster_rights import ROLES, Policy
 from starling.protocol.distributed.roster_situation import Seniority, Situation, newest
+from starling.protocol.distributed.roster_standing import void_entries
 
 MAX_TOPICS = 4
 
@@ -172,7 +173,7 @@ class _Evaluation:
             topic_secrets=tuple(_secret(node) for node in ordered[:MAX_TOPICS]),
             topic_is_stale=not ordered or any(not seen & node.bit for node in told),
             fallen=frozenset(node.entry_id for node in graph.nodes if node.bit & lost),
-            digest=_digest(graph),
+            digest=_digest(graph, void_entries(graph, lost)),
         )
 
     def _member(self, node: Node, invites: Mapping[bytes, InviteInfo]) -> MemberInfo:
@@ -279,8 +280,8 @@ def _bits(nodes: Iterable[Node]) -> int:
     return reduce(or_, (node.bit for node in nodes), 0)
 
 
-def _digest(graph: RosterGraph) -> bytes:
+def _digest(graph: RosterGraph, void: int) -> bytes:
     state = hashlib.sha256(labels.ROSTER_DIGEST.encode() + b"\x00" + graph.universe_id)
-    for entry_id in sorted(graph.ids):
+    for entry_id in sorted(node.entry_id for node in graph.nodes if not node.bit & void):
         state.update(entry_id)
     return state.digest()

@@ -473,6 +473,39 @@ def test_too_many_entries_of_one_version_come_in_where_others_follow_them(
     assert Roster.load(roster.universe_id, roster.entries()).view == roster.view
 
 
+def test_who_gives_everybody_other_entries_is_removed_and_all_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster_graph, "MAX_SIBLINGS", 2)
+    start = with_roles(bob=MEMBER, carol=MEMBER)
+    siblings = [start.make_topic(BOB, random_from(str(number))) for number in range(4)]
+    nodes = [copy(start) for _ in range(3)]
+    for roster, held in zip(nodes, ((0, 1), (1, 2), (2, 3)), strict=True):
+        for number in held:
+            roster.add(siblings[number])
+    assert len({roster.digest for roster in nodes}) == 3
+    removal = nodes[0].make_remove(ALICE, B)
+    for roster in nodes:
+        for entry in (removal, *siblings, removal, *siblings[:1]):
+            try:
+                roster.add(entry)
+            except (Pending, Invalid):
+                continue
+    assert len({roster.ids for roster in nodes}) == 3
+    assert len({roster.digest for roster in nodes}) == 1
+    assert all(roster.members == nodes[0].members for roster in nodes)
+    # What somebody else has built on makes a difference again, and comes to all.
+    honest = nodes[2].make_topic(CAROL, random_from("honest"))
+    nodes[2].add(honest)
+    assert nodes[2].digest != nodes[0].digest
+    for entry in nodes[2].missing_from(nodes[0].ids):
+        try:
+            nodes[0].add(entry)
+        except (Pending, Invalid):
+            continue
+    for entry in nodes[2].missing_from(nodes[0].ids):
+        nodes[0].add(entry)
+    assert nodes[0].digest == nodes[2].digest
+
+
 # what peers say of themselves
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.distributed.people import person
 from tests.engine.forging import end, forged_commit, packages
 from tests.engine.small_network import MINUTE, SECOND, Node, quiet
+from tests.engine.test_engine_branches import Saved
 from tests.extensions.semi_private_groups import Outsider, outsider
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
@@ -175,6 +176,38 @@ def test_after_a_restart_the_boot_commit_is_semi_private() -> None:
     network.run(5 * SECOND)
     assert alice.texts() == ["back"]
     agree(universe, [alice, bob])
+
+
+def test_a_put_back_owner_goes_on_semi_privately() -> None:
+    """Its boot commit is a sibling under the same retained ratchet, at another generation (K-23)."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    name(alice, universe, ARCHIVE)
+    network.run(20 * SECOND)
+    network.stop(carol)  # so that bob keeps the parent
+    saved = Saved(alice)
+    start = len(network.sent)
+    alice.do(UpdateKeys(universe))
+    alice.say(universe, "forgotten")
+    network.run(5 * SECOND)
+    network.stop(alice)
+    (lost,) = commits(alice, start)
+    saved.put_back(alice)
+    start = len(network.sent)
+    network.restart(alice)
+    network.run(5 * SECOND)
+    alice.say(universe, "new")
+    network.run(5 * SECOND)
+    assert bob.texts() == ["forgotten", "new"] and bob.heard("fork.detected")
+    boot = commits(alice, start)[0]
+    assert boot.body.epoch == lost.body.epoch  # type: ignore[attr-defined]  # a SemiPrivateMessage
+    keys = [seen(ARCHIVE, message).content for message in (lost, boot)]
+    assert keys[0] != keys[1]
+    hashes = {message.body.partial_context_hash for message in (lost, boot)}  # type: ignore[attr-defined]  # the same
+    assert len(hashes) == 2, "one nonce for two commits"
+    network.restart(carol)
+    network.run(MINUTE)
+    assert carol.texts() == ["forgotten", "new"]
+    agree(universe, (alice, bob, carol))
 
 
 def test_an_archiver_with_a_key_that_is_none_is_not_named() -> None:

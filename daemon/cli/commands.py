@@ -25,7 +25,7 @@ def universe_list(client: Client, args: Namespace) -> int:
     if args.json:
         output.as_json(universes)
     else:
-        columns = ("universe_id", "name", "state", "members", "epoch", "converged")
+        columns = ("universe_id", "name", "state", "role", "members", "epoch", "converged")
         output.table(
             universes, columns, "no universes yet; 'starling universe create NAME' or 'starling join TICKET'"
         )

@@ -122,7 +122,12 @@ class Engine:
         self._bad_inputs: dict[bytes, int] = {}
         self._addresses: tuple[str, ...] = ()
         self._topics: frozenset[str] | None = None
-        self._told: tuple[object, ...] | None = None
+        self._told: dict[bytes, tuple[object, ...]] | None = None
+        """What the network was last told by: of each universe its revision."""
+        self._wakes: dict[bytes, int | None] = {}
+        """When each universe wants to be woken; one that is not here was not looked at yet."""
+        self._touched: set[bytes] = set()
+        """The universes that the input of this moment is about."""
         self._known: KnownPeers | None = None
         self._readmits_automatically = readmits_automatically
         for universe in self._universes.values():
@@ -133,8 +138,10 @@ class Engine:
     def handle(self, item: Input, now: int) -> Step:
         """Take one input; raises `UsageError` for a command that cannot be done, before anything changes."""
         ctx = Context(now, self._random)
+        self._touched = set()
         if now < self._now - MOST_BACKWARDS:
             self._new_run(ctx)
+            self._touch_all()
         self._now = now
         try:
             result = self._dispatch(ctx, item)
@@ -143,13 +150,33 @@ class Engine:
                 raise InternalError("a command was refused after it had begun") from error
             raise
         try:
-            wakes = [self._tick(ctx, universe) for universe in list(self._universes.values())]
+            for universe in self._to_tick(item, now):
+                self._touched.add(universe.universe_id)
+                self._wakes[universe.universe_id] = self._tick(ctx, universe)
         except UsageError as error:
             raise InternalError("what was due could not be done") from error
         self._tell_network(ctx)
         ctx.name_people(self._named_event)
-        wake_at = min((wake for wake in wakes if wake is not None), default=None)
+        for universe_id in self._wakes.keys() - self._universes.keys():
+            del self._wakes[universe_id]
+        wake_at = min((wake for wake in self._wakes.values() if wake is not None), default=None)
         return ctx.step(wake_at, result)
+
+    def _to_tick(self, item: Input, now: int) -> list[Universe]:
+        """The universes that the input is about, or in which something is due: what happens in one is nothing to the
+        others, or a node would do in each what comes from all."""
+        found = [
+            universe
+            for universe_id, universe in self._universes.items()
+            if universe_id in self._touched or _is_due(self._wakes.get(universe_id, now), now)
+        ]
+        if isinstance(item, Wake) and not found:
+            # It came at another moment than was asked for, so each is looked at.
+            found = [u for u in self._universes.values() if _is_due(timers.next_wake(u), now)]
+        return found
+
+    def _touch_all(self) -> None:
+        self._touched.update(self._universes)
 
     def _tick(self, ctx: Context, universe: Universe) -> int | None:
         """Do what is due in one universe; when it wants to be woken is given back."""
@@ -175,11 +202,14 @@ class Engine:
                 self._disconnected_peer(peer_id)
             case DialFailed(peer_id):
                 for universe in self._universes.values():
-                    universe.boot.failed.add(peer_id)
+                    if not universe.boot.done:
+                        universe.boot.failed.add(peer_id)
+                        self._touched.add(universe.universe_id)
             case OwnAddresses(addresses):
                 self._own_addresses(ctx, addresses)
             case ClockJumped():
                 self._new_run(ctx)
+                self._touch_all()
             case Wake():
                 pass
             case _:
@@ -301,8 +331,12 @@ class Engine:
         return universe.own.graph.head_info.number
 
     def _check_room(self) -> None:
-        if len(self._universes) >= MAX_UNIVERSES:
-            raise UsageError(f"a node is in at most {MAX_UNIVERSES} universes")
+        # Of one that was left or that removed this node only the name stays.
+        if sum(not universe.removed for universe in self._universes.values()) >= MAX_UNIVERSES:
+            raise UsageError(
+                f"this node is in {MAX_UNIVERSES} universes already, and cannot be in more; leave one first",
+                "universe.limit",
+            )
 
     def _share(self, universe: Universe) -> None:
         """What is the node's, given to one of its universes."""
@@ -311,6 +345,7 @@ class Engine:
         universe.readmits_automatically = self._readmits_automatically
 
     def _adopt(self, ctx: Context, universe: Universe) -> None:
+        self._touched.add(universe.universe_id)
         self._share(universe)
         self._universes[universe.universe_id] = universe
         self._sign_address(ctx, universe)
@@ -328,6 +363,7 @@ class Engine:
         universe = self._universes.get(universe_id)
         if universe is None:
             raise UsageError("no such universe on this node", "universe.unknown")
+        self._touched.add(universe_id)
         return universe
 
     def _rename(self, ctx: Context, name: str) -> None:
@@ -336,6 +372,7 @@ class Engine:
             return
         self.identity = replace(self.identity, name=name)
         ctx.put("name", b"", name.encode())
+        self._touch_all()
         for universe in self._universes.values():
             universe.identity = self.identity
             universe.name_due = True
@@ -361,6 +398,7 @@ class Engine:
 
     def _connected_peer(self, ctx: Context, peer_id: bytes) -> None:
         self._connected.add(peer_id)
+        self._touch_all()
         for universe in self._universes.values():
             universe.boot.failed.discard(peer_id)
             if universe.joining is not None:
@@ -373,6 +411,7 @@ class Engine:
     def _disconnected_peer(self, peer_id: bytes) -> None:
         self._connected.discard(peer_id)
         self._bad_inputs.pop(peer_id, None)
+        self._touch_all()
         for universe in self._universes.values():
             universe.links.pop(peer_id, None)
             if universe.joining is not None:
@@ -388,8 +427,10 @@ class Engine:
         if len(shared) > 1:
             group_id = group_of_frame(frame)
             shared.sort(key=lambda universe: group_id is None or not universe.knows_group(group_id))
-        if shared and not receive(ctx, shared[0], peer_id, frame):
-            self._bad_input(ctx, peer_id)
+        if shared:
+            self._touched.add(shared[0].universe_id)
+            if not receive(ctx, shared[0], peer_id, frame):
+                self._bad_input(ctx, peer_id)
 
     def _message(self, ctx: Context, peer_id: bytes, data: bytes) -> None:
         try:
@@ -400,6 +441,7 @@ class Engine:
         universe = self._universes.get(getattr(message, "universe_id", b""))
         if universe is None:
             return
+        self._touched.add(universe.universe_id)
         if universe.removed and universe.joining is None:
             departing.take_message(ctx, universe, peer_id, message)
             return
@@ -425,6 +467,7 @@ class Engine:
 
     def _own_addresses(self, ctx: Context, addresses: tuple[str, ...]) -> None:
         self._addresses = addresses[:8]
+        self._touch_all()
         for universe in self._universes.values():
             self._sign_address(ctx, universe)
             for peer_id in universe.links:
@@ -439,10 +482,14 @@ class Engine:
 
     def _tell_network(self, ctx: Context) -> None:
         """Topics and peers, where they changed."""
-        told = tuple((key, universe.network_revision) for key, universe in self._universes.items())
-        if told == self._told:
+        told, touched = self._told, self._touched & self._universes.keys()
+        if (
+            told is not None
+            and told.keys() == self._universes.keys()
+            and all(told[key] == self._universes[key].network_revision for key in touched)
+        ):
             return
-        self._told = told
+        self._told = {key: universe.network_revision for key, universe in self._universes.items()}
         topics: set[str] = set()
         members: dict[bytes, tuple[str, ...]] = {}
         guests: dict[bytes, tuple[str, ...]] = {}
@@ -569,3 +616,7 @@ class Engine:
             "rollback_suspected": [key for key in self._universes if self.rollback_suspected(key)],
             "connected": len(self._connected),
         }
+
+
+def _is_due(time: int | None, now: int) -> bool:
+    return time is not None and time <= now

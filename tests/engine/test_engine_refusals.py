@@ -26,5 +26,6 @@ def test_a_refusal_after_the_first_change_is_a_fault(monkeypatch: pytest.MonkeyP
 def test_what_is_done_by_the_timer_cannot_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, (alice, _) = settled("alice", "bob")
     monkeypatch.setattr(timers, "tick", refuse)
+    assert alice.wake is not None
     with pytest.raises(InternalError):
-        alice.engine.handle(Wake(), alice.network.now)
+        alice.engine.handle(Wake(), alice.wake)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.attack import (
+    test_direct,
     test_forward_secrecy,
     test_healing,
     test_joining_window,
@@ -19,8 +20,19 @@ from tests.attack import (
 from tests.attack.scene import Breach, Scene
 
 from starling.protocol.decentralized.key_schedule import PuncturedKeySchedule
+from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.distributed.psk_ledger import PskLedger
-from starling.protocol.engine import boot, bundles, imports, membership, own_group, receiving, retention
+from starling.protocol.engine import (
+    boot,
+    bundles,
+    direct,
+    epochs,
+    imports,
+    membership,
+    own_group,
+    receiving,
+    retention,
+)
 from starling.protocol.engine.bundles import BundleStore
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
@@ -147,6 +159,18 @@ def without_leaving(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(GroupState, "delete", nothing)
 
 
+def without_forgetting_the_secrets_of_direct_messages(patches: pytest.MonkeyPatch) -> None:
+    for module in (epochs, receiving, retention):
+        patches.setattr(module, "let_go_of_targeted", nothing)
+
+
+def without_the_seal_to_one_leaf(patches: pytest.MonkeyPatch) -> None:
+    """What is for one member goes as it is, in a message to all."""
+    patches.setattr(
+        direct, "seal", lambda ctx, universe, leaf_index, message: ApplicationData.decode(message)
+    )
+
+
 MUTATIONS: list[tuple[Patch, Callable[..., None]]] = [
     (
         without_wiping,
@@ -172,6 +196,14 @@ MUTATIONS: list[tuple[Patch, Callable[..., None]]] = [
     (
         without_consuming,
         test_forward_secrecy.test_a_consumed_message_of_a_live_epoch_is_not_read_and_a_later_one_is,
+    ),
+    (
+        without_forgetting_the_secrets_of_direct_messages,
+        test_direct.test_what_opens_direct_messages_goes_with_the_end_of_its_epoch,
+    ),
+    (
+        without_the_seal_to_one_leaf,
+        test_direct.test_it_takes_the_epoch_and_the_leaf_key_of_the_recipient_together,
     ),
     (without_puncture, test_forward_secrecy.test_a_retained_parent_does_not_lead_to_its_child_again),
     (

@@ -52,7 +52,6 @@ def join(universe: SimulatedUniverse, seed: object) -> dict[str, Any]:
         "bytes_until_admitted": network.moved[newcomer.peer_id],
     }
     universe.run(policy.FIRST_PATH_COMMIT)
-    universe.wait_for(universe.converged)
     return found
 
 
@@ -63,7 +62,6 @@ def remove(universe: SimulatedUniverse) -> dict[str, Any]:
     founder.handle(RemoveMember(founder.universe_id, gone.identity.identity_public_key))
     removed = universe.wait_for(partial(_all_have_removed, universe, gone))
     told = removed + universe.wait_for(lambda: gone.universe.removed)
-    universe.wait_for(universe.converged)
     return {"removed_by_all_s": removed / 1000, "told_s": told / 1000}
 
 

@@ -52,7 +52,7 @@ def export(client: Client, args: Namespace) -> int:
 
 
 def _is_meant(entry: dict[str, Any], member: str | None) -> bool:
-    if member is None or entry["name"] == member:
+    if member is None or member in (entry["name"], entry.get("petname"), entry.get("display_name")):
         return True
     return len(member) >= 4 and any(str(entry[name]).startswith(member) for name in ("owner", "group_id"))
 

@@ -83,3 +83,62 @@ def test_a_message_is_shown_under_the_name_that_counts(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", answer):
         assert starling(tmp_path / "home", "listen", "--count", "1").stdout.endswith(" Rob: hi\n")
         assert starling(tmp_path / "home", "history", "lab").stdout.endswith(" Rob: hi\n")
+
+
+KEYS = {"sender": "ab" * 32, "sender_name": "Bob", "display_name": "Bob", "reason": "keys", "others": []}
+NAME = KEYS | {
+    "reason": "name",
+    "display_name": "B0b (abababab)",
+    "verified_at": None,
+    "others": [{"identity": "cd" * 32, "name": "Bob", "display_name": "Bob", "verified_at": 1_000}],
+}
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (
+            NAME,
+            "*** B0b (abababab) [abababababababab] is somebody else than Bob [cdcdcdcdcdcdcdcd], whom you verified",
+        ),
+        (KEYS | {"verified_at": None}, "*** Bob has new keys, for having started anew or come back\n"),
+        (KEYS | {"verified_at": 1_000}, "come back; it is the person that you verified\n"),
+    ],
+)
+def test_keys_that_may_not_be_expected_are_told_among_the_messages(
+    tmp_path: Path, told: dict[str, Any], words: str
+) -> None:
+    about = {
+        ("identity" if key == "sender" else "name" if key == "sender_name" else key): told[key]
+        for key in told
+    }
+    notice = event(1, "member.key_changed", **about)
+    message = event(2, sender="ab" * 32, sender_name="Bob", body="hi", encoding="utf8")
+
+    def answer(request: dict[str, Any]) -> list[Any]:
+        if request["method"] == "message.history":
+            row = told | {
+                "notice": "member.key_changed",
+                "number": 1,
+                "time": 1_000,
+                "body": "",
+                "encoding": "utf8",
+            }
+            return [result(request, {"messages": [row], "more": False})]
+        return [result(request, {"subscription": 1, "from": 0, "last": 1}), notice, message]
+
+    with scripted(tmp_path / "home", answer) as served:
+        shown = starling(tmp_path / "home", "listen", "--count", "1").stdout
+        assert words in shown and shown.endswith("Bob: hi\n"), "a notice does not count"
+        starling(tmp_path / "home", "listen", "--count", "1", "--json")
+        assert words in starling(tmp_path / "home", "history", "lab").stdout
+    kinds = [call["kinds"] for call in served.calls("events.subscribe")]
+    assert kinds == [["message.received", "member.key_changed"], ["message.received"]]
+
+
+def test_a_new_name_of_ones_own(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"name": "Robert"})) as served:
+        assert starling(tmp_path / "home", "profile").stdout == "name  Robert\n"
+        done = starling(tmp_path / "home", "profile", "--name", "Robert")
+    assert done.stdout == "you are Robert now; all members are told\n"
+    assert served.calls("profile.set") == [{"name": "Robert"}]

@@ -276,7 +276,7 @@ class Model:
         if entry.kind == ROLE:
             return was != NOBODY and self._honours_rightly(entry, before, ids)
         if entry.admits:
-            return self._admits_rightly(entry, before, ids)
+            return self._admits_rightly(entry, ids)
         if entry.kind == INVITE:
             return all(e.author == entry.author for e in self.invites(entry.subject, before))
         return True
@@ -312,7 +312,7 @@ class Model:
             return True
         return self.chain(entry.author, ids) < self.chain(entry.subject, ids)
 
-    def _admits_rightly(self, entry: Entry, before: Ids, ids: Ids) -> bool:
+    def _admits_rightly(self, entry: Entry, ids: Ids) -> bool:
         who, body = entry.subject, entry.body
         was = self.role(who, ids)
         ends = self.among(ids, lambda e: e.ends_membership and e.subject == who)
@@ -322,10 +322,6 @@ class Model:
         answers = self.among(ids, lambda e: e.kind == READMIT and e.subject == who)
         answered = frozenset().union(entry.named, *(e.named for e in answers))
         if not all(end.id in answered for end in ends):
-            return False
-        if self.among(
-            before, lambda e: e.admits and e.subject != who and e.body.send_group_id == body.send_group_id
-        ):
             return False
         if not entry.spends:
             return given_role(entry) == was if was != NOBODY else comes_back

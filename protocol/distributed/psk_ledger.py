@@ -118,6 +118,14 @@ class PskLedger:
         self.last_imports.pop((importer, group_id), None)
         self.other_imports.pop((importer, group_id), None)
 
+    def forget_from(self, importer: bytes, group_id: bytes, number: int) -> tuple[LastImport, ...]:
+        """Forget what a member imported of a group from an epoch number on; what is left is given back."""
+        kept = tuple(last for last in self.imports(importer, group_id) if last.epoch < number)
+        self.forget_imports(importer, group_id)
+        if kept:
+            self.load_imports(importer, group_id, kept)
+        return kept
+
     def forget_branch(
         self, importer: bytes, group_id: bytes, epochs: frozenset[bytes]
     ) -> tuple[LastImport, ...]:

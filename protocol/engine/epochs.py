@@ -153,6 +153,20 @@ def forget_branch_imports(
             ctx.delete("import", universe.universe_id + importer + source)
 
 
+def forget_imports_from(ctx: Context, universe: Universe, group_id: bytes, number: int) -> None:
+    """This node enters a group anew, at this epoch: what others imported of the same or a higher number may be of a
+    branch that it does not know any more, and numbers do not tell which came first."""
+    for importer, source in list(universe.ledger.last_imports):
+        held = tuple(universe.ledger.imports(importer, source))
+        if source != group_id or all(last.epoch < number for last in held):
+            continue
+        kept = universe.ledger.forget_from(importer, source, number)
+        if kept:
+            _save_imports(ctx, universe, importer, source, kept)
+        else:
+            ctx.delete("import", universe.universe_id + importer + source)
+
+
 def forget_imports(ctx: Context, universe: Universe, group_id: bytes) -> None:
     """What a group of a former member imported, and what was imported from it."""
     for (importer, source), last in list(universe.ledger.last_imports.items()):

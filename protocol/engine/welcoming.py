@@ -14,7 +14,7 @@ from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.distributed.wire_formats import check_required_wire_formats
 from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import enter_epoch
+from starling.protocol.engine.epochs import enter_epoch, forget_imports_from
 from starling.protocol.engine.forks import note_fork
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state, send_group_rules
@@ -75,6 +75,7 @@ def receive_welcome(
         if universe.was_put_back and (skips or (stuck is not None and stuck.reason == GONE)):
             _tell_skipped(ctx, universe, held)
         held.delete(ctx)
+        forget_imports_from(ctx, universe, group_id, group.epoch)
         universe.agreed.clear()
     universe.stuck.free(ctx, group_id)
     universe.standing.end_exclusion(ctx, group_id)

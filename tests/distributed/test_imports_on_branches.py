@@ -46,6 +46,27 @@ def test_a_branch_that_is_forgotten_takes_its_imports_along() -> None:
     assert not ledger.last_imports and not ledger.other_imports
 
 
+def test_what_was_imported_of_a_branch_that_is_not_known_any_more_is_forgotten() -> None:
+    """This node came anew at epoch 5: it knows nothing of the dead branch, whose epoch 6 was imported."""
+    importer = graph_of((b"p", b""), (b"before", b"p"), (b"dead", b"before"), (b"next", b"dead"))
+    source = EpochGraph()
+    source.enter(EpochInfo(b"s5", 5, None, 0, frozenset({OWNER}), True))
+    graphs = {SOURCE: source, IMPORTER: importer}
+    ledger = PskLedger()
+    for number, child in ((4, b"before"), (6, b"dead")):
+        ledger.note_import(OWNER, SOURCE, LastImport(number, b"old", IMPORTER, b"p", child), graphs)
+
+    def is_behind(number: int, name: bytes) -> bool:
+        return ledger.is_behind(OWNER, (SOURCE, number, name), (IMPORTER, b"next"), graphs)
+
+    assert is_behind(5, b"s5")
+    kept = ledger.forget_from(OWNER, SOURCE, 5)
+    assert all(last.epoch < 5 for last in kept)
+    assert not is_behind(5, b"s5")
+    ledger.note_import(OWNER, SOURCE, LastImport(5, b"s5", IMPORTER, b"dead", b"next"), graphs)
+    assert is_behind(5, b"s5") and is_behind(4, b"old")
+
+
 def test_what_all_imported_stays_while_an_older_epoch_lingers() -> None:
     """A sibling of what led to the import may import the same: here the commit that ended `p`, on which a copy of the
     importer commits again."""

@@ -239,5 +239,7 @@ class App:
                 self.asking[body["identity"]] = body["verification"]
             case kind if kind in self.alarms:
                 raise Violation("alarm", f"{self.node.name} raised {kind}: {dict(body)}")
+            case "messages.unavailable":
+                self.oracle.unavailable(self.key, body["owner"])
             case "join.failed":
                 self.refused_join = str(body.get("reason"))

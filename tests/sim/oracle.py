@@ -141,6 +141,13 @@ class Oracle:
             if message.sender == owner and message.forgotten:
                 message.waived.add(app)
 
+    def unavailable(self, app: bytes, owner: bytes) -> None:
+        """This app is told that messages of an owner are held by nobody: those that the owner forgot may be among
+        them."""
+        for message in self.messages.values():
+            if message.sender == owner and message.forgotten:
+                message.waived.add(app)
+
     # what happens
 
     def reported(self, message_id: bytes, recipients: int) -> None:

@@ -71,7 +71,7 @@ def test_who_was_away_for_too_long_gets_what_is_left_and_is_told_of_the_rest(
 
 
 def test_where_the_quota_let_frames_go_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    quota = FrameQuota(24, 2**30)
+    quota = FrameQuota(40, 2**30)
     monkeypatch.setattr(policy, "OWN_FRAMES", quota)
     monkeypatch.setattr(policy, "FRAMES_OF_OWNER", quota)
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")

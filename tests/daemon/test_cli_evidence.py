@@ -73,7 +73,7 @@ def test_what_is_no_evidence_is_one_line_and_a_code(tmp_path: Path, text: str) -
 def test_a_verdict_for_programs(tmp_path: Path) -> None:
     told = json.loads(verified(tmp_path, VALID.text(), "--json").stdout)
     assert told["verdict"] == "valid" and told["faults"] == []
-    assert told["identity"] == IDENTITY and told["group_id"] == "67" * 32
+    assert told["identity"] == IDENTITY and told["group_id"] == VALID.statements[0].group_id.hex()
     assert [statement["epoch"] for statement in told["statements"]] == [12, 12]
     forged = replace(VALID, identity=b"i" * 32)
     told = json.loads(verified(tmp_path, forged.text(), "--json").stdout)

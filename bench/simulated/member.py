@@ -55,7 +55,7 @@ class Member:
     @property
     def universe(self) -> Universe:
         """Its engine's own state, to look at."""
-        return self.engine._universes[self.universe_id]
+        return self.engine._node.universes[self.universe_id]
 
     def handle(self, item: Input) -> Any:
         """Give the engine an input, and do what it asks for; the result of a command."""

@@ -136,7 +136,7 @@ class Node:
 
     def universe(self, universe_id: bytes) -> Universe:
         """The engine's own state: only for looking."""
-        return self.engine._universes[universe_id]
+        return self.engine._node.universes[universe_id]
 
     def group(self, universe_id: bytes, owner: Node) -> GroupState:
         universe = self.universe(universe_id)

@@ -550,7 +550,7 @@ def test_the_door_forgets_what_it_has_seen_in_order() -> None:
 
 def test_a_joiner_asks_one_sponsor_at_a_time() -> None:
     network, _, alice, joiner, shown = shown_to_joiner()
-    joining = next(iter(joiner.engine._universes.values())).joining
+    joining = next(iter(joiner.engine._node.universes.values())).joining
     assert joining is not None
     joiner.hear(alice, shown.message)
     joiner.connected.add(alice.id)

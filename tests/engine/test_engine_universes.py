@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.engine.small_network import MINUTE, SECOND, Network, Node
 
-from starling.protocol.engine import engine, timers
+from starling.protocol.engine import node as engine_node
+from starling.protocol.engine import timers
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import CreateUniverse, JoinUniverse, RemoveMember, Wake
 from starling.protocol.engine.universe import Universe
@@ -110,7 +111,7 @@ def test_an_input_is_the_work_of_one_universe(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_node_is_in_no_more_than_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MAX_UNIVERSES", 2)
+    monkeypatch.setattr(engine_node, "MAX_UNIVERSES", 2)
     network = Network()
     alice, bob = network.add_all("alice", "bob")
     first = alice.do(CreateUniverse("first"))
@@ -124,7 +125,7 @@ def test_a_node_is_in_no_more_than_it_can_be(monkeypatch: pytest.MonkeyPatch) ->
     assert bob.rows == before
     mallory = network.add("mallory")
     third = mallory.do(CreateUniverse("third"))
-    monkeypatch.setattr(engine, "MAX_UNIVERSES", 3)
+    monkeypatch.setattr(engine_node, "MAX_UNIVERSES", 3)
     bob.do(JoinUniverse(network.invite(mallory, third)))
     network.run(10 * SECOND)
     mallory.do(RemoveMember(third, bob.me))

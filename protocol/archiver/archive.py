@@ -43,6 +43,11 @@ class Archive:
         """Names the list of the frames; members alone see it, and they know the token."""
         self.floors: dict[bytes, Floors] = {}
         """By identity key, the newest statement of each member."""
+        self._places: dict[bytes, Mapping[bytes, int]] = {}
+        """By identity key, the floors that it states by group."""
+        self._lowest: dict[bytes, int | None] = {}
+        self._lowest_of = -1
+        """What `floor` has found with the roster of this revision: a page of a list asks for it for each frame."""
         self.profiles = ProfileStore(universe_id)
         self.own_address: PeerAddress | None = None
         self.links: dict[bytes, MemberLink] = {}
@@ -87,14 +92,15 @@ class Archive:
         Who has said nothing may want all. A group that a member does not name is one that it may enter yet, or, where
         it is no current member's, one that it has left behind.
         """
-        lowest: int | None = None
-        unnamed = 0 if self._is_current(group_id) else None
-        for identity in self.roster.members:
-            stated = self.floors.get(identity)
-            floor = 0 if stated is None else _places(stated).get(group_id, unnamed)
-            if floor is not None:
-                lowest = floor if lowest is None else min(lowest, floor)
-        return lowest
+        if self._lowest_of != self.roster.revision:
+            self._lowest.clear()
+            self._lowest_of = self.roster.revision
+        if group_id not in self._lowest:
+            unnamed = 0 if self._is_current(group_id) else None
+            stated = (self._places.get(identity) for identity in self.roster.members)
+            floors = (0 if places is None else places.get(group_id, unnamed) for places in stated)
+            self._lowest[group_id] = min((floor for floor in floors if floor is not None), default=None)
+        return self._lowest[group_id]
 
     @property
     def read(self) -> int:
@@ -118,14 +124,20 @@ class Archive:
         held = self.floors.get(floors.member)
         if held is not None and held.serial >= floors.serial:
             return False
-        self.floors[floors.member] = floors
+        self.note_floors(floors)
         ctx.put("floor", self.universe_id + floors.member, floors.encode())
         return True
+
+    def note_floors(self, floors: Floors) -> None:
+        """Take in a statement that is stored."""
+        self.floors[floors.member] = floors
+        self._places[floors.member] = {place.group_id: place.epoch for place in floors.places}
+        self._lowest.clear()
 
     def forget_former(self, ctx: Context) -> None:
         """What is kept of who is no member any more, but frames: others may still want those."""
         for identity in self.floors.keys() - self.roster.members.keys():
-            del self.floors[identity]
+            del self.floors[identity], self._places[identity]
             ctx.delete("floor", self.universe_id + identity)
         for identity in self.profiles.profiles.keys() - self.roster.members.keys():
             self.profiles.forget(ctx, identity)
@@ -150,7 +162,3 @@ class Archive:
         for identity in list(self.profiles.profiles):
             self.profiles.forget(ctx, identity)
         ctx.delete("archive", self.universe_id)
-
-
-def _places(floors: Floors) -> Mapping[bytes, int]:
-    return {place.group_id: place.epoch for place in floors.places}

@@ -16,7 +16,7 @@ from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.member import leaf_identity, verify_member
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
-from starling.protocol.errors import DecodeError, Pending, Unsupported
+from starling.protocol.errors import DecodeError, Unsupported
 from starling.protocol.exchange.feed import FrameKind
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame
 from starling.protocol.extensions.semi_private_receiver import open_semi_private
@@ -41,16 +41,8 @@ def kind_of(frame: CommitFrame | MessageFrame) -> FrameKind:
     return FrameKind.WELCOME if frame.welcome else FrameKind.COMMIT
 
 
-def check_signed(archive: Archive, frame: CommitFrame | MessageFrame, message: DMLSMessage) -> None:
-    """Check that the roster names the group, and of a commit that the group's owner signed it.
-
-    Raises `Pending` where the roster does not name it yet, and `DecodeError`, `Invalid`, `VerificationFailed`.
-    """
-    owner = archive.roster.send_groups.get(message.group_id)
-    if owner is None:
-        raise Pending("the roster names no such send group yet")
-    if isinstance(frame, MessageFrame):
-        return
+def check_signed(archive: Archive, owner: MemberInfo, frame: CommitFrame, message: DMLSMessage) -> None:
+    """Check that the owner of its group signed a commit. Raises `DecodeError`, `Invalid`, `VerificationFailed`."""
     statement = HeadStatement.decode(frame.head_statement)
     if statement.parent != (archive.universe_id, message.group_id, message.epoch, message.dmls_epoch):
         raise DecodeError("the head statement is about something else")

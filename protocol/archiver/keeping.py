@@ -10,10 +10,11 @@ from starling.protocol.archiver.kept_frames import ArchivedFrame, Opening
 from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.member import leaf_identity, read_member
+from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.engine.context import Context
-from starling.protocol.errors import DecodeError, Invalid, Pending, ProtocolError, Unsupported
+from starling.protocol.errors import DecodeError, Invalid, ProtocolError, Unsupported
 from starling.protocol.exchange.feed import FrameKind, ListedFrame, Verdict
-from starling.protocol.exchange.frame import Announcement, decode_frame, frame_id
+from starling.protocol.exchange.frame import Announcement, CommitFrame, decode_frame, frame_id
 from starling.protocol.mls.key_package import KeyPackage
 
 
@@ -46,9 +47,12 @@ def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> t
     except Unsupported:
         archive.refuse("Unsupported")
         return True, True
+    owner = archive.roster.send_groups.get(message.group_id)
+    if owner is None:
+        return True, False  # the roster may name it later
     kind = kind_of(frame)
     floor = archive.floor(message.group_id)
-    if message.group_id in archive.roster.send_groups and (floor is None or message.epoch < floor):
+    if floor is None or message.epoch < floor:
         return True, True
     kept = ArchivedFrame(
         name, message.group_id, message.epoch, message.dmls_epoch, kind, len(data), peer_id, ctx.now
@@ -57,9 +61,8 @@ def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> t
         _note_full(ctx, archive, peer_id)
         return True, False
     try:
-        check_signed(archive, frame, message)
-    except Pending:
-        return True, False
+        if isinstance(frame, CommitFrame):
+            check_signed(archive, owner, frame, message)
     except Invalid as refusal:
         archive.refuse(refusal.rule.name)
         return True, True
@@ -70,13 +73,12 @@ def take_frame(ctx: Context, archive: Archive, peer_id: bytes, data: bytes) -> t
     if kept.is_commit and archive.frames.has_siblings(kept):
         archive.refuse("siblings")
         return True, True
-    archive.frames.add(ctx, replace(kept, opening=_open(ctx, archive, message)), data)
+    archive.frames.add(ctx, replace(kept, opening=_open(ctx, archive, owner, message)), data)
     return True, True
 
 
-def _open(ctx: Context, archive: Archive, message: DMLSMessage) -> Opening:
+def _open(ctx: Context, archive: Archive, owner: MemberInfo, message: DMLSMessage) -> Opening:
     """Open a commit where it is sealed to this archiver; what it tells of the owner's new KeyPackages is noted."""
-    owner = archive.roster.send_groups[message.group_id]
     try:
         content = open_commit(archive, owner, message)
         if content is not None:

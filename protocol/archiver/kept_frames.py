@@ -6,6 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from starling.protocol.distributed.policy import MIB, FrameQuota
 from starling.protocol.engine.context import Context
@@ -194,35 +195,30 @@ class KeptFrames:
     def below(self, group_id: bytes, floor: int) -> list[ArchivedFrame]:
         """What was sent in epochs with lower numbers than the floor, but the newest commits of the group: they can show
         an owner that was put back that it is so (B3)."""
-        epochs = self._epochs.get(group_id, {})
-        newest = self._newest(group_id)
+        newest = self._newest_commits(group_id)
         return [
-            frame
-            for number, ids in epochs.items()
+            self._frames[frame_id]
+            for number, ids in self._epochs.get(group_id, {}).items()
             if number < floor
-            for frame in map(self._frames.__getitem__, ids)
-            if number != newest or not frame.is_commit
+            for frame_id in ids
+            if frame_id not in newest
         ]
 
     def up_to(self, place: int) -> list[ArchivedFrame]:
         """What has no higher place in the list, but the newest commits of each group."""
-        found = []
-        newest = {group_id: self._newest(group_id) for group_id in self._epochs}
-        for at, frame_id in self.listing.after(0):
-            if at > place:
-                break
-            frame = self._frames[frame_id]
-            if frame.number != newest[frame.group_id] or not frame.is_commit:
-                found.append(frame)
-        return found
+        newest = frozenset().union(*map(self._newest_commits, self._epochs))
+        until = takewhile(lambda item: item[0] <= place, self.listing.after(0))
+        return [self._frames[frame_id] for _, frame_id in until if frame_id not in newest]
 
-    def _newest(self, group_id: bytes) -> int | None:
-        """The number of the newest epoch on which there is a commit."""
+    def _newest_commits(self, group_id: bytes) -> frozenset[bytes]:
+        """The ids of the commits on the newest number that has any: of as many as an epoch may have, since an owner can
+        sign commits on any number of epochs that never were."""
         epochs = self._epochs.get(group_id, {})
-        return max((number for number, ids in epochs.items() if self._any_commit(ids)), default=None)
-
-    def _any_commit(self, ids: dict[bytes, None]) -> bool:
-        return any(self._frames[frame_id].is_commit for frame_id in ids)
+        for number in sorted(epochs, reverse=True):
+            commits = [frame_id for frame_id in epochs[number] if self._frames[frame_id].is_commit]
+            if commits:
+                return frozenset(commits[:MAX_SIBLINGS])
+        return frozenset()
 
 
 def load_archived(frame_id: bytes, row: bytes) -> tuple[bytes, ArchivedFrame]:

@@ -45,7 +45,7 @@ def load_archives(
         archive.roster = Roster.load(universe_id, entries[universe_id])
     for key, row in tables["floor"]:
         if key[:32] in archives:
-            archives[key[:32]].floors[key[32:]] = Floors.decode(row)
+            archives[key[:32]].note_floors(Floors.decode(row))
     for key, row in tables["profile"]:
         if key[:32] in archives:
             archives[key[:32]].profiles.load(key, row)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from tests.archiver.archiver_network import ArchiverNode, add_archiver, with_archiver
 from tests.engine.small_network import DAY, HOUR, SECOND, Network, Node, header_of
 
+from starling.protocol.archiver import keeping
 from starling.protocol.archiver.engine import MAX_BAD_INPUTS
+from starling.protocol.archiver.kept_frames import MAX_SIBLINGS, ArchivedFrame, KeptFrames
 from starling.protocol.archiver.offers import MAX_OFFERS
-from starling.protocol.distributed.floor import Floors
+from starling.protocol.distributed.floor import Floors, Place
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import FRAME_RETENTION, FrameQuota
+from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import (
     CreateUniverse,
     DropArchive,
@@ -29,6 +33,7 @@ from starling.protocol.engine.inputs import (
 )
 from starling.protocol.engine.step import SendToPeer
 from starling.protocol.errors import UsageError
+from starling.protocol.exchange.feed import FrameKind, ListedFrame, Verdict
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame, frame_id
 from starling.protocol.exchange.messages import (
     Frames,
@@ -139,6 +144,46 @@ def test_floors_are_the_members_own_and_the_newest() -> None:
     assert archive.floors == held
 
 
+class _Counted(tuple[Place, ...]):
+    """Says how often it was read."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[Place]:
+        type(self).reads += 1
+        return super().__iter__()
+
+
+def test_a_page_of_a_list_does_not_read_the_floors_again_for_each_frame() -> None:
+    network, universe_id, vault, (alice, bob) = with_archiver("Alice", "Bob")
+    network.run(70 * SECOND)
+    archive = vault.archive(universe_id)
+    ctx = Context(network.now, os.urandom)
+    for identity, floors in list(archive.floors.items()):
+        newer = replace(floors, serial=network.now + 1, places=_Counted(floors.places))
+        assert archive.take_floors(ctx, newer), identity
+    read = _Counted.reads
+    group_id = bob.universe(universe_id).group_id
+    for number in range(512):
+        listed = ListedFrame(os.urandom(32), group_id, 10_000 + number, bytes(32), FrameKind.MESSAGE, number)
+        assert keeping.judge(archive, alice.id, listed) is Verdict.TAKE
+    assert _Counted.reads == read
+
+
+def test_floors_that_rise_are_heeded_at_once() -> None:
+    network, universe_id, vault, (alice, bob) = with_archiver("Alice", "Bob")
+    network.run(70 * SECOND)
+    archive = vault.archive(universe_id)
+    group_id = bob.universe(universe_id).group_id
+    before = archive.floor(group_id)
+    assert before is not None
+    for number, node in enumerate((alice, bob)):
+        floors = {group_id: 2**40 + number}
+        said = Floors.sign(node.identity, universe_id=universe_id, serial=network.now + 1, floors=floors)
+        vault.hear(node, MemberFloors(universe_id, said.encode()))
+    assert archive.floor(group_id) == 2**40 > before
+
+
 def test_frames_go_after_thirty_days() -> None:
     network, universe_id, vault, (alice, bob, carol) = with_archiver("Alice", "Bob", "Carol")
     network.cut(carol, alice, bob, vault)
@@ -199,6 +244,30 @@ def test_a_full_archiver_says_so_and_takes_more_when_there_is_room() -> None:
     assert len(bob.heard("message.received")) == 12
     assert vault.heard("archive.room")
     assert not archive.frames.full
+
+
+def test_a_frame_of_an_unknown_group_does_not_make_it_full() -> None:
+    """A member of two universes gossips in both: what is of one must not make the other's archive say it is full."""
+    _, universe_id, vault, (alice, _) = with_archiver("Alice", "Bob")
+    elsewhere = Network()
+    *_, stranger = elsewhere.found("Eve", "Mallory")
+    stranger.say(stranger.engine.universes()[0]["universe_id"], "of another universe")
+    frame = junk(elsewhere, stranger)
+    archive = vault.archive(universe_id)
+    archive.frames.quota = FrameQuota(0, 0)
+    vault.do(FrameReceived(alice.id, frame))
+    assert not archive.frames.full
+
+
+def test_what_an_owner_commits_on_epochs_that_never_were_does_not_stay() -> None:
+    frames = KeptFrames(bytes(32), SMALL)
+    ctx = Context(1, os.urandom)
+    for number in range(100):
+        name = number.to_bytes(32)
+        made_up = ArchivedFrame(name, b"group", 7, name, FrameKind.COMMIT, 10, b"peer", 1)
+        frames.add(ctx, made_up, bytes(10))
+    for gone in (frames.up_to(frames.listing.last), frames.below(b"group", 8)):
+        assert len(gone) == 100 - MAX_SIBLINGS
 
 
 def test_one_member_cannot_fill_it() -> None:

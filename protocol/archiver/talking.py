@@ -190,7 +190,7 @@ def _take_floors(ctx: Context, archive: Archive, peer_id: bytes, message: Member
 
 
 def ask_for_roster(ctx: Context, archive: Archive, peer_id: bytes) -> None:
-    ctx.send(peer_id, WantRoster(archive.universe_id, tuple(sorted(archive.roster.ids))))
+    ctx.send(peer_id, WantRoster.beside(archive.universe_id, archive.roster.ids))
 
 
 def send_entries(ctx: Context, archive: Archive, peer_id: bytes, entries: Iterable[bytes]) -> None:

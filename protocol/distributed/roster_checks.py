@@ -6,6 +6,7 @@ An entry is judged by the situation at it: what stands of its ancestors as far a
 from __future__ import annotations
 
 from starling.protocol.distributed.roster_body import (
+    MAX_HONOURS,
     Admission,
     Archiver,
     Founding,
@@ -30,7 +31,7 @@ from starling.protocol.distributed.roster_rights import (
     need,
     rank,
 )
-from starling.protocol.distributed.roster_situation import Situation
+from starling.protocol.distributed.roster_situation import Situation, newest
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid
 
@@ -161,11 +162,17 @@ class _Check:
             for node in self._nodes.by(self._subject)
             if self._ancestors & ~honoured & node.bit and node.may_fall
         ]
-        if left and self._author != self._subject:
+        if left and self._author != self._subject and not self._cannot_honour_all(honours):
             seniority = self._situation.seniority
             if seniority(self._subject) <= seniority(self._author):
                 raise Invalid(Rule.ENTRY_SENIOR)
         return honoured
+
+    def _cannot_honour_all(self, honours: tuple[bytes, ...]) -> bool:
+        """Whether a subject has signed so many entries side by side that no removal can name them; nobody honest does.
+        Else it could not be removed by a junior."""
+        acts = newest(node for node in self._nodes.by(self._subject) if self._ancestors & node.bit)
+        return len(honours) == MAX_HONOURS and set(honours) <= {node.entry_id for node in acts}
 
     def _check_admission(self, body: Admission) -> None:
         held = self._rank(self._subject)

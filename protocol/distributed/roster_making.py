@@ -24,7 +24,7 @@ from starling.protocol.distributed.roster_checks import check_entry
 from starling.protocol.distributed.roster_entry import MAX_PREDECESSORS, read_entry, sign_entry
 from starling.protocol.distributed.roster_graph import RosterGraph
 from starling.protocol.distributed.roster_rights import MEMBER, ROLES, Policy
-from starling.protocol.distributed.roster_situation import Situation
+from starling.protocol.distributed.roster_situation import Situation, newest
 from starling.protocol.distributed.roster_view import RosterView, evaluate
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import Invalid, UsageError
@@ -86,8 +86,9 @@ class RosterMaking:
             raise UsageError("not a member")
         if subject == identity.identity_public_key:
             return self._leave(identity, member.entry_id)
-        body = Removal(Target.MEMBER, self._acts(subject))
-        return self._make(identity, subject, Kind.REMOVAL, body, naming=(member.entry_id,))
+        predecessors = self._predecessors(identity.identity_public_key, (member.entry_id,))
+        body = Removal(Target.MEMBER, self._acts(subject, predecessors))
+        return self._sign(identity, subject, Kind.REMOVAL, body, predecessors)
 
     def make_role(self, identity: Identity, subject: bytes, role: str) -> bytes:
         """Gives a member another role, honouring all of its acts that are known here."""
@@ -96,8 +97,9 @@ class RosterMaking:
             raise UsageError("not a member")
         if _check_role(role) == member.role:
             raise UsageError("the member has this role already")
-        body = RoleChange(role, self._acts(subject))
-        return self._make(identity, subject, Kind.ROLE, body, naming=(member.entry_id,))
+        predecessors = self._predecessors(identity.identity_public_key, (member.entry_id,))
+        body = RoleChange(role, self._acts(subject, predecessors))
+        return self._sign(identity, subject, Kind.ROLE, body, predecessors)
 
     def make_policy(self, identity: Identity, policy: Policy) -> bytes:
         """Who may invite and remove from here on."""
@@ -141,9 +143,11 @@ class RosterMaking:
         graph = self._graph
         return Situation(graph, graph.everything & ~graph.fallen_of(graph.everything, graph.tips))
 
-    def _acts(self, subject: bytes) -> tuple[bytes, ...]:
-        """The newest acts of somebody."""
-        return tuple(sorted(node.entry_id for node in self._graph.heads_of(subject)))[:MAX_HONOURS]
+    def _acts(self, subject: bytes, predecessors: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """The newest acts of somebody among these entries and what they follow."""
+        known = self._graph.ancestors_of(predecessors)
+        acts = newest(node for node in self._graph.by(subject) if node.bit & known)
+        return tuple(sorted(node.entry_id for node in acts))[:MAX_HONOURS]
 
     def _leave(self, identity: Identity, member_entry: bytes) -> bytes:
         # All that it follows is the member's own, so that leaving cannot fill anybody's roster.
@@ -182,11 +186,22 @@ class RosterMaking:
         return entry
 
     def _predecessors(self, author: bytes, naming: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """What a new entry follows: what it must name, the author's own newest entries, then the tips."""
-        chosen = dict.fromkeys((*naming, *(node.entry_id for node in self._graph.heads_of(author))))
+        """What a new entry follows: what it must name, the author's own newest entries and what gives it its role, then
+        the tips.
+
+        Where these are too many, each author's first comes before anybody's second: who signs many side by side does
+        not keep the others from following each other.
+        """
+        own = (node.entry_id for node in (*self._graph.heads_of(author), *self._situation().grants(author)))
+        chosen = dict.fromkeys((*naming, *own))
         if len(chosen) > MAX_PREDECESSORS:
             raise UsageError("too many entries to name")
-        for tip in sorted(self._graph.tips):
+        turns: dict[bytes, int] = {}
+        ordered = []
+        for tip, node in sorted(self._graph.tips.items()):
+            turns[node.author] = turns.get(node.author, 0) + 1
+            ordered.append((turns[node.author], tip))
+        for _, tip in sorted(ordered):
             if len(chosen) == MAX_PREDECESSORS:
                 break
             chosen[tip] = None

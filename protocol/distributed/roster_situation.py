@@ -43,8 +43,11 @@ class Situation:
 
     def rank(self, identity: bytes) -> int:
         """The rank of an identity's role, NOBODY for who is no member."""
-        roles = self._roles(identity)
-        return min((_rank(node) for node in newest(roles)), default=NOBODY)
+        return min(map(_rank, self.grants(identity)), default=NOBODY)
+
+    def grants(self, identity: bytes) -> list[Node]:
+        """The newest entries that give an identity its role."""
+        return newest(self._roles(identity))
 
     def members_entries(self, identity: bytes) -> list[Node]:
         """The member entries by which an identity is a member, none where it is not; the founding entry is one."""

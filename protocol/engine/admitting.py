@@ -23,6 +23,7 @@ from starling.protocol.engine.exchanging import profiles_of
 from starling.protocol.engine.sponsoring import tell_profile
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
+from starling.protocol.exchange.entries import in_parts
 from starling.protocol.exchange.messages import (
     Admitted,
     JoinAnswer,
@@ -45,6 +46,9 @@ _REASONS = {
     Rule.INVITE_REMOVED: "ticket.removed",
     Rule.UNIVERSE_FULL: "universe.full",
 }
+
+ANSWER_BYTES = 1024 * 1024
+"""Of roster entries in one answer: beside them there is room for the profiles of all members."""
 
 
 class _Stale(Exception):  # not an error: the joiner has sealed to an epoch that is over, and asks again
@@ -120,12 +124,25 @@ def answer_request(ctx: Context, universe: Universe, peer_id: bytes, message: Jo
     membership.align(ctx, universe)
     adding = universe.own.log.adding(identity)
     everybody = [member for member in universe.roster.members if member != identity]
-    admitted = Admitted(universe.roster.entries(), profiles_of(universe, everybody).profiles)
+    *parts, last = in_parts(universe.roster.entries(), ANSWER_BYTES)
+    for part in parts:
+        _answer(ctx, universe, peer_id, request, Admitted(part, ()))
+    admitted = Admitted(last, profiles_of(universe, everybody).profiles)
+    _answer(ctx, universe, peer_id, request, admitted, (adding.frame_id,) if adding is not None else ())
+
+
+def _answer(
+    ctx: Context,
+    universe: Universe,
+    peer_id: bytes,
+    request: _Request,
+    admitted: Admitted,
+    frame_ids: tuple[bytes, ...] = (),
+) -> None:
     sealed = cipher_suite(universe.cipher_suite).encrypt_with_label(
         request.answer_key, labels.JOIN_ANSWER, universe.universe_id, admitted.encode(), ctx.random
     )
-    answer = JoinAnswer(universe.universe_id, sealed.encode())
-    ctx.send(peer_id, answer, (adding.frame_id,) if adding is not None else ())
+    ctx.send(peer_id, JoinAnswer(universe.universe_id, sealed.encode()), frame_ids)
 
 
 def _may_sponsor(universe: Universe) -> bool:

@@ -82,7 +82,7 @@ def send_entries(ctx: Context, universe: Universe, peer_id: bytes, entries: Iter
 
 def ask_for_roster(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     """Ask for the entries that this node lacks."""
-    ctx.send(peer_id, WantRoster(universe.universe_id, tuple(sorted(universe.roster.ids))))
+    ctx.send(peer_id, WantRoster.beside(universe.universe_id, universe.roster.ids))
 
 
 def send_summary(ctx: Context, universe: Universe, peer_id: bytes, *, answer: bool) -> None:

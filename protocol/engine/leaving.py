@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starling.protocol.distributed import policy
 from starling.protocol.distributed.peer_address import MAX_ADDRESS_LENGTH, MAX_ADDRESSES
 from starling.protocol.distributed.roster_entry import MAX_ENTRY
 from starling.protocol.packed import Blob, Many, Text, Uint, pack, shape, unpack
 
 MAX_ENTRIES = 256
+MAX_PEERS = 256
+"""So many are told; the others hear it of them. Rosters that grew apart may have more members than one may admit."""
 
 _PEER = (Blob(64), Many(Text(MAX_ADDRESS_LENGTH), MAX_ADDRESSES))
-_ROW = (Many(Blob(MAX_ENTRY, 1), MAX_ENTRIES), Many(_PEER, policy.MAX_MEMBERS), Uint())
+_ROW = (Many(Blob(MAX_ENTRY, 1), MAX_ENTRIES), Many(_PEER, MAX_PEERS), Uint())
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class Leaving:
     next_try: int = 0
 
     def encode(self) -> bytes:
-        peers = [[peer_id, list(addresses)] for peer_id, addresses in self.peers.items()]
+        peers = [[peer_id, list(addresses)] for peer_id, addresses in self.peers.items()][:MAX_PEERS]
         return pack([list(self.entries), peers, self.until])
 
     @classmethod

@@ -24,7 +24,7 @@ from starling.protocol.engine.key_changes import note_name, note_new_keys
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.taken_keys import TakenKeys
 from starling.protocol.engine.universe import Universe
-from starling.protocol.errors import Pending, ProtocolError, Unsupported
+from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.messages import Profiles, WantProfiles
 from starling.protocol.exchange.waiting import Need
 from starling.protocol.mls.key_package import KeyPackage
@@ -284,10 +284,17 @@ def _watch_topic(ctx: Context, universe: Universe) -> None:
 
 
 def renew_topic(ctx: Context, universe: Universe) -> None:
-    """Make a topic that nobody knows who was removed, where none has made one yet."""
+    """Make a topic that nobody knows who was removed, where none has made one yet. Who has made as many entries as it
+    may leaves that to the others."""
     universe.timers.topic = None
-    if universe.roster.topic_is_stale and universe.roster.may(universe.me, Right.TOPIC):
-        add_entries(ctx, universe, [universe.roster.make_topic(universe.identity, ctx.random)])
+    if not universe.roster.topic_is_stale or not universe.roster.may(universe.me, Right.TOPIC):
+        return
+    try:
+        entry = universe.roster.make_topic(universe.identity, ctx.random)
+    except UsageError:
+        universe.refuse("topic")
+        return
+    add_entries(ctx, universe, [entry])
 
 
 def removed_leaves(universe: Universe) -> list[int]:

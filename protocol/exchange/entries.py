@@ -12,12 +12,18 @@ MAX_ENTRIES_BYTES = 48 * 1024
 
 def in_messages(universe_id: bytes, entries: Iterable[bytes]) -> Iterator[RosterEntries]:
     """Entries, predecessors first, in as many messages as they take: one where there are none."""
+    for part in in_parts(entries, MAX_ENTRIES_BYTES):
+        yield RosterEntries(universe_id, part)
+
+
+def in_parts(entries: Iterable[bytes], max_bytes: int) -> Iterator[tuple[bytes, ...]]:
+    """Entries, in their order, in at least one part; each has at most so many bytes, or a single entry."""
     batch: list[bytes] = []
     size = 0
     for entry in entries:
-        if batch and size + len(entry) > MAX_ENTRIES_BYTES:
-            yield RosterEntries(universe_id, tuple(batch))
+        if batch and size + len(entry) > max_bytes:
+            yield tuple(batch)
             batch, size = [], 0
         batch.append(entry)
         size += len(entry)
-    yield RosterEntries(universe_id, tuple(batch))
+    yield tuple(batch)

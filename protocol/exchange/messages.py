@@ -6,6 +6,7 @@ sender's loop attached from its store.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -26,7 +27,8 @@ _GROUP_ID = Blob(64, 1)
 _COUNT = Uint(2**32 - 1)
 _ENTRY = Blob(MAX_ENTRY, 1)
 _KEY_PACKAGE = Blob(8192, 1)
-_MAX_ENTRIES = 8192
+MAX_ENTRIES = 8192
+"""Roster entries, or ids of such, in one message."""
 _MAX_GROUPS = 1024
 _MAX_POSITIONS = 2 * _MAX_GROUPS
 MAX_WANTED_EPOCHS = 32
@@ -139,7 +141,7 @@ class RosterEntries(Message):
     """Roster entries that the receiver may lack, predecessors first."""
 
     kind = 6
-    patterns = (_UNIVERSE_ID, Many(_ENTRY, _MAX_ENTRIES))
+    patterns = (_UNIVERSE_ID, Many(_ENTRY, MAX_ENTRIES))
     universe_id: bytes
     entries: tuple[bytes, ...] = field(repr=False)
 
@@ -149,9 +151,14 @@ class WantRoster(Message):
     """Asks for the roster entries that are not among these ids."""
 
     kind = 7
-    patterns = (_UNIVERSE_ID, Many(Blob.of(32), _MAX_ENTRIES))
+    patterns = (_UNIVERSE_ID, Many(Blob.of(32), MAX_ENTRIES))
     universe_id: bytes
     held: tuple[bytes, ...]
+
+    @classmethod
+    def beside(cls, universe_id: bytes, held: Iterable[bytes]) -> WantRoster:
+        """Of a roster that is too long to name, some is told again."""
+        return cls(universe_id, tuple(sorted(held)[:MAX_ENTRIES]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,8 +317,8 @@ class JoinRequest(Message):
 
 @dataclass(frozen=True, slots=True)
 class JoinAnswer(Message):
-    """Admitted: an HPKECiphertext of an `Admitted`, sealed to the key that the joiner has sent; the frame that adds it
-    is attached."""
+    """Admitted: an HPKECiphertext of an `Admitted`, sealed to the key that the joiner has sent. A long roster takes
+    several; to the last is attached the frame that adds the joiner."""
 
     kind = 19
     patterns = (_UNIVERSE_ID, Blob(MAX_MESSAGE, 1))
@@ -346,7 +353,8 @@ class ReadmitRequest(Message):
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What the answer to a joiner holds, msgpack `[entries, profiles]`: the roster and all profiles."""
+    """What an answer to a joiner holds, msgpack `[entries, profiles]`: the roster or its next part, and with the last
+    part all profiles."""
 
     entries: tuple[bytes, ...] = field(repr=False)
     profiles: tuple[tuple[tuple[bytes, ...], bytes], ...] = field(repr=False)
@@ -361,7 +369,7 @@ class Admitted:
         return cls(*map(_frozen, values))
 
 
-_ADMITTED = (Many(_ENTRY, _MAX_ENTRIES), Many(_PROFILE, _MAX_GROUPS))
+_ADMITTED = (Many(_ENTRY, MAX_ENTRIES), Many(_PROFILE, _MAX_GROUPS))
 
 _KINDS: dict[int, type[Message]] = {
     cls.kind: cls

@@ -9,6 +9,7 @@ from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node
 
 from starling.protocol.distributed.roster_rights import READER
 from starling.protocol.distributed.ticket import Ticket
+from starling.protocol.engine import admitting
 from starling.protocol.engine.inputs import (
     CreateInvite,
     CreateUniverse,
@@ -25,6 +26,7 @@ from starling.protocol.exchange.messages import (
     JoinRefused,
     JoinRequest,
     RosterEntries,
+    WantRoster,
     attach,
     decode_message,
 )
@@ -410,3 +412,21 @@ def test_a_ticket_lives_at_most_a_year() -> None:
     for lifetime in (0, 400 * DAY):
         with pytest.raises(UsageError, match="a year"):
             alice.do(CreateInvite(universe, expires_in=lifetime))
+
+
+def test_a_roster_too_long_for_one_answer_comes_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admitting, "ANSWER_BYTES", 2048)
+    network = Network()
+    universe, alice, bob, carol = network.found("alice", "bob", "carol")
+    answers = [peer for peer, message in network.messages(alice) if isinstance(message, JoinAnswer)]
+    assert answers.count(carol.id) > 1
+    assert {len(node.heard("universe.joined")) for node in (bob, carol)} == {1}
+    assert carol.say(universe, "here")["recipients"] == 2
+    network.run(5 * SECOND)
+    assert alice.texts() == bob.texts() == ["here"]
+
+
+def test_of_a_roster_too_long_to_name_what_fits_is_named() -> None:
+    ids = [number.to_bytes(32, "big") for number in range(10_000)]
+    message, _ = decode_message(attach(WantRoster.beside(bytes(32), ids).encode(), []))
+    assert isinstance(message, WantRoster) and set(message.held) < set(ids)

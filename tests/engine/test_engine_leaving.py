@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet
 
-from starling.protocol.distributed import policy
+from starling.protocol.distributed import policy, roster_checks
 from starling.protocol.engine.inputs import CreateInvite, JoinUniverse, LeaveUniverse
+from starling.protocol.engine.leaving import Leaving
 from starling.protocol.errors import UsageError
 
 
@@ -109,3 +110,23 @@ def test_who_has_left_comes_back_by_a_later_ticket() -> None:
     network.run(6 * SECOND)
     assert bob.texts() == ["welcome back"]
     assert all(node.engine.converged(universe) for node in (alice, bob, carol))
+
+
+def test_who_may_make_no_more_entries_leaves_the_topic_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    before = alice.topics
+    network.cut(alice, bob, carol)
+    monkeypatch.setattr(roster_checks, "MAX_MEMBER_VERSION", 0)
+    carol.do(LeaveUniverse(universe))
+    network.run(MINUTE)
+    assert bob.universe(universe).roster.topic_is_stale
+    network.heal()
+    network.run(MINUTE)
+    assert bob.universe(universe).roster.topics[0] == alice.universe(universe).roster.topics[0] not in before
+
+
+def test_where_more_are_members_than_one_may_admit_it_is_kept_whom_to_tell() -> None:
+    """Rosters that grew apart merge whatever their size."""
+    peers = {number.to_bytes(32, "big"): ("/ip4/192.0.2.1/tcp/4001",) for number in range(1000)}
+    left = Leaving((b"entry",), peers, 1)
+    assert set(Leaving.decode(left.encode()).peers) < set(peers)

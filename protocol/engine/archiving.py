@@ -14,12 +14,7 @@ from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.engine import membership
 from starling.protocol.engine.archiver_link import ArchiverLink
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.exchanging import (
-    MAX_HELLO_BYTES,
-    ask_for_roster,
-    profiles_of,
-    send_entries,
-)
+from starling.protocol.engine.exchanging import MAX_HELLO_BYTES, ask_for_roster, profiles_of, send_entries
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe

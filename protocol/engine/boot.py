@@ -5,7 +5,8 @@ from __future__ import annotations
 from starling.protocol.distributed.policy import BOOT_WAIT
 from starling.protocol.engine import exchanging, imports, membership, own_group, resolving
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.universe import Boot, Universe
+from starling.protocol.engine.under_way import Boot
+from starling.protocol.engine.universe import Universe
 
 
 def is_due(universe: Universe, now: int) -> bool:

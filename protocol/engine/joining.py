@@ -20,7 +20,8 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
 from starling.protocol.engine.key_changes import note_names_of_all
 from starling.protocol.engine.receiving import receive
-from starling.protocol.engine.universe import Joining, Proven, Universe
+from starling.protocol.engine.under_way import Joining, Proven
+from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.messages import (
     Admitted,

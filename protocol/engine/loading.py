@@ -18,7 +18,8 @@ from starling.protocol.engine.outbox import OUTBOX_TABLES
 from starling.protocol.engine.own_group import new_group_state
 from starling.protocol.engine.standing import STANDING_TABLES
 from starling.protocol.engine.stuck import STUCK_TABLES
-from starling.protocol.engine.universe import Boot, Universe
+from starling.protocol.engine.under_way import Boot
+from starling.protocol.engine.universe import Universe
 
 Row = tuple[bytes, bytes]
 

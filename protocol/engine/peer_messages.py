@@ -6,6 +6,7 @@ from starling.protocol.engine import (
     absence,
     admitting,
     archiving,
+    asking,
     exchanging,
     joining,
     membership,
@@ -135,7 +136,7 @@ def _as_member(
         case Frames():
             for frame in frames:
                 decodable = receive(ctx, universe, peer_id, frame) and decodable
-            exchanging.take_answer(ctx, universe, peer_id)
+            asking.take_answer(ctx, universe, peer_id)
             universe.boot.waits_for_proof = False
         case Gone():
             take_gone(ctx, universe, peer_id, message)

@@ -28,8 +28,9 @@ from starling.protocol.engine import own_group, reporting
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import introduce
 from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.links import Behind, GoneFrames
 from starling.protocol.engine.stuck import Reported, Stuck
-from starling.protocol.engine.universe import Behind, GoneFrames, Universe
+from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import (
     DecodeError,
     Invalid,

@@ -20,7 +20,8 @@ from starling.protocol.engine import membership, own_group, resending, resolving
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk
 from starling.protocol.engine.exchanging import profiles_of
-from starling.protocol.engine.universe import AsksAgain, Boot, Universe
+from starling.protocol.engine.under_way import AsksAgain, Boot
+from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import ReadmitRequest, WantProfiles
 

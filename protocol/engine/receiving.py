@@ -22,9 +22,10 @@ from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.distributed.report import PSK
 from starling.protocol.distributed.roster_rights import READER
 from starling.protocol.engine import absence, direct, healing, readding, renaming, resending, welcoming
+from starling.protocol.engine.asking import note_behind, note_lack
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, let_go_of_targeted, note_change, note_imports
-from starling.protocol.engine.exchanging import ask_for_roster, note_behind, note_lack
+from starling.protocol.engine.exchanging import ask_for_roster
 from starling.protocol.engine.forks import (
     forget_report,
     has_room,

@@ -21,9 +21,9 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.engine import frame_quota, healing, readmission, resending
+from starling.protocol.engine.asking import lacks_a_head, note_stalled
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk, let_go_of_targeted, note_change
-from starling.protocol.engine.exchanging import lacks_a_head, note_stalled
 from starling.protocol.engine.forks import drop_branch, watch_unresolved
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe

@@ -16,7 +16,8 @@ from starling.protocol.engine import membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import profiles_of
 from starling.protocol.engine.managing import require
-from starling.protocol.engine.universe import AsksAgain, Universe
+from starling.protocol.engine.under_way import AsksAgain
+from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.exchange.messages import ReadmitRequest
 from starling.protocol.mls.key_package import KeyPackage

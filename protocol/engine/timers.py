@@ -6,6 +6,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.engine import (
     absence,
     archiving,
+    asking,
     boot,
     catching_up,
     departing,
@@ -51,7 +52,7 @@ def tick(ctx: Context, universe: Universe) -> bool:
     catching_up.watch(ctx, universe)
     archiving.tick(ctx, universe)
     readding.watch(ctx, universe)
-    exchanging.ask(ctx, universe)
+    asking.ask(ctx, universe)
     universe.waiting.forget_before(ctx.now - policy.WAITING_RETENTION)
     frame_quota.watch(ctx, universe)
     if _due(universe.timers.retention, ctx.now) or _due(universe.timers.full_sweep, ctx.now):

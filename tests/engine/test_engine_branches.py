@@ -10,8 +10,9 @@ from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.policy import MAX_MEMBERS
 from starling.protocol.engine import own_group, resolving
+from starling.protocol.engine.asking import in_messages
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.exchanging import in_messages, positions
+from starling.protocol.engine.exchanging import positions
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
 from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
 from starling.protocol.exchange.messages import MAX_WANTED_EPOCHS, Summary, Want, attach, decode_message

@@ -240,15 +240,17 @@ def _member_table(shown: dict[str, Any]) -> None:
             "claims": member["name"] if member.get("petname") else None,
             "verified": member.get("verified_at") is not None,
             "identity": member["identity"][:16],
-            "in_groups": f"{member['in_groups']} of {member['groups']}",
+            "in_groups": f"{member['in_groups']} of {member['groups']}" if "in_groups" in member else None,
         }
         for member in shown["members"]
     ]
-    # What nobody here has is not worth a column.
+    # What nobody here has is not worth a column, nor on an archiver what it cannot know.
     noted = [column for column in ("claims", "verified") if any(row[column] for row in rows)]
+    progress = ("epoch", "imports", "in_groups", "last_update")
+    followed = progress if any("epoch" in member for member in shown["members"]) else ()
     output.table(
         rows,
-        ["name", *noted, "identity", "role", "connected", "epoch", "imports", "in_groups", "last_update"],
+        ["name", *noted, "identity", "role", "connected", *followed],
         "nobody: this node is not a member (any more, or yet); 'starling universe show' tells",
     )
     for member in shown["members"]:
@@ -263,8 +265,8 @@ def _member_table(shown: dict[str, Any]) -> None:
         output.paragraph(f"Suspended, as nothing was heard of them for long: {', '.join(suspended)}.")
     if excluding:
         output.paragraph(
-            f"{excluding} of {len(shown['members'])} have removed this node from their groups; if it was away for "
-            "long, 'starling rejoin' brings it back."
+            f"{excluding} of {len(shown['members']) - 1} others have removed this node from their groups; if it was "
+            "away for long, 'starling rejoin' brings it back."
         )
     for member in shown["former_members"]:
         if member["removed_by"] < member["groups"]:

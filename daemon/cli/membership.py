@@ -31,7 +31,7 @@ def rejoin(client: Client, args: Namespace) -> int:
 
 def leave(client: Client, args: Namespace) -> int:
     done = client.call("universe.leave", {"universe": args.universe, "force": args.force})
-    told = "the others know" if done["told"] else "nobody was connected; they are told when somebody is"
+    told = "the others know" if done["told"] else "nobody was connected; whoever else is in it is told later"
     return output.answer(args, done, f"left {args.universe}; {told}. The history stays, all keys are gone")
 
 

@@ -33,6 +33,8 @@ def block(text: object) -> str:
 
 def flat(value: object, name: str = "") -> str:
     """One value of an event, its lists with commas between, its moments in local time without a space."""
+    if value is None:
+        return "-"
     if name in _MOMENTS and isinstance(value, int):
         return when(value).replace(" ", "T")
     return ",".join(map(flat, value)) if isinstance(value, list) else block(value)

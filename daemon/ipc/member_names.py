@@ -29,7 +29,8 @@ def find_person(people: Sequence[Person], text: str, *, members_only: bool = Tru
     """
     found = _find(people, text, members_only)
     if members_only and not found["is_member"]:
-        raise refused(f"{_shown(found)} is no member of this universe (any more)", "member.unknown")
+        who = f"{found['petname'] or found['name']} ({found['identity'].hex()[:_DIGITS]})"
+        raise refused(f"{who} is no member of this universe (any more)", "member.unknown")
     return bytes(found["identity"])
 
 

@@ -252,7 +252,12 @@ class Methods:
     async def universe_policy(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
         if params["invite"] is None and params["remove"] is None:
-            return render.plain((await self._loop.view(lambda engine: engine.universe(universe)))["policy"])
+            policy = (await self._loop.view(lambda engine: engine.universe(universe))).get("policy")
+            if policy is None:
+                raise refused(
+                    "this node is no member of that universe (any more, or yet)", "universe.removed"
+                )
+            return render.plain(policy)
         return await self._do(inputs.SetPolicy(universe, params["invite"], params["remove"]))
 
     async def member_block(self, _: Connection, params: dict[str, Any]) -> Any:
@@ -294,9 +299,11 @@ class Methods:
     async def member_verify(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._universe(params["universe"])
         identity = self._member(universe, params["member"], members_only=False)
+        own = self._identity.identity_public_key
+        if identity == own:
+            raise refused("this is you; choose somebody else", "member.self")
         if params["verified"] is not None:
             await self._loop.command(inputs.MarkVerified(universe, identity, params["verified"]))
-        own = self._identity.identity_public_key
         number = await trio.to_thread.run_sync(pair_number, own, identity)
         return render.plain({**self._person(universe, identity), "verification": number})
 

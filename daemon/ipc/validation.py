@@ -104,4 +104,6 @@ def _hex(value: Any, size: int | None) -> bytes:
                 return data
     except ValueError:
         pass
-    raise ValueError(f"must be the hex of {size} bytes" if size else "must be hex")
+    raise ValueError(
+        f"must be the hex of {size} bytes" if size else "must be hex digits, an even number of them"
+    )

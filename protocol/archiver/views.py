@@ -40,7 +40,7 @@ def members_view(archive: Archive) -> list[View]:
             "name": info.name,
             "petname": None,
             "display_name": info.name,
-            "role": "founder" if info.identity == archive.roster.founder else info.role,
+            "role": info.role,
             "peer_id": info.peer_id,
             "is_self": False,
             "connected": info.peer_id in archive.links,

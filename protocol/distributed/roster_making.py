@@ -119,11 +119,11 @@ class RosterMaking:
         """Names an archiver: no member, it keeps ciphertext for those who are away."""
         archivers = self.view.archivers
         if subject in self.view.members or peer_id in self.view.peers:
-            raise UsageError("a member's node cannot be the universe's archiver")
+            raise UsageError("a member's node cannot be the universe's archiver", "archiver.member")
         if subject in archivers:
-            raise UsageError("this is an archiver of the universe already")
+            raise UsageError("this is an archiver of the universe already", "archiver.exists")
         if len(archivers) >= MAX_ARCHIVERS:
-            raise UsageError(f"a universe has at most {MAX_ARCHIVERS} archivers")
+            raise UsageError(f"a universe has at most {MAX_ARCHIVERS} archivers", "archiver.too_many")
         body = Archiver(check_name(name), peer_id, public_key, offer, addresses)
         return self._make(identity, subject, Kind.ARCHIVER, body)
 
@@ -131,7 +131,7 @@ class RosterMaking:
         """Takes an archiver's name off the roster."""
         info = self.view.archivers.get(subject)
         if info is None:
-            raise UsageError("no such archiver in this universe")
+            raise UsageError("no such archiver in this universe", "archiver.unknown")
         body = Removal(Target.ARCHIVER, ())
         return self._make(identity, subject, Kind.REMOVAL, body, naming=(info.entry_id,))
 

@@ -20,7 +20,7 @@ MAX_TICKET_LIFETIME = 366 * 24 * 3600 * 1000
 def create_invite(ctx: Context, universe: Universe, command: CreateInvite) -> dict[str, object]:
     """A ticket and its roster entry; raises `UsageError` for one without the right."""
     _check_role(command.role)
-    require(universe, Right.INVITE, f"this node may not invite anybody as {command.role}", command.role)
+    require(universe, Right.INVITE, _may_not(universe, "invite", command.role), command.role)
     if not 0 < command.expires_in <= MAX_TICKET_LIFETIME:
         raise UsageError("a ticket lives between a moment and a year")
     if len(universe.roster.members) >= policy.MAX_MEMBERS:
@@ -85,7 +85,9 @@ def revoke_invite(ctx: Context, universe: Universe, invite_id: bytes) -> None:
     if invite is None:
         raise UsageError("no such invite in this universe", "invite.unknown")
     if invite.author != universe.me:
-        require(universe, Right.REVOKE, "only admins take back the invites of others")
+        require(universe, Right.REVOKE, "only admins take back the tickets of others")
+    if invite.revoked:
+        return
     membership.add_entries(ctx, universe, [universe.roster.make_revoke(universe.identity, invite_id)])
 
 
@@ -93,9 +95,18 @@ def remove_member(ctx: Context, universe: Universe, identity: bytes) -> None:
     """Remove a member: the roster now, then at once a topic that it does not know and the own group."""
     _require_other(universe, identity, "remove")
     role = universe.roster.members[identity].role
-    require(universe, Right.REMOVE, f"this node may not remove a member that is {role}", role)
+    require(universe, Right.REMOVE, _may_not(universe, "remove", role), role)
     membership.add_entries(ctx, universe, [universe.roster.make_remove(universe.identity, identity)])
     membership.renew_topic(ctx, universe)
+
+
+def _may_not(universe: Universe, deed: str, role: str) -> str:
+    info = universe.roster.members.get(universe.me)
+    own = "no member" if info is None else _A[info.role]
+    return f"this node is {own}, and may not {deed} {_A[role]}; 'starling policy' shows who may"
+
+
+_A = {ADMIN: "an admin", MEMBER: "a member", READER: "a reader"}
 
 
 def require(universe: Universe, right: Right, sentence: str, role: str = READER) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from starling.protocol.distributed.archiver_offer import ArchiverOffer, OfferError
-from starling.protocol.engine import membership
+from starling.protocol.distributed.roster_rights import Right
+from starling.protocol.engine import managing, membership
 from starling.protocol.engine.archiver_link import ArchiverLink
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Universe
@@ -17,7 +18,10 @@ def name_archiver(ctx: Context, universe: Universe, text: str) -> bytes:
     try:
         offer = ArchiverOffer.parse(text)
     except OfferError as error:
-        raise UsageError(f"{error} Copy the whole text that 'starling archiver offer' printed.") from None
+        raise UsageError(
+            f"{error} Copy the whole text that 'starling archiver offer' printed.", "offer.bad"
+        ) from None
+    _require_right(universe)
     entry = universe.roster.make_archiver(
         universe.identity,
         subject=offer.identity,
@@ -33,8 +37,14 @@ def name_archiver(ctx: Context, universe: Universe, text: str) -> bytes:
 
 def remove_archiver(ctx: Context, universe: Universe, identity: bytes) -> None:
     """Take an archiver's name off the roster, and replace the topic, which it knows. Raises `UsageError`."""
+    _require_right(universe)
     entry = universe.roster.make_remove_archiver(universe.identity, identity)
     membership.add_entries(ctx, universe, [entry])
+    membership.renew_topic(ctx, universe)
+
+
+def _require_right(universe: Universe) -> None:
+    managing.require(universe, Right.ARCHIVER, "only admins name and remove archivers")
 
 
 def _has_all(universe: Universe, link: ArchiverLink) -> bool:

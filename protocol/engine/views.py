@@ -17,6 +17,7 @@ def universe_view(universe: Universe) -> View:
     """One universe in short."""
     active = universe.is_active
     joining = universe.joining
+    held = universe.roster.policy
     name = universe.roster.universe_name or (joining.ticket.universe_name if joining else "")
     return {
         "universe_id": universe.universe_id,
@@ -24,7 +25,8 @@ def universe_view(universe: Universe) -> View:
         "state": _state(universe),
         "founder": universe.roster.founder,
         "role": universe.roster.members[universe.me].role if universe.me in universe.roster.members else None,
-        "policy": {"invite": universe.roster.policy.invite, "remove": universe.roster.policy.remove},
+        # Who is no member any more keeps no roster, and so knows none.
+        "policy": {"invite": held.invite, "remove": held.remove} if active else None,
         "members": len(universe.roster.members),
         "send_groups": len(universe.groups),
         "epoch": universe.own.graph.head_info.number if active else None,

@@ -111,6 +111,9 @@ def test_two_who_are_never_online_together_talk(homes: Path) -> None:
         until(lambda: vault.ask("status")["archives"][0]["members"] == 2)
         until(lambda: all(node.ask("archiver", "list", "lab")[0]["connected"] for node in (alice, bob)))
 
+        _no_admin(bob)
+        _shown_on_the_archiver(vault)
+
         bob.stop()
         alice.run("send", "lab", "are you there?")
         _until_kept(alice)
@@ -141,9 +144,26 @@ def _until_kept(node: Daemon) -> None:
     until(lambda: node.ask("archiver", "list", "lab")[0]["has_all"])
 
 
+def _no_admin(bob: Daemon) -> None:
+    refused = bob.run("archiver", "remove", "lab", "Vault")
+    assert (refused.returncode, refused.stderr) == (4, "starling: only admins name and remove archivers\n")
+    assert len(bob.ask("archiver", "list", "lab")) == 1
+
+
+def _shown_on_the_archiver(vault: Daemon) -> None:
+    """Who the members are it knows, and not how far they have come, nor the policy."""
+    for command in (("members", "lab"), ("universe", "show", "lab")):
+        shown = vault.run(*command)
+        assert (shown.returncode, shown.stderr) == (0, ""), shown
+        alice = [line.split() for line in shown.stdout.splitlines() if line.startswith("alice")]
+        assert [row[2:] for row in alice] == [["admin", "yes"]]
+    assert "no member" in vault.refused("policy", "lab")
+
+
 def _refusals(alice: Daemon, vault: Daemon, offer: str) -> None:
     """A clear line for each, and nothing changed."""
     assert "begins with starlingarchiver1" in alice.refused("archiver", "add", "lab", "starling1abc")
+    assert alice.run("archiver", "add", "lab", "starling1abc").returncode == 4
     assert "typo" in alice.refused("archiver", "add", "lab", offer[:-4])
     assert "no universe" in alice.refused("archiver", "add", "nowhere", offer)
     assert "no archiver called" in alice.refused("archiver", "remove", "lab", "Vault")

@@ -31,7 +31,9 @@ async def test_leaving_is_told_and_keeps_the_history(tmp_path: Path) -> None:
         lab = {"universe": "lab"}
         await ben.result("message.send", **lab, body="farewell")
         await until(ann, "message.history", lambda held: held["messages"], **lab)
+        assert await ben.result("universe.policy", **lab) == {"invite": "member", "remove": "admin"}
         assert await ben.result("universe.leave", **lab) == {"told": 1}
+        assert await ben.error("universe.policy", **lab) == (-32000, "universe.removed")
         assert (await ben.result("universe.get", **lab))["state"] == "left"
         page = await ben.result("message.history", **lab)
         assert [message["body"] for message in page["messages"]] == ["farewell"]
@@ -52,6 +54,8 @@ async def test_what_cannot_be_done_changes_nothing(tmp_path: Path) -> None:
         assert await ann.error("member.unblock", **lab, member="Ben") == (-32000, "member.unknown")
         assert await ann.error("universe.rejoin", **lab) == (-32000, "rejoin.needless")
         assert await ann.error("universe.leave", **lab) == (-32000, "admin.last")
+        for mark in ({}, {"verified": True}):
+            assert await ann.error("member.verify", **lab, member="Ann", **mark) == (-32000, "member.self")
         assert await ben.error("member.remove", **lab, member="Ann") == (-32000, "forbidden")
         after = await ann.result("member.list", **lab)
         assert [m["identity"] for m in after["members"]] == [m["identity"] for m in before["members"]]

@@ -270,15 +270,15 @@ class Roster(RosterMaking):
             raise Invalid(Rule.INVITE_UNKNOWN)
         if identity in self.members:
             return self.members[identity]
-        if invite.revoked:
-            raise Invalid(Rule.INVITE_REVOKED)
-        if now >= invite.expires_at:
-            raise Invalid(Rule.INVITE_EXPIRED)
         made = self._graph[invite.entry_id]
         for removal in map(self._graph.__getitem__, self.removed.get(identity, ())):
             by_right = removal.is_leave or self.may(invite.author, Right.REMOVE, invite.role)
             if not by_right or not made.follows(removal):
                 raise Invalid(Rule.INVITE_REMOVED)
+        if invite.revoked:
+            raise Invalid(Rule.INVITE_REVOKED)
+        if now >= invite.expires_at:
+            raise Invalid(Rule.INVITE_EXPIRED)
         if identity not in invite.spent and len(invite.spent) >= invite.uses:
             raise Invalid(Rule.INVITE_USED)
         return None

@@ -7,8 +7,9 @@ Of the entries that stand (`roster_standing`):
 - Of the alive entries the highest incarnation counts, whatever follows what: an entry with a new send group
   supersedes the standing one for good (5.6 B4). Of those, the ones that no other follows; then the highest
   version, then the greater body.
-- An invite is revoked by any removal of it, when more came by it than it allows, and when its author could not make it
-  any more: who is removed takes no tickets along. Of two entries for one ticket the one that grants less counts.
+- An invite is revoked by any removal of it, when more came by it than it allows, when its author could not make it any
+  more, and when somebody who came by it is removed: who is removed takes no tickets along. Of two entries for one
+  ticket the one that grants less counts.
 - The newest topic is the one that follows the most removals, then the most topics: so nobody can hold up that those who
   were removed are shut out.
 """
@@ -202,13 +203,18 @@ class _Evaluation:
         body = node.read.body
         assert isinstance(body, Invite)
         overspent = len(spent) > body.uses
+
+        def is_known_to_removed(identity: bytes) -> bool:
+            removals = self._situation.removals(identity)
+            return any(not removal.is_leave and not node.follows(removal) for removal in removals)
+
         return InviteInfo(
             invite_id=invite_id,
             mac_key=body.mac_key,
             role=body.role,
             uses=body.uses,
             expires_at=body.expires_at,
-            revoked=overspent or self._situation.is_revoked(node),
+            revoked=overspent or self._situation.is_revoked(node) or any(map(is_known_to_removed, spent)),
             overspent=overspent,
             spent=spent,
             author=node.author,

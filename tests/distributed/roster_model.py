@@ -368,7 +368,11 @@ class Model:
         assert invite is not None
         spent = {e.subject for e in self.among(ids, lambda e: e.spends and e.body.invite_id == ticket)}
         overspent = len(spent) > invite.body.uses
-        return invite.id, overspent or self.taken_back(invite, ids), overspent, Ids(spent)
+        known_to_removed = self.among(
+            ids, lambda e: e.target == "member" and e.subject in spent and not self.follows(invite, e)
+        )
+        revoked = overspent or self.taken_back(invite, ids) or bool(known_to_removed)
+        return invite.id, revoked, overspent, Ids(spent)
 
     def _topic(self, ids: Ids) -> tuple[bytes, bool]:
         """The newest topic secret, and whether somebody who is gone knows it."""

@@ -159,6 +159,25 @@ def test_a_removed_member_does_not_come_back_by_its_ticket() -> None:
     assert bob.heard("join.failed") == [{"reason": "ticket.removed"}] * 2
 
 
+def test_a_removed_member_does_not_come_back_as_somebody_else_by_its_ticket() -> None:
+    network = Network()
+    universe, alice, bob = network.found("alice", "bob")
+    ticket = network.invite(alice, universe, uses=5)
+    carol, dave, erin = network.add_all("carol", "dave", "erin")
+    for node in (carol, dave):
+        node.do(JoinUniverse(ticket))
+        network.run(6 * SECOND)
+    alice.do(RemoveMember(universe, carol.me))
+    network.run(6 * SECOND)
+    erin.do(JoinUniverse(ticket))  # Carol's new identity, on a new node
+    network.run(6 * SECOND)
+    assert erin.heard("join.failed") == [{"reason": "ticket.revoked"}]
+    assert set(alice.universe(universe).roster.members) == {alice.me, bob.me, dave.me}
+    erin.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(6 * SECOND)
+    assert erin.heard("universe.joined")
+
+
 @pytest.mark.parametrize("meanwhile", ["", "restarted", "store lost"])
 def test_a_removed_member_comes_back_by_a_new_ticket(meanwhile: str) -> None:
     network = Network()

@@ -13,6 +13,8 @@ from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.wire import Struct, Vector
 
 MAX_KEY_PACKAGES = 8
+MAX_KEY_PACKAGE = 8192
+"""An encoded KeyPackage, in bytes: profiles and their rows hold none that is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ def check_key_package(
     suite = cipher_suite(key_package.cipher_suite)
     if suite.id not in UNIVERSE_SUITES:
         raise Invalid(Rule.KEY_PACKAGE_SUITE, suite.name)
+    if len(key_package.encode()) > MAX_KEY_PACKAGE:
+        raise Invalid(Rule.KEY_PACKAGE_SIZE)
     if identity is not None and leaf_identity(key_package.leaf_node) != identity:
         raise Invalid(Rule.MEMBER_IDENTITY)
     key_package.validate(suite, now)

@@ -43,6 +43,7 @@ class Rule(enum.Enum):
     DEPENDENCY_COUNT = ("X-8", "a commit imports at most 1,024 epochs")
     PSK_ID = ("X-4", "an external PSK id in a send group is an epoch and the id of a group of the universe")
     KEY_PACKAGES_COUNT = ("X-10", "a commit carries at most 8 key packages, one per suite")
+    KEY_PACKAGE_SIZE = ("X-10", "a key package takes at most 8,192 bytes")
     KEY_PACKAGE_SUITE = ("5", "send groups use suites 1 and 3")
 
     # leaf replacement

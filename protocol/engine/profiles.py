@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starling.protocol.distributed.key_packages import check_key_package
+from starling.protocol.distributed.key_packages import (
+    MAX_KEY_PACKAGE,
+    MAX_KEY_PACKAGES,
+    check_key_package,
+)
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.policy import KEY_PACKAGE_FRESH
 from starling.protocol.distributed.rules import Rule
@@ -13,7 +17,7 @@ from starling.protocol.errors import Invalid
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
-_ROW = (Many(Blob(8192, 1), 8), Blob(2048), Uint(2**32 - 1))
+_ROW = (Many(Blob(MAX_KEY_PACKAGE, 1), MAX_KEY_PACKAGES), Blob(2048), Uint(2**32 - 1))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from starling.protocol.distributed.floor import MAX_FLOORS
+from starling.protocol.distributed.key_packages import MAX_KEY_PACKAGE
 from starling.protocol.distributed.roster_entry import MAX_ENTRY
 from starling.protocol.errors import DecodeError
 from starling.protocol.exchange.frame import MAX_FRAME
@@ -26,7 +27,7 @@ _EPOCH = Blob(64)
 _GROUP_ID = Blob(64, 1)
 _COUNT = Uint(2**32 - 1)
 _ENTRY = Blob(MAX_ENTRY, 1)
-_KEY_PACKAGE = Blob(8192, 1)
+_KEY_PACKAGE = Blob(MAX_KEY_PACKAGE, 1)
 MAX_ENTRIES = 8192
 """Roster entries, or ids of such, in one message."""
 _MAX_GROUPS = 1024

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from tests.archiver.archiver_network import ArchiverNode, with_archiver
 from tests.engine.small_network import SECOND, Network, Node
 
@@ -11,6 +13,8 @@ from starling.protocol.archiver.kept_frames import Opening
 from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
 from starling.protocol.distributed.archivers import external_receivers
 from starling.protocol.distributed.head_statement import HeadStatement
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.engine import own_group
 from starling.protocol.engine.inputs import (
     FrameReceived,
     NameArchiver,
@@ -20,6 +24,8 @@ from starling.protocol.engine.inputs import (
 )
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
 from starling.protocol.extensions.external_receivers import read_external_receivers
+from starling.protocol.mls.extension import Extension
+from starling.protocol.mls.key_package import KeyPackageBundle
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.semi_private_message import SemiPrivateMessage
 from starling.protocol.mls.wire_format import WireFormat
@@ -171,3 +177,27 @@ def test_what_the_owner_did_not_sign_is_refused() -> None:
         vault.do(FrameReceived(alice.id, frame.encode()))
     assert len(vault.archive(universe_id).frames) == before
     assert sum(vault.archive(universe_id).refused.values()) == 4
+
+
+def test_key_packages_that_no_row_could_hold_are_kept_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else no node that has seen the commit of a hostile member could read its own store again."""
+    network, universe_id, vault, (alice, mallory) = with_archiver("Alice", "Mallory")
+    real = own_group.build_key_package
+
+    def swollen(identity: Identity, **fields: Any) -> KeyPackageBundle:
+        bundle = real(identity, **fields)
+        package = bundle.key_package
+        padded = (*package.extensions, Extension(0xFA01, bytes(20_000)))
+        signed = replace(package, extensions=padded).sign(fields["signature_private_key"])
+        return replace(bundle, key_package=signed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_group, "build_key_package", swollen)
+        mallory.do(UpdateKeys(universe_id))
+        network.run(10 * SECOND)
+    head = mallory.universe(universe_id).own.graph.head
+    assert alice.universe(universe_id).groups[mallory.universe(universe_id).group_id].graph.head == head
+    for node in (alice, vault):
+        network.restart(node)
+    stores = (alice.universe(universe_id).profiles, vault.archive(universe_id).profiles)
+    assert all(store.key_package(mallory.me, 1) is not None for store in stores)

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, header_of, is_commit, quiet
+from tests.engine.branched import COMMON, LOST, NEW, Saved, kinds, put_back_while_one_is_away, swap
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_of, is_commit, quiet
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN
 from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.policy import MAX_MEMBERS
-from starling.protocol.engine import own_group, resolving
 from starling.protocol.engine.asking import in_messages
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import positions
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
 from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
 from starling.protocol.exchange.messages import MAX_WANTED_EPOCHS, Summary, Want, attach, decode_message
-
-COMMON, LOST, NEW = "in the common epoch", "on the branch that she forgets", "on the new branch"
-
-
-class Saved:
-    """What a node has on its disk at one moment."""
-
-    def __init__(self, node: Node) -> None:
-        self.rows, self.scopes = dict(node.rows), dict(node.scopes)
-
-    def put_back(self, node: Node) -> None:
-        node.rows, node.scopes = dict(self.rows), dict(self.scopes)
-
-
-def put_back_while_one_is_away() -> tuple[Network, bytes, Node, Node, Node]:
-    """Carol is away, so bob keeps the epoch from which alice goes on twice; he alone has what she forgets.
-    (network, universe, alice, bob, carol), alice and carol stopped."""
-    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
-    network.stop(carol)
-    saved = Saved(alice)
-    alice.say(universe, COMMON)
-    alice.do(UpdateKeys(universe))
-    alice.say(universe, LOST)
-    network.run(5 * SECOND)
-    network.stop(alice)
-    saved.put_back(alice)
-    alice.events.clear()
-    return network, universe, alice, bob, carol
-
-
-def kinds(node: Node) -> list[str]:
-    return [event.kind for event in node.events]
 
 
 def test_who_was_put_back_is_followed_on_both_branches() -> None:
@@ -85,15 +52,6 @@ def test_nothing_is_encrypted_on_the_old_branch_before_it_is_closed() -> None:
     assert told.index("rollback.detected") < told.index("fork.resolved") < told.index("message.sent")
     assert told.count("fork.resolved") == told.count("rollback.detected") == 1
     assert bob.texts()[-1] == NEW
-
-
-def swap(network: Network, node: Node, disk: Saved) -> Saved:
-    """Stop a node and start it from another disk; what it had is given back."""
-    network.stop(node)
-    held = Saved(node)
-    disk.put_back(node)
-    network.restart(node)
-    return held
 
 
 def test_who_met_nobody_closes_the_other_branch_when_it_meets_the_others() -> None:
@@ -334,183 +292,6 @@ def test_no_question_is_too_large_to_be_answered() -> None:
     for part in parts:
         want = Want(b"u" * 32, part)
         assert decode_message(attach(want.encode(), []))[0] == want
-
-
-# owners that run twice, or lie
-
-
-def run_twice() -> tuple[Network, bytes, Node, Node, Node]:
-    """Two copies of alice run in turn, and each closes the other's branch."""
-    network, universe, alice, bob, carol = put_back_while_one_is_away()
-    first = Saved(alice)
-    network.restart(alice)
-    network.run(10 * SECOND)
-    alice.say(universe, "by the one")
-    network.run(10 * SECOND)
-    other = swap(network, alice, first)
-    network.run(10 * SECOND)
-    alice.say(universe, "by the other")
-    network.run(10 * SECOND)
-    swap(network, alice, other)
-    network.run(5 * SECOND)
-    alice.say(universe, "by the one again")
-    network.run(10 * SECOND)
-    return network, universe, alice, bob, carol
-
-
-def test_an_owner_that_runs_twice_is_told_once_at_every_member_and_still_read() -> None:
-    network, _, alice, bob, carol = run_twice()
-    network.restart(carol)
-    network.run(30 * SECOND)
-    for node in (bob, carol):
-        (told,) = node.heard("clone.detected")
-        assert told["owner"] == alice.me
-        evidence = Evidence.parse(told["evidence"])
-        assert evidence.identity == alice.me and not evidence.faults()
-        assert sorted(node.texts()) == sorted(
-            [COMMON, LOST, "by the one", "by the other", "by the one again"]
-        )
-
-
-def test_an_owner_that_runs_twice_finds_it_out_itself() -> None:
-    """What it has closed twice goes on all the same."""
-    network, _, alice, _, _ = put_back_while_one_is_away()
-    disk = Saved(alice)
-    network.restart(alice)
-    for turn in range(6):
-        network.run(10 * SECOND)
-        assert bool(alice.heard("clone.detected")) <= (turn > 2)
-        disk = swap(network, alice, disk)
-    network.run(10 * SECOND)
-    told = alice.heard("clone.detected")
-    assert told and told[0]["owner"] == alice.me and not Evidence.parse(told[0]["evidence"]).faults()
-
-
-def test_nothing_is_imported_from_an_owner_that_runs_twice_until_its_roster_entry_changes() -> None:
-    network, universe, alice, bob, _ = run_twice()
-    group_id = alice.universe(universe).group_id
-    node = bob.universe(universe)
-    state = bob.group(universe, alice)
-    assert node.is_frozen(state) and not state.forked
-    last = node.ledger.last_imports.get((bob.me, group_id))
-    alice.do(UpdateKeys(universe))
-    network.run(2 * MINUTE)
-    bob.say(universe, "imports what it may")
-    network.leap(HOUR + MINUTE)
-    assert node.ledger.last_imports.get((bob.me, group_id)) == last
-    network.stop(bob)
-    network.restart(bob)
-    node, state = bob.universe(universe), bob.group(universe, alice)
-    assert node.is_frozen(state)
-    state.frozen_by = b"e" * 32  # as if the roster had said something new since
-    assert not node.is_frozen(state)
-    assert group_id in [exported.group_id for exported in own_group.importable(node, network.now)]
-
-
-def test_a_fork_that_its_owner_does_not_resolve_in_a_day_is_a_clone(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, universe, alice, bob, carol = put_back_while_one_is_away()
-    monkeypatch.setattr(resolving, "closing", lambda universe: ())
-    network.restart(alice)
-    network.run(10 * SECOND)
-    network.restart(carol)
-    network.run(MINUTE)
-    assert bob.group(universe, alice).forked
-    network.leap(DAY - HOUR)
-    alice.do(UpdateKeys(universe))
-    network.leap(3 * HOUR)
-    assert not bob.heard("clone.detected"), "she has not been heard of since"
-    alice.do(UpdateKeys(universe))
-    network.run(SECOND)
-    assert not bob.heard("clone.detected"), "she may have come back just now"
-    network.leap(2 * HOUR)
-    for node in (bob, carol):
-        (told,) = node.heard("clone.detected")
-        assert told["owner"] == alice.me and not Evidence.parse(told["evidence"]).faults()
-        assert node.universe(universe).is_frozen(node.group(universe, alice))
-
-
-def test_an_owner_that_is_away_is_no_clone() -> None:
-    network, universe, alice, bob, carol = put_back_while_one_is_away()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resolving, "closing", lambda universe: ())
-        network.restart(alice)
-        network.run(10 * SECOND)
-        network.restart(carol)
-        network.run(10 * SECOND)
-        network.stop(alice)
-    assert bob.group(universe, alice).forked
-    network.leap(2 * DAY)
-    network.restart(alice)
-    network.run(MINUTE)
-    network.leap(2 * HOUR)
-    for node in (bob, carol):
-        assert not node.group(universe, alice).forked and not node.heard("clone.detected")
-
-
-def test_an_owner_that_lies_leaves_nobody_honest_stuck() -> None:
-    """Mallory gives bob one commit and carol another; both import what they got before they can compare."""
-    network, universe, (alice, bob, carol, mallory) = quiet("alice", "bob", "carol", "mallory")
-    network.run(2 * MINUTE)
-    for a, b in ((bob, carol), (alice, bob), (alice, carol)):
-        network.cut(a, b)
-    saved = Saved(mallory)
-
-    def lie(victim: Node, text: str) -> None:
-        for node in (alice, bob, carol):
-            if node is not victim:
-                network.cut(node, mallory)
-        mallory.do(UpdateKeys(universe))
-        mallory.say(universe, text)
-        network.run(5 * SECOND)
-        victim.say(universe, f"{victim.name} imports")
-        network.run(SECOND)
-        network.cut(victim, mallory)
-
-    lie(bob, "to bob")
-    network.stop(mallory)
-    saved.put_back(mallory)
-    network._cut.discard(frozenset((carol.id, mallory.id)))
-    network.restart(mallory)
-    network.run(10 * SECOND)
-    lie(carol, "to carol")
-    network.stop(mallory)
-    network.heal()
-    network.run(MINUTE)
-    for node in (alice, bob, carol):
-        assert {"to bob", "to carol"} <= set(node.texts()), node.name
-        assert len(node.heard("fork.detected")) == 1
-        assert node.group(universe, mallory).forked, "nobody resolves it"
-        for owner in (bob, carol):
-            assert node.group(universe, owner).graph.head == owner.group(universe, owner).graph.head
-    assert set(alice.texts()) == {"to bob", "to carol", "bob imports", "carol imports"}
-    for node in (alice, bob, carol):
-        node.say(universe, f"{node.name} goes on")
-    network.run(10 * SECOND)
-    for node in (alice, bob, carol):
-        assert {f"{other.name} goes on" for other in (alice, bob, carol) if other is not node} <= set(
-            node.texts()
-        )
-
-
-def test_a_fifth_commit_on_one_epoch_is_told_and_not_followed() -> None:
-    network, universe, alice, bob, carol = put_back_while_one_is_away()
-    saved = Saved(alice)
-    network.cut(alice, bob, carol)
-    for number in range(1, 5):
-        before = len(network.published(alice))
-        network.restart(alice)
-        network.run(10 * SECOND)
-        alice.say(universe, f"{number}")
-        published = network.published(alice)[before:]
-        for frame in published if number < 4 else [frame for frame in published if is_commit(frame)]:
-            bob.do(FrameReceived(carol.id, frame))
-        network.stop(alice)
-        saved.put_back(alice)
-    graph = bob.group(universe, alice).graph
-    parent = graph[bob.heard("fork.detected")[0]["parent"]]
-    assert len(parent.children) == MAX_CHILDREN == 4 and len(graph.heads) == 4
-    assert bob.texts()[-3:] == ["1", "2", "3"]
-    assert len(bob.heard("fork.detected")) == 1 and not bob.universe(universe).refused
 
 
 def test_what_is_kept_beside_a_gap_does_not_lower_the_floor() -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 from tests.distributed.people import person
+from tests.engine.branched import Saved
 from tests.engine.forging import end, forged_commit, packages
 from tests.engine.small_network import MINUTE, SECOND, Node, quiet
-from tests.engine.test_engine_branches import Saved
 from tests.extensions.semi_private_groups import Outsider, outsider
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engine.branched import put_back_while_one_is_away
 from tests.engine.small_network import DAY, MINUTE, SECOND, Node, quiet, settled
-from tests.engine.test_engine_branches import put_back_while_one_is_away
 
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.engine.inputs import UpdateKeys

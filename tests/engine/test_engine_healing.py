@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.engine.branched import Saved
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, START, Network, Node, quiet
-from tests.engine.test_engine_branches import Saved
 
 from starling.protocol.distributed.healing import Vector
 from starling.protocol.distributed.member import read_member

@@ -7,6 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.engine.asked_to_join import (
+    Shown,
+    asked,
+    kind_of,
+    refusal,
+    shown_to_joiner,
+    stranger_bundle,
+    two,
+)
 from tests.engine.joining_by_hand import Guest, with_key
 from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 
@@ -19,40 +28,17 @@ from starling.protocol.distributed.roster import Roster
 from starling.protocol.distributed.roster_body import Admission, Kind
 from starling.protocol.distributed.roster_entry import sign_entry
 from starling.protocol.distributed.send_group_id import new_send_group_id
-from starling.protocol.distributed.ticket import Ticket, TicketSecret, sponsor_mac
-from starling.protocol.distributed.vouched_info import VouchedInfo
-from starling.protocol.engine import admitting
-from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
-from starling.protocol.engine.step import Send, SendToPeer
+from starling.protocol.distributed.ticket import TicketSecret
+from starling.protocol.engine.inputs import JoinUniverse, RemoveMember
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import (
     JoinAnswer,
-    JoinHello,
     JoinProof,
     JoinRefused,
     JoinRequest,
     RosterEntries,
-    attach,
-    decode_message,
 )
 from starling.protocol.extensions.private_external_info import ExternalEncryptionBundle
-from starling.protocol.extensions.private_external_rules import new_root_key
-from starling.protocol.mls.group import Group
-
-SUITE = cipher_suite(1)
-
-
-def kind_of(send: Send) -> type | None:
-    return type(decode_message(attach(send.data, []))[0]) if isinstance(send, SendToPeer) else None
-
-
-def refusal(reason: str, universe: bytes, *, final: bool = True) -> JoinRefused:
-    return JoinRefused(universe, reason, final)
-
-
-def two(uses: int = 5) -> tuple[Network, bytes, Node, Node, Guest]:
-    network, universe, (alice, bob) = quiet("alice", "bob")
-    return network, universe, alice, bob, Guest(network, "guest", network.invite(alice, universe, uses=uses))
 
 
 def test_a_join_by_hand_succeeds() -> None:
@@ -68,40 +54,6 @@ def test_a_join_by_hand_succeeds() -> None:
 
 
 Change = Callable[["Shown"], "Shown"]
-
-
-class Shown:
-    """A proof in its parts, made whole again as one who knows the ticket's MAC key can."""
-
-    def __init__(self, message: JoinProof, sponsor: Node, joiner: Node, mac_key: bytes) -> None:
-        self.message, self.sponsor, self.joiner, self.mac_key = message, sponsor, joiner, mac_key
-        self.vouched = VouchedInfo.decode(message.vouched)
-
-    def again(self, vouched: VouchedInfo) -> JoinProof:
-        encoded = vouched.encode()
-        mac = sponsor_mac(
-            self.mac_key,
-            universe_id=self.message.universe_id,
-            sponsor_peer_id=self.sponsor.id,
-            joiner_peer_id=self.joiner.id,
-            nonce=self.message.nonce,
-            vouched=encoded,
-        )
-        return replace(self.message, vouched=encoded, mac=mac)
-
-    def signed_by(self, identity: Any, bundle: ExternalEncryptionBundle) -> JoinProof:
-        return self.again(VouchedInfo.sign(identity, self.message.universe_id, bundle))
-
-
-def stranger_bundle(shown: Shown) -> ExternalEncryptionBundle:
-    """A key of somebody else for the sponsor's epoch, with a root key of its own: right in itself (P-4)."""
-    root = SUITE.signature_generate(lambda length: b"r" * length)[0]
-    _, public_key = SUITE.hpke_derive_key_pair(b"m" * 32)
-    bundle = with_key(shown.vouched.bundle, public_key)
-    info = replace(bundle.info, root_public_signature_key=SUITE.signature_public_key(root))
-    tbs = info._to_be_signed(bundle.group_id, bundle.epoch)
-    signature = SUITE.sign_with_label(root, "ExternalEncryptionInfoTBS", tbs)
-    return replace(bundle, info=replace(info, external_encryption_signature=signature))
 
 
 WRONG_PROOFS: dict[str, Callable[[Shown], JoinProof]] = {
@@ -135,31 +87,6 @@ WRONG_PROOFS: dict[str, Callable[[Shown], JoinProof]] = {
     "no structure": lambda shown: replace(shown.message, vouched=b"\xff" * 200),
     "the identity of another": lambda shown: shown.again(replace(shown.vouched, identity=shown.joiner.me)),
 }
-
-
-def shown_to_joiner() -> tuple[Network, bytes, Node, Node, Shown]:
-    """A joiner that has greeted its sponsor, and the proof, held back."""
-    network, universe, (alice, _) = quiet("alice", "bob")
-    joiner = network.add("joiner")
-    held: list[JoinProof] = []
-
-    def hold_back(source: Node, target: Node, send: Send) -> bool:
-        if target is joiner and isinstance(send, SendToPeer):
-            message = decode_message(attach(send.data, []))[0]
-            if isinstance(message, JoinProof) and source is alice:
-                held.append(message)
-            return True
-        return False
-
-    network.drop = hold_back
-    ticket = network.invite(alice, universe)
-    joiner.do(JoinUniverse(ticket))
-    network.run(SECOND)
-    return network, universe, alice, joiner, Shown(held[-1], alice, joiner, Ticket.parse(ticket).keys.mac_key)
-
-
-def asked(network: Network, joiner: Node) -> list[JoinRequest]:
-    return [message for _, message in network.messages(joiner) if isinstance(message, JoinRequest)]
 
 
 def test_a_proof_as_it_was_made_is_followed() -> None:
@@ -405,164 +332,3 @@ def test_one_spoilt_byte_anywhere_admits_nobody(monkeypatch: pytest.MonkeyPatch)
         assert isinstance(answer, JoinRefused)
     assert guest.me not in alice.universe(universe).roster.members
     assert isinstance(guest.say(alice, JoinRequest(universe, good))[0], JoinAnswer)
-
-
-# stale, repeated, too many
-
-
-def test_a_request_to_an_epoch_that_is_over_is_asked_again_at_once() -> None:
-    network, universe, (alice, _) = quiet("alice", "bob")
-    joiner = network.add("joiner")
-
-    def go_on(source: Node, target: Node, send: Send) -> bool:
-        if kind_of(send) is JoinProof and len(asked(network, joiner)) < 1:
-            network.at(1, lambda: alice.do(UpdateKeys(universe)))
-        return False
-
-    network.drop = go_on
-    joiner.do(JoinUniverse(network.invite(alice, universe)))
-    network.run(300)
-    told = [message for _, message, _ in joiner.told]
-    assert refusal("request.stale", universe, final=False) in told
-    assert joiner.heard("universe.joined") and len(asked(network, joiner)) == 2
-
-
-def test_a_sponsor_that_always_says_stale_is_not_asked_without_end() -> None:
-    network, universe, (alice, _) = quiet("alice", "bob")
-    joiner = network.add("joiner")
-    joiner.do(JoinUniverse(network.invite(alice, universe)))
-    answer = alice.engine.handle
-
-    def stale(item: Any, now: int) -> Any:
-        if isinstance(getattr(item, "data", None), bytes):
-            message = decode_message(item.data)[0]
-            if isinstance(message, JoinRequest):
-                alice.universe(universe).door.told.clear()
-        return answer(item, now)
-
-    alice.engine.handle = stale  # type: ignore[method-assign]  # forgets whom it has told
-    network.run(policy.JOIN_AGAIN // 2)
-    assert len(asked(network, joiner)) == 1 + policy.JOIN_HURRIED
-    network.run(MINUTE)
-    assert len(asked(network, joiner)) < MINUTE // policy.JOIN_AGAIN * 2 * (1 + policy.JOIN_HURRIED)
-
-
-def counting_openings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    opened: list[object] = []
-    real = admitting.open_private_external
-
-    def count(group: Group, message: Any) -> Any:
-        opened.append(message)
-        return real(group, message)
-
-    monkeypatch.setattr(admitting, "open_private_external", count)
-    return opened
-
-
-def test_the_same_request_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P-12."""
-    _, universe, alice, _, guest = two()
-    opened = counting_openings(monkeypatch)
-    request = guest.request(guest.greet(alice), guest.package(ticket=None))
-    assert guest.say(alice, request) == [refusal("request.invalid", universe)]
-    for _ in range(10):
-        assert guest.say(alice, request) == [refusal("request.repeated", universe, final=False)]
-    assert len(opened) == 1
-
-
-def test_a_request_after_its_answer_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, universe, alice, _, guest = two()
-    request = guest.request(guest.greet(alice))
-    assert isinstance(guest.say(alice, request)[0], JoinAnswer)
-    opened = counting_openings(monkeypatch)
-    assert guest.say(alice, request) == [refusal("request.stale", universe, final=False)]
-    guest.greet(alice)
-    assert guest.say(alice, request) == [refusal("request.stale", universe, final=False)]
-    assert opened == []
-
-
-def test_an_answer_that_was_lost_is_given_again_and_counts_once() -> None:
-    network, universe, alice, _, guest = two(uses=1)
-    package = guest.package()
-    for _ in range(3):
-        assert isinstance(guest.ask(alice, package), JoinAnswer)
-        network.run(SECOND)
-    spent = {invite["invite_id"]: invite["spent"] for invite in alice.engine.invites(universe)}
-    assert spent[guest.ticket.keys.invite_id] == 1
-    assert alice.universe(universe).roster.members[guest.me].send_group_id == guest.group_id
-
-
-def test_one_peer_has_few_requests_opened_in_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, universe, alice, _, guest = two()
-    opened = counting_openings(monkeypatch)
-    busy = refusal("sponsor.busy", universe, final=False)
-    bundle = guest.greet(alice)
-    for count in range(20):
-        answers = guest.say(alice, guest.request(bundle, guest.package(ticket=None)))
-        assert (answers == [busy]) == (count >= policy.JOIN_OPENED_OF_PEER)
-    assert len(opened) == policy.JOIN_OPENED_OF_PEER
-    other = Guest(network, "other", network.invite(alice, universe))
-    assert isinstance(other.ask(alice), JoinAnswer)  # another one is not held up
-    network.run(MINUTE)
-    assert isinstance(guest.ask(alice), JoinAnswer)
-
-
-def test_many_peers_have_no_more_opened_than_is_bearable(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, universe, (alice, _) = quiet("alice", "bob")
-    network.run(MINUTE)
-    ticket = network.invite(alice, universe)
-    opened = counting_openings(monkeypatch)
-    hello = JoinHello(universe, Ticket.parse(ticket).keys.invite_id, b"n" * 32)
-    proven = 0
-    for number in range(200):
-        guest = Guest(network, f"guest {number}", ticket)
-        (answer,) = guest.say(alice, hello)
-        proven += isinstance(answer, JoinProof)
-        for _ in range(3):
-            guest.say(alice, JoinRequest(universe, guest.random(900)))
-    assert proven == policy.JOIN_PEERS
-    assert len(opened) <= policy.JOIN_OPENED
-    door = alice.universe(universe).door
-    assert sum(door.opened.values()) <= policy.JOIN_OPENED
-    assert len(door.told) == policy.JOIN_PEERS and len(door.seen) <= policy.JOIN_REMEMBERED
-    network.run(MINUTE)
-    assert isinstance(Guest(network, "late", ticket).ask(alice), JoinAnswer)
-
-
-def test_one_peer_is_greeted_a_few_times_a_minute() -> None:
-    network, universe, alice, _, guest = two()
-    hello = JoinHello(universe, guest.ticket.keys.invite_id, b"n" * 32)
-    answers = [guest.say(alice, hello)[0] for _ in range(100)]
-    assert sum(isinstance(answer, JoinProof) for answer in answers) == policy.JOIN_HELLOS_OF_PEER
-    network.run(MINUTE)
-    guest.greet(alice)
-
-
-def test_the_door_forgets_what_it_has_seen_in_order() -> None:
-    _, universe, alice, _, guest = two()
-    guest.greet(alice)
-    door = alice.universe(universe).door
-    for number in range(policy.JOIN_REMEMBERED + 1):
-        door.remember(number.to_bytes(32))
-    assert len(door.seen) == policy.JOIN_REMEMBERED
-    assert not door.is_repeated(bytes(32)) and door.is_repeated((1).to_bytes(32))
-
-
-def test_a_joiner_asks_one_sponsor_at_a_time() -> None:
-    network, _, alice, joiner, shown = shown_to_joiner()
-    joining = next(iter(joiner.engine._node.universes.values())).joining
-    assert joining is not None
-    joiner.hear(alice, shown.message)
-    joiner.connected.add(alice.id)
-    now = network.now
-    connected = {alice.id}
-    assert not joining.waits_for_another(alice.id, connected, now)
-    assert joining.waits_for_another(b"other", connected, now)
-    assert not joining.waits_for_another(b"other", connected, now + policy.JOIN_ELSEWHERE)
-    assert not joining.waits_for_another(b"other", set(), now)
-
-
-def test_a_root_key_is_made_for_each_group() -> None:
-    assert new_root_key(SUITE, lambda length: b"a" * length) != new_root_key(
-        SUITE, lambda length: b"b" * length
-    )

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.engine.branched import put_back_while_one_is_away
 from tests.engine.forging import end, forged_commit
 from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, quiet
-from tests.engine.test_engine_branches import put_back_while_one_is_away
 
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.application import ApplicationData

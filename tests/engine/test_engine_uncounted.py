@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.engine.branched import Saved
 from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, quiet
-from tests.engine.test_engine_branches import Saved
 
 from starling.protocol.engine.inputs import UpdateKeys
 

@@ -29,8 +29,8 @@ def load_archives(
             )
         tables[table].append((key, value))
     offers = Offers(identity)
-    for key, row in tables["offer"]:
-        offers.load(key, row)
+    for _, row in tables["offer"]:
+        offers.load(row)
     offers.finish_loading()
     archives: dict[bytes, Archive] = {}
     for universe_id, _ in tables["archive"]:

@@ -15,23 +15,28 @@ from starling.protocol.packed import Blob, Uint, pack, shape, unpack
 MAX_OFFERS = 64
 """Offers that no universe has taken up; the oldest goes for a new one."""
 
-_ROW = (Blob.of(32), Blob.of(32), Blob(32), Uint())
+_ROW = (Blob.of(32), Blob.of(32), Blob.of(32), Blob(32), Uint())
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """One offer: its token, the HPKE key pair (X25519), and the universe that named the archiver by it, if any."""
 
-    token: bytes
+    token: bytes = field(repr=False)
     private_key: bytes = field(repr=False)
     public_key: bytes
     universe_id: bytes
     made_at: int
 
 
+def _key(token: bytes) -> bytes:
+    """The key of an offer's row: keys are not sealed, and who has an unused token can take the offer up."""
+    return hashlib.sha256(token).digest()
+
+
 def _scope(token: bytes) -> bytes:
     """The sealing scope of one offer: its key is destroyed with it."""
-    return b"offer:" + hashlib.sha256(token).digest()
+    return b"offer:" + _key(token)
 
 
 class Offers:
@@ -71,7 +76,7 @@ class Offers:
     def forget(self, ctx: Context, offer: Offer) -> None:
         """An offer ends, and its key with it."""
         del self._offers[offer.token]
-        ctx.delete("offer", offer.token)
+        ctx.delete("offer", _key(offer.token))
         ctx.erase(_scope(offer.token))
 
     def __len__(self) -> int:
@@ -79,11 +84,11 @@ class Offers:
 
     def _save(self, ctx: Context, offer: Offer) -> None:
         self._offers[offer.token] = offer
-        row = [offer.private_key, offer.public_key, offer.universe_id, offer.made_at]
-        ctx.put("offer", offer.token, pack(row), _scope(offer.token))
+        row = [offer.token, offer.private_key, offer.public_key, offer.universe_id, offer.made_at]
+        ctx.put("offer", _key(offer.token), pack(row), _scope(offer.token))
 
-    def load(self, token: bytes, row: bytes) -> None:
-        private_key, public_key, universe_id, made_at = shape(unpack(row, max_bytes=1024), _ROW)
+    def load(self, row: bytes) -> None:
+        token, private_key, public_key, universe_id, made_at = shape(unpack(row, max_bytes=1024), _ROW)
         self._offers[token] = Offer(token, private_key, public_key, universe_id, made_at)
 
     def finish_loading(self) -> None:

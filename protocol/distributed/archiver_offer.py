@@ -6,7 +6,7 @@ by whom it was asked for. It serves one universe, and so does the HPKE key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starling.protocol.distributed import labels
 from starling.protocol.distributed.identity import (
@@ -46,7 +46,7 @@ class ArchiverOffer:
     name: str
     peer_id: bytes
     public_key: bytes
-    offer: bytes
+    offer: bytes = field(repr=False)
     addresses: tuple[str, ...]
 
     def text(self, identity: Identity) -> str:

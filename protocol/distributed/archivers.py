@@ -7,7 +7,7 @@ there is a removal that it does not follow, and of those that stand the one that
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
@@ -28,7 +28,7 @@ class ArchiverInfo:
     name: str
     peer_id: bytes
     public_key: bytes
-    offer: bytes
+    offer: bytes = field(repr=False)
     addresses: tuple[str, ...]
     author: bytes
     entry_id: bytes

@@ -190,7 +190,7 @@ class Archiver:
     name: str
     peer_id: bytes
     public_key: bytes
-    offer: bytes
+    offer: bytes = field(repr=False)
     addresses: tuple[str, ...]
 
     def encode(self) -> bytes:

@@ -247,7 +247,7 @@ class NameArchiver:
     """Name an archiver by the offer that its operator made (`starling archiver offer`). Result: its identity key."""
 
     universe_id: bytes
-    offer: str
+    offer: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

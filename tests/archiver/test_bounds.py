@@ -15,6 +15,7 @@ from starling.protocol.archiver import keeping
 from starling.protocol.archiver.engine import MAX_BAD_INPUTS
 from starling.protocol.archiver.kept_frames import MAX_SIBLINGS, ArchivedFrame, KeptFrames
 from starling.protocol.archiver.offers import MAX_OFFERS
+from starling.protocol.distributed.archiver_offer import ArchiverOffer
 from starling.protocol.distributed.floor import Floors, Place
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import FRAME_RETENTION, FrameQuota
@@ -390,6 +391,22 @@ def test_an_offer_serves_one_universe() -> None:
     vault.do(DropArchive(other))
     assert [view["universe_id"] for view in vault.archiver.universes()] == [universe_id]
     assert not [key for table, key in vault.rows if key.startswith(other)]
+
+
+def test_an_unused_offer_is_nowhere_in_the_clear() -> None:
+    """Who has its token can take it up for a universe of its own."""
+    network = Network()
+    universe_id, alice = network.found("Alice")
+    vault = add_archiver(network)
+    text = vault.offer()
+    offer = ArchiverOffer.parse(text)
+    assert all(offer.offer not in key for _, key in vault.rows)
+    assert text not in repr(NameArchiver(universe_id, text))
+    alice.do(NameArchiver(universe_id, text))
+    (info,) = alice.universe(universe_id).roster.archivers.values()
+    held = vault.archiver._offers.unused(offer.offer)
+    assert held is not None
+    assert all(repr(offer.offer) not in repr(shown) for shown in (offer, info, held))
 
 
 def test_offers_are_bounded() -> None:

@@ -44,7 +44,7 @@ def greet(ctx: Context, archive: Archive, peer_id: bytes) -> None:
         ctx.send(peer_id, Profiles(archive.universe_id, (((), archive.own_address.encode()),)))
     here = archive.roster.peers[peer_id].identity
     wanted = [identity for identity, _ in archive.members() if archive.profiles.get(identity) is None]
-    ctx.send(peer_id, WantProfiles(archive.universe_id, tuple(dict.fromkeys((here, *wanted)))))
+    ctx.send(peer_id, WantProfiles.some(archive.universe_id, (here, *wanted)))
 
 
 def tick(ctx: Context, archive: Archive) -> None:

@@ -83,7 +83,7 @@ def _greet(ctx: Context, universe: Universe, link: ArchiverLink, info: ArchiverI
     ctx.send(info.peer_id, profiles_of(universe, [universe.me]))
     lacking = [member.identity for member in universe.others() if not universe.profiles.get(member.identity)]
     if lacking:
-        ctx.send(info.peer_id, WantProfiles(universe.universe_id, tuple(lacking)))
+        ctx.send(info.peer_id, WantProfiles.some(universe.universe_id, lacking))
 
 
 def _do_what_is_due(ctx: Context, universe: Universe, link: ArchiverLink, peer_id: bytes) -> None:

@@ -64,7 +64,7 @@ def introduce(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     owners = sorted({universe.roster.send_groups[group_id].identity for group_id in stuck})
     if owners:
         ctx.send(peer_id, profiles_of(universe, [universe.me]))
-        ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(owners)))
+        ctx.send(peer_id, WantProfiles.some(universe.universe_id, owners))
 
 
 def send_entries(ctx: Context, universe: Universe, peer_id: bytes, entries: Iterable[bytes]) -> None:

@@ -262,7 +262,7 @@ def align(ctx: Context, universe: Universe) -> None:
         own_group.commit(ctx, universe, path=False)
     if unknown:
         for peer_id in universe.links:
-            ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(unknown)))
+            ctx.send(peer_id, WantProfiles.some(universe.universe_id, unknown))
         pause = min(policy.ASK_AGAIN << min(universe.timers.profile_asks, 8), policy.ASK_SELDOM)
         universe.timers.profile_asks += 1
         universe.timers.align = ctx.now + ctx.jittered(pause)

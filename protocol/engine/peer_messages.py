@@ -103,7 +103,7 @@ def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> 
         or not universe.profiles.addresses(info.identity)
     ]
     if lacking:
-        ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(lacking)))
+        ctx.send(peer_id, WantProfiles.some(universe.universe_id, lacking))
 
 
 def _tell_former_member(ctx: Context, universe: Universe, peer_id: bytes) -> None:

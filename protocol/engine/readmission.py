@@ -191,7 +191,7 @@ def _go_on_once_ready(ctx: Context, universe: Universe) -> None:
         if _is_due(timers.readmit, ctx.now):
             timers.readmit = ctx.now + ctx.jittered(policy.ASK_AGAIN)
             for peer_id in universe.links:
-                ctx.send(peer_id, WantProfiles(universe.universe_id, tuple(lacking)))
+                ctx.send(peer_id, WantProfiles.some(universe.universe_id, lacking))
         return
     timers.readmit = timers.readmitted = None
     timers.first_path = ctx.now + policy.FIRST_PATH_COMMIT

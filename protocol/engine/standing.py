@@ -11,7 +11,8 @@ from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
 STANDING_TABLES = ("heard", "blocked", "suspended", "excluded")
 
-_HEARD = (Uint(), Many((Blob.of(32), Uint()), 4096))
+_MAX_HEARD = 4096
+_HEARD = (Uint(), Many((Blob.of(32), Uint()), _MAX_HEARD))
 _SUSPENDED = (Uint(), Uint(2**32 - 1), Uint())
 _EXCLUDED = (Uint(), bool)
 
@@ -66,7 +67,7 @@ class Standing:
         if 0 <= ctx.now - self._saved_at < policy.HEARD_SAVED:
             return
         self._saved_at = ctx.now
-        row = [self.company_at, [list(item) for item in self.heard.items()]]
+        row = [self.company_at, [list(item) for item in self.heard.items()][:_MAX_HEARD]]
         ctx.put("heard", self._universe_id, pack(row))
 
     def shift(self, duration: int, now: int) -> None:

@@ -181,6 +181,11 @@ class WantProfiles(Message):
     universe_id: bytes
     identities: tuple[bytes, ...]
 
+    @classmethod
+    def some(cls, universe_id: bytes, identities: Iterable[bytes]) -> WantProfiles:
+        """Of as many as one message can name; whoever still lacks some asks again."""
+        return cls(universe_id, tuple(dict.fromkeys(identities))[:_MAX_GROUPS])
+
 
 @dataclass(frozen=True, slots=True)
 class Gone(Message):

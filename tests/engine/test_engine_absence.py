@@ -9,7 +9,10 @@ from tests.engine.test_engine_long_absence import days_pass, of
 from tests.engine.test_engine_readding import all_read_all
 
 from starling.protocol.distributed import policy
+from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import JoinUniverse, Rejoin
+from starling.protocol.engine.standing import Standing
+from starling.protocol.engine.step import Put
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import Excluded
 
@@ -180,3 +183,15 @@ def test_who_claims_to_have_removed_this_node_can_only_lose_it_for_its_own_group
     stranger = network.add("stranger")
     alice.hear(stranger, Excluded(universe, absent=True))
     assert not excluding(alice, universe)
+
+
+def test_when_more_were_heard_than_a_row_holds_the_row_is_read_all_the_same() -> None:
+    """Members can admit any number of identities; a node is to start again all the same."""
+    standing, ctx = Standing(bytes(32), 0), Context(100 * DAY, bytes)
+    standing.heard = {number.to_bytes(32, "big"): DAY for number in range(5_000)}
+    standing.save_heard(ctx, frozenset(standing.heard))
+    (write,) = ctx.step(None, None).writes
+    loaded = Standing(bytes(32), 0)
+    assert isinstance(write, Put)
+    loaded.load("heard", write.key, write.value)
+    assert loaded.heard.items() < standing.heard.items()

@@ -26,6 +26,7 @@ from starling.protocol.exchange.messages import (
     JoinRefused,
     JoinRequest,
     RosterEntries,
+    WantProfiles,
     WantRoster,
     attach,
     decode_message,
@@ -443,6 +444,13 @@ def test_a_roster_too_long_for_one_answer_comes_in_several(monkeypatch: pytest.M
     assert carol.say(universe, "here")["recipients"] == 2
     network.run(5 * SECOND)
     assert alice.texts() == bob.texts() == ["here"]
+
+
+def test_of_more_members_than_a_message_names_some_are_asked_for() -> None:
+    """A member can admit more identities than that: nobody is to be hung up on for asking about them."""
+    identities = [number.to_bytes(32, "big") for number in range(2_000)]
+    message, _ = decode_message(attach(WantProfiles.some(bytes(32), identities).encode(), []))
+    assert isinstance(message, WantProfiles) and set(message.identities) < set(identities)
 
 
 def test_of_a_roster_too_long_to_name_what_fits_is_named() -> None:

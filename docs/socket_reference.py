@@ -7,7 +7,8 @@ from pathlib import Path
 
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
 from starling.daemon.ipc.openrpc import document
-from starling.daemon.ipc.schema import METHODS, Member, Method, Parameter
+from starling.daemon.ipc.schema import METHODS
+from starling.daemon.ipc.shapes import Member, Method, Parameter
 
 PAGE = Path(__file__).resolve().parent / "socket.md"
 OPENRPC = PAGE.with_name("openrpc.json")

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from starling.daemon.cli.main import _parser
+from starling.daemon.cli.arguments import parser as command_line
 from starling.daemon.config import Config, parse_config
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
 from starling.daemon.ipc.schema import METHODS
@@ -124,7 +124,7 @@ def test_commands_of_the_command_line_parse(capsys: pytest.CaptureFixture[str]) 
 
 def _parses(words: list[str]) -> bool:
     try:
-        _parser().parse_args(words)
+        command_line().parse_args(words)
     except SystemExit as end:
         return end.code == 0
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from argparse import Namespace
 from typing import Any
 
 from starling.daemon.errors import DaemonError, NotRunning
@@ -36,6 +37,14 @@ class CallError(DaemonError):
         if self.error.get("code") == _REFUSED and self.code not in _TROUBLE:
             return EXIT_REFUSED
         return EXIT_ERROR
+
+
+def about(args: Namespace) -> dict[str, Any]:
+    """The parameters that say which universe a command is about, and which member where one is named."""
+    named = {"universe": args.universe}
+    if args.member is not None:
+        named["member"] = args.member
+    return named
 
 
 class Client:

@@ -9,7 +9,7 @@ from argparse import Namespace
 from typing import Any
 
 from starling.daemon.cli import archivers, output, people, tickets
-from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, EXIT_TIMEOUT, Client
+from starling.daemon.cli.client import EXIT_OK, EXIT_REFUSED, EXIT_TIMEOUT, Client, about
 from starling.daemon.errors import DaemonError
 
 _MAX_BODY = 512 * 1024
@@ -294,7 +294,7 @@ def recover(client: Client, args: Namespace) -> int:
 
 def readmit(client: Client, args: Namespace) -> int:
     """Confirm by the number; without one say which there is, for two people to compare."""
-    params = {"universe": args.universe, "member": args.member}
+    params = about(args)
     digits = "".join(args.digits)
     if not digits:
         (member,) = client.call("member.list", params)["members"]

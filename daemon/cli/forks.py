@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from starling.daemon.cli import output
-from starling.daemon.cli.client import EXIT_OK, Client
+from starling.daemon.cli.client import EXIT_OK, Client, about
 
 _DIGITS = 12
 
 
 def show(client: Client, args: Namespace) -> int:
-    params = {"universe": args.universe}
-    if args.member is not None:
-        params["member"] = args.member
-    groups = client.call("fork.list", params)["send_groups"]
+    groups = client.call("fork.list", about(args))["send_groups"]
     if args.json:
         output.as_json(groups)
         return EXIT_OK

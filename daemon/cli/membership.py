@@ -5,22 +5,22 @@ from __future__ import annotations
 from argparse import Namespace
 
 from starling.daemon.cli import output
-from starling.daemon.cli.client import Client
+from starling.daemon.cli.client import Client, about
 
 
 def remove(client: Client, args: Namespace) -> int:
-    done = client.call("member.remove", {"universe": args.universe, "member": args.member})
+    done = client.call("member.remove", about(args))
     return output.answer(args, done, f"removed {done['removed']}")
 
 
 def block(client: Client, args: Namespace) -> int:
-    done = client.call("member.block", {"universe": args.universe, "member": args.member})
+    done = client.call("member.block", about(args))
     text = f"blocked {args.member}: neither reads what this node sends from now on, nor is shown here"
     return output.answer(args, done, text)
 
 
 def unblock(client: Client, args: Namespace) -> int:
-    done = client.call("member.unblock", {"universe": args.universe, "member": args.member})
+    done = client.call("member.unblock", about(args))
     return output.answer(args, done, f"unblocked {args.member}")
 
 
@@ -36,7 +36,7 @@ def leave(client: Client, args: Namespace) -> int:
 
 
 def role(client: Client, args: Namespace) -> int:
-    params = {"universe": args.universe, "member": args.member, "role": args.role}
+    params = {**about(args), "role": args.role}
     done = client.call("member.role", params)
     return output.answer(args, done, f"{args.member} is {_A[args.role]} now")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from starling.daemon.cli import output
-from starling.daemon.cli.client import EXIT_OK, Client
+from starling.daemon.cli.client import EXIT_OK, Client, about
 
 NOTICES = ("member.key_changed",)
 """The events that are shown among the messages."""
@@ -32,7 +32,7 @@ def profile(client: Client, args: Namespace) -> int:
 
 def name(client: Client, args: Namespace) -> int:
     petname = None if args.clear else args.name
-    params = {"universe": args.universe, "member": args.member, "petname": petname}
+    params = {**about(args), "petname": petname}
     done = client.call("member.name", params)
     if args.json:
         output.as_json(done)
@@ -44,7 +44,7 @@ def name(client: Client, args: Namespace) -> int:
 
 
 def verify(client: Client, args: Namespace) -> int:
-    params: dict[str, Any] = {"universe": args.universe, "member": args.member}
+    params = about(args)
     if args.mark is not None:
         params["verified"] = args.mark
     done = client.call("member.verify", params)

@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from starling.daemon.cli import output
-from starling.daemon.cli.client import EXIT_OK, Client
+from starling.daemon.cli.client import EXIT_OK, Client, about
 
 MEANING = (
     "A theft: at one moment somebody copied all that the member's node holds, and then only reads. In a group that is "
@@ -16,10 +16,7 @@ MEANING = (
 
 
 def show(client: Client, args: Namespace) -> int:
-    params = {"universe": args.universe}
-    if args.member is not None:
-        params["member"] = args.member
-    shown = client.call("security.view", params)
+    shown = client.call("security.view", about(args))
     if args.json:
         output.as_json(shown)
         return EXIT_OK

@@ -6,7 +6,8 @@ from importlib.metadata import version
 from typing import Any
 
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
-from starling.daemon.ipc.schema import API_VERSION, METHODS, Method, Parameter
+from starling.daemon.ipc.schema import API_VERSION, METHODS
+from starling.daemon.ipc.shapes import Method, Parameter
 
 OPENRPC = "1.3.2"
 

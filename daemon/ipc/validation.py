@@ -8,7 +8,8 @@ from typing import Any
 
 from starling.daemon.ipc.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from starling.daemon.ipc.event_kinds import check_kinds
-from starling.daemon.ipc.schema import METHODS, Method, Parameter
+from starling.daemon.ipc.schema import METHODS
+from starling.daemon.ipc.shapes import Method, Parameter
 
 
 def find_method(name: str) -> Method:

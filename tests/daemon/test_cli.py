@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -14,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.daemon.scripted_socket import Answer, event, refusal, result, scripted
+from tests.daemon.scripted_socket import Answer, refusal, result, scripted
 
-from starling.daemon.cli.main import _parser
+from starling.daemon.cli.arguments import parser as command_line
 from starling.daemon.ipc.schema import METHODS
 
 MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
+
+
 HEAVY = {"trio", "libp2p", "cryptography", "msgpack", "sqlite3", "asyncio"}
 
 
@@ -132,201 +133,6 @@ def test_a_refusal_is_one_line_and_a_code(tmp_path: Path, word: str, message: st
         assert json.loads(done.stdout)["error"] == {"code": word, "message": message + " second line"}
 
 
-# send
-
-
-def test_send_text(tmp_path: Path) -> None:
-    with scripted(
-        tmp_path / "home", always({"state": "sent", "recipients": 2, "epoch": 3, "id": "ab" * 16})
-    ) as served:
-        done = starling(tmp_path / "home", "send", "lab", "héllo", "--id", "AB" * 16)
-    assert done.returncode == 0
-    assert done.stdout == f"sent {'ab' * 16} to 2 in epoch 3\n"
-    (params,) = served.calls("message.send")
-    assert params == {
-        "universe": "lab",
-        "id": "ab" * 16,
-        "type": "text",
-        "wait": True,
-        "body": "héllo",
-        "encoding": "utf8",
-    }
-
-
-def test_send_takes_its_options_anywhere(tmp_path: Path) -> None:
-    with scripted(
-        tmp_path / "home", always({"state": "sent", "recipients": 2, "epoch": 3, "id": "ab" * 16})
-    ) as served:
-        done = starling(tmp_path / "home", "send", "lab", "--id", "ab" * 16, "once", "more")
-        wrong = starling(tmp_path / "home", "members", "lab", "once")
-    assert done.returncode == 0
-    assert served.calls("message.send")[0]["body"] == "once more"
-    assert wrong.returncode == 2
-    assert "unrecognized arguments: once" in wrong.stderr
-
-
-def test_send_to_one_member(tmp_path: Path) -> None:
-    told = {"state": "sent", "recipients": 1, "epoch": 3, "id": "ab" * 16}
-    with scripted(tmp_path / "home", always(told)) as served:
-        done = starling(tmp_path / "home", "send", "lab", "--to", "Ben", "once", "more")
-    assert done.stdout == f"sent {'ab' * 16} to Ben alone in epoch 3\n"
-    (params,) = served.calls("message.send")
-    assert (params["to"], params["body"]) == ("Ben", "once more")
-    with scripted(tmp_path / "gone", always({"state": "undelivered", "id": "ab" * 16})):
-        done = starling(tmp_path / "gone", "send", "lab", "--to", "Ben", "too late")
-    assert (done.returncode, done.stdout) == (
-        4,
-        f"not sent {'ab' * 16}: Ben was removed or blocked before it could be\n",
-    )
-    with scripted(
-        tmp_path / "nobody",
-        lambda request: [refusal(request, "member.unknown", "there is nobody called 'Dan'")],
-    ):
-        failed(starling(tmp_path / "nobody", "send", "lab", "--to", "Dan", "hi"), 4, "nobody called 'Dan'")
-
-
-def test_direct_messages_are_marked(tmp_path: Path) -> None:
-    to_us = event(1, sender_name="ben", body="psst", encoding="utf8", to="ab" * 32, to_name="ann")
-    with scripted(tmp_path / "listen", listening(to_us)):
-        done = starling(tmp_path / "listen", "listen", "--count", "1")
-    assert done.stdout.endswith(" ben (to you): psst\n")
-    own = {**MESSAGE, "own": True, "to": "cd" * 32, "to_name": "b\nen"}
-    shown = [
-        {**MESSAGE, "own": False, "to": "ab" * 32, "to_name": "ann"},
-        {**own, "state": "sent"},
-        {**own, "state": "queued"},
-        {**own, "state": "undelivered", "reason": "removed"},
-        {**MESSAGE, "own": True, "to": None, "state": "sent"},
-    ]
-    with scripted(tmp_path / "history", always({"messages": shown, "more": False})):
-        done = starling(tmp_path / "history", "history", "lab")
-    ends = [line.split(" bob", 1)[1] for line in done.stdout.splitlines()]
-    assert ends == [
-        " (to you): x",
-        " (to b en): x",
-        " (to b en): x (queued)",
-        " (to b en): x (not sent)",
-        ": x",
-    ]
-
-
-def test_send_standard_input_and_bytes_of_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"\xff\x00")
-    with scripted(tmp_path / "home", always({"state": "queued", "id": "ab" * 16})) as served:
-        assert starling(tmp_path / "home", "send", "lab", "-", stdin=b"two\nlines").returncode == 0
-        assert starling(tmp_path / "home", "send", "lab", "--file", str(tmp_path / "file")).returncode == 0
-    first, second = served.calls("message.send")
-    assert (first["body"], first["encoding"]) == ("two\nlines", "utf8")
-    assert (second["body"], second["encoding"]) == ("/wA=", "base64")
-    assert (first["type"], second["type"]) == ("text", "binary")
-
-
-def test_a_warning_of_the_daemon_goes_to_standard_error(tmp_path: Path) -> None:
-    told = {"state": "sent", "recipients": 2, "epoch": 3, "id": "ab" * 16, "warning": "put back"}
-    with scripted(tmp_path / "home", always(told)):
-        done = starling(tmp_path / "home", "send", "lab", "hello")
-    assert (done.returncode, done.stderr) == (0, "starling: put back\n")
-    with scripted(tmp_path / "other", always({"name": "ann", "rollback_suspected": ["cd" * 32]})):
-        done = starling(tmp_path / "other", "status")
-    assert done.returncode == 0
-    assert "cd" * 6 in done.stderr
-    assert "old state" in done.stderr
-
-
-def test_send_of_what_cannot_be_sent(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", always({})) as served:
-        assert "--file" in starling(tmp_path / "home", "send", "lab").stderr
-        failed(starling(tmp_path / "home", "send", "lab", "--file", str(tmp_path / "none")), 1, "cannot read")
-        failed(starling(tmp_path / "home", "send", "lab", "-", stdin=bytes(512 * 1024 + 1)), 2, "524288")
-        failed(starling(tmp_path / "home", "send", "lab", "-", stdin=b""), 2, "empty")
-    assert served.requests == []
-
-
-# listen
-
-
-def listening(*told: dict[str, Any]) -> Answer:
-    def answer(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
-        return [
-            result(request, {"subscription": 1}),
-            *(told if request["method"] == "events.subscribe" else ()),
-        ]
-
-    return answer
-
-
-def test_listen_prints_and_acknowledges_what_it_printed(tmp_path: Path) -> None:
-    told = [event(seq, sender_name="bob", body=f"m{seq}", encoding="utf8") for seq in (5, 6, 7)]
-    with scripted(tmp_path / "home", listening(*told)) as served:
-        done = starling(tmp_path / "home", "--json", "listen", "--cursor", "app", "--count", "2")
-    assert done.returncode == 0
-    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == [5, 6]
-    assert served.calls("events.subscribe") == [{"cursor": "app", "kinds": ["message.received"]}]
-    # The third event was sent too, but nobody saw it.
-    assert served.calls("events.ack")[-1] == {"cursor": "app", "seq": 6}
-
-
-def test_listen_without_a_cursor_begins_now_and_acknowledges_nothing(tmp_path: Path) -> None:
-    with scripted(
-        tmp_path / "home", listening(event(1, sender_name="bob", body="hi", encoding="utf8"))
-    ) as served:
-        done = starling(tmp_path / "home", "listen", "lab", "--count", "1", "--type", "message.received")
-    assert done.stdout.endswith("bob: hi\n")
-    assert served.calls("events.subscribe") == [{"universe": "lab", "kinds": ["message.received"]}]
-    assert served.calls("events.ack") == []
-
-
-def test_listen_ends_by_its_timeout(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", listening()):
-        assert starling(tmp_path / "home", "listen", "--timeout", "0.05").returncode == 0
-        assert starling(tmp_path / "home", "listen", "--timeout", "0.05", "--count", "1").returncode == 5
-
-
-def test_listen_says_what_was_lost(tmp_path: Path) -> None:
-    lost = {"jsonrpc": "2.0", "method": "events.lost", "params": {"subscription": 1, "from": 3, "to": 9}}
-    with scripted(tmp_path / "home", listening(lost, event(10, sender_name="b", body="x", encoding="utf8"))):
-        done = starling(tmp_path / "home", "listen", "--cursor", "app", "--count", "1")
-    assert "3 to 9" in done.stderr
-    assert done.stdout.endswith("b: x\n")
-
-
-def test_what_others_write_cannot_steer_the_terminal(tmp_path: Path) -> None:
-    told = event(1, sender_name="e\x1b[31mve", body="\x1b]0;gone\x07", encoding="utf8")
-    with scripted(tmp_path / "home", listening(told)):
-        done = starling(tmp_path / "home", "listen", "--count", "1")
-    assert "\x1b" not in done.stdout
-    assert "\x07" not in done.stdout
-    assert "\\x1b[31m" in done.stdout
-
-
-def test_other_events_are_one_line_of_names_and_values(tmp_path: Path) -> None:
-    told = event(1, "epoch.started", owner="ab", path=True, removed=["cd", "e\x1bf"])
-    with scripted(tmp_path / "home", listening(told)):
-        done = starling(tmp_path / "home", "listen", "--type", "all", "--count", "1")
-    assert done.stdout.endswith(" epoch.started owner=ab path=True removed=cd,e\\x1bf\n")
-
-
-def test_the_moments_of_an_event_are_told_as_such(tmp_path: Path) -> None:
-    told = event(1, "member.healed", identity="ab", before=1_795_262_400_000, groups=9)
-    with scripted(tmp_path / "home", listening(told)):
-        done = starling(tmp_path / "home", "listen", "--type", "all", "--count", "1")
-    assert re.search(r" member.healed identity=ab before=2026-11-2\dT\d\d:\d\d:\d\d groups=9\n$", done.stdout)
-
-
-def test_a_message_cannot_pass_for_another_line(tmp_path: Path) -> None:
-    forged = event(1, sender_name="e\nve", body="fine\n2026-11-21 09:40:00 bob: agreed", encoding="utf8")
-    with scripted(tmp_path / "home", listening(forged)):
-        done = starling(tmp_path / "home", "listen", "--count", "1")
-    first, second = done.stdout.splitlines()
-    assert first.endswith("e ve: fine")
-    assert second == "    2026-11-21 09:40:00 bob: agreed"
-
-
-def test_listen_says_where_a_new_cursor_begins(tmp_path: Path) -> None:
-    shown = " ".join(starling(tmp_path, "listen", "--help").stdout.split())
-    assert "a new name begins at the oldest kept event, or where --from says (without a cursor: now)" in shown
-
-
 def _actions(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, argparse.Action]]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -339,7 +145,9 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Argumen
 def test_defaults_of_the_command_line_are_those_of_the_socket() -> None:
     """Stated twice, for the command line does not load the schema; so they are held together here."""
     options = {
-        (parser.prog, action.dest): action.default for parser, action in _actions(_parser()) if action.dest
+        (parser.prog, action.dest): action.default
+        for parser, action in _actions(command_line())
+        if action.dest
     }
     for command, option, method, parameter, per_unit in [
         ("universe create", "suite", "universe.create", "cipher_suite", 1),
@@ -371,12 +179,18 @@ MEMBERS = [
     {"identity": digits * 32, "name": name, "in_groups": 2, "groups": 3}
     for digits, name in (("ab", "bob"), ("ac", "eve"), ("ad", "eve"))
 ]
+
+
 INVITE = {
     "invite_id": "aa" * 32, "role": "member", "uses": 2, "spent": 1, "spent_by": MEMBERS[:1],
     "inviter": {"identity": "ae" * 32, "name": "alice"}, "expires_at": 1, "revoked": False,
     "overspent": False, "state": "open",
 }  # fmt: skip
+
+
 LISTED = {"members": MEMBERS, "former_members": []}
+
+
 MESSAGE = {"number": 1, "time": 1_000, "body": "x", "encoding": "utf8", "sender": "ab", "sender_name": "bob"}
 
 
@@ -532,27 +346,6 @@ def test_a_join_that_is_still_under_way(tmp_path: Path) -> None:
         assert starling(tmp_path / "home", "join", "T").returncode == 5
 
 
-def test_listen_goes_on_where_the_daemon_gave_up_on_it(tmp_path: Path) -> None:
-    told = [event(1, sender_name="b", body="x", encoding="utf8")]
-    told += [{"jsonrpc": "2.0", "method": "events.lagged", "params": {"subscription": 1, "seq": 1}}]
-    later = event(2, sender_name="b", body="y", encoding="utf8")
-    later["params"]["subscription"] = 2
-
-    def answer(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
-        again = request["method"] == "events.subscribe" and request["params"].get("from") == 1
-        first = request["method"] == "events.subscribe" and not again
-        return [
-            result(request, {"subscription": 2 if again else 1}),
-            *(told if first else []),
-            *([later] if again else []),
-        ]
-
-    with scripted(tmp_path / "home", answer) as served:
-        done = starling(tmp_path / "home", "--json", "listen", "--cursor", "app", "--count", "2", timeout=10)
-    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == [1, 2]
-    assert served.calls("events.ack")[-1]["seq"] == 2
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -576,54 +369,3 @@ def test_a_wrong_command_line_is_code_2(tmp_path: Path, arguments: tuple[str, ..
     done = starling(tmp_path, *arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-
-
-# init
-
-
-def test_init_makes_a_private_node_once(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    done = starling(home, "init", "--name", "Alice", "--json")
-    assert done.returncode == 0, done.stderr
-    made = json.loads(done.stdout)
-    assert made["name"] == "Alice"
-    assert made["peer_id"].startswith("12D3")
-    assert home.stat().st_mode & 0o777 == 0o700
-    assert (home / "node.key").stat().st_mode & 0o777 == 0o600
-    key = (home / "node.key").read_bytes()
-    failed(starling(home, "init", "--name", "Eve"), 1, str(home), "--home")
-    assert (home / "node.key").read_bytes() == key
-
-
-def test_init_after_one_that_was_interrupted(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    assert starling(home, "init", "--name", "Alice").returncode == 0
-    for left in home.glob("starling.db*"):
-        left.unlink()
-    assert starling(home, "init", "--name", "Alice").returncode == 0
-
-
-def test_init_refuses_what_others_could_read(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir(mode=0o755)
-    failed(starling(home, "init", "--name", "Alice"), 1, "chmod 700", str(home))
-    failed(starling(tmp_path / "other", "init", "--name", " "), 2, "1 to 64")
-    (tmp_path / "link").symlink_to(home)
-    failed(starling(tmp_path / "link", "init", "--name", "Alice"), 1, "symbolic link")
-
-
-def test_init_beside_another_process(tmp_path: Path) -> None:
-    from starling.daemon.lock import single_writer
-
-    home = tmp_path / "home"
-    home.mkdir(mode=0o700)
-    with single_writer(home / "lock"):
-        failed(starling(home, "init", "--name", "Alice"), 1, str(os.getpid()), "--home")
-
-
-def test_a_config_typo_ends_the_daemon_at_once(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    assert starling(home, "init", "--name", "Alice").returncode == 0
-    (home / "starling.toml").write_text("[network]\nlisen = []\n")
-    failed(starling(home, "daemon"), 2, "starling.toml", "network.lisen", "network.listen")
-    failed(starling(home, "daemon", "--config", str(tmp_path / "none")), 2, "none", "--config")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import trio
 from tests.daemon.node import Client, home, running
 
-from starling.daemon.ipc import connection, framing, server
+from starling.daemon.ipc import framing, server
 from starling.daemon.ipc.schema import MAX_BATCH, MAX_CLIENTS, MAX_LINE, METHODS
 from starling.protocol.engine import inputs
 
@@ -117,81 +116,6 @@ async def test_a_fault_in_serving_one_client_ends_no_other(
         assert await other.result("ping")
         assert await (await node.client()).result("daemon.status")
         assert "the connection of a client failed" in caplog.text
-
-
-_RANDOM_TEXT = (
-    "",
-    "lab",
-    "\x00",
-    "é" * 70,
-    "0" * 64,
-    "ab" * 16,
-    "now",
-    "message.sent",
-    "\ud800",
-    "x" * 20_000,
-)
-_RANDOM_NUMBERS = (
-    -1,
-    0,
-    1,
-    0.5,
-    64,
-    2**31,
-    2**53,
-    2**53 + 1,
-    2**63,
-    10**400,
-    1e300,
-    float("inf"),
-    float("nan"),
-)
-
-
-def _random_value(source: random.Random, depth: int = 0) -> Any:
-    choice = source.randrange(7 if depth < 2 else 5)
-    match choice:
-        case 0:
-            return source.choice((None, True, False))
-        case 1 | 2:
-            return source.choice(_RANDOM_TEXT)
-        case 3 | 4:
-            return source.choice(_RANDOM_NUMBERS)
-        case 5:
-            return [_random_value(source, depth + 1) for _ in range(source.randrange(4))]
-    return {source.choice(_RANDOM_TEXT): _random_value(source, depth + 1) for _ in range(source.randrange(4))}
-
-
-@pytest.mark.parametrize("seed", range(4))
-async def test_whatever_the_parameters_a_request_is_answered_and_never_a_fault(
-    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = random.Random(seed)
-    names = [name for name in METHODS if name != "daemon.shutdown"]
-    async with running(home(tmp_path)) as node:
-        client = await node.client()
-        await universe(client)
-        for number in range(300):
-            method = METHODS[source.choice(names)]
-            params: Any = {
-                parameter.name: "lab" if parameter.kind == "universe" else _random_value(source)
-                for parameter in method.params
-                if source.random() < 0.6 or parameter.required
-            }
-            if "timeout" in [parameter.name for parameter in method.params]:
-                params["timeout"] = 0
-            elif source.random() < 0.1:
-                params = _random_value(source)
-            answer = await client.line(_request(number, method.name, params))
-            while "method" in answer:
-                answer = await client.receive()
-            assert answer["id"] == number
-            assert answer.get("error", {}).get("code") != -32603, (method.name, params)
-        assert "failed" not in caplog.text
-
-
-def _request(number: int, method: str, params: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
 
 
 async def test_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,70 +262,6 @@ async def test_errors_of_the_engine_reach_the_client(tmp_path: Path) -> None:
         assert joining["state"] == "joining"
 
 
-async def test_a_cursor_continues_where_it_stopped(tmp_path: Path) -> None:
-    paths = home(tmp_path)
-    async with running(paths) as node:
-        client = await node.client()
-        await universe(client)
-        for number in range(6):
-            await client.result("message.send", universe="lab", body=str(number))
-        await client.result("events.subscribe", cursor="app", kinds=["message.sent"])
-        told = [await client.event() for _ in range(6)]
-        assert [event["body"]["body"] for event in told] == list("012345")
-        await client.result("events.ack", cursor="app", seq=told[2]["seq"])
-        # A late acknowledgement of something older moves nothing back.
-        assert (await client.result("events.ack", cursor="app", seq=1))["seq"] == told[2]["seq"]
-        assert await client.error("events.ack", cursor="app", seq=10_000) == (-32000, "unknown_event")
-    async with running(paths) as node:
-        client = await node.client()
-        await client.result("events.subscribe", cursor="app", kinds=["message.sent"])
-        assert [(await client.event())["seq"] for _ in range(3)] == [event["seq"] for event in told[3:]]
-        await client.result("message.send", universe="lab", body="live")
-        assert (await client.event())["body"]["body"] == "live"
-
-
-async def test_replay_goes_over_to_live_without_a_gap(tmp_path: Path) -> None:
-    async with running(home(tmp_path)) as node:
-        client, writer = await node.client(), await node.client()
-        lab = await universe(writer)
-        for number in range(20):
-            await writer.result("message.send", universe=lab, body=str(number))
-        async with trio.open_nursery() as nursery:
-
-            async def write() -> None:
-                for number in range(20, 60):
-                    await writer.result("message.send", universe=lab, body=str(number))
-
-            nursery.start_soon(write)
-            await client.result("events.subscribe", **{"from": 0})
-            seqs = [(await client.event())["seq"] for _ in range(61)]
-        assert seqs == list(range(1, 62))
-        assert await client.result("events.unsubscribe", subscription=1) == {"ended": 1}
-        assert await client.error("events.unsubscribe", subscription=9) == (-32000, "unknown_subscription")
-
-
-async def test_events_that_are_no_longer_kept_are_told_as_lost(tmp_path: Path) -> None:
-    async with running(home(tmp_path)) as node:
-        client = await node.client()
-        lab = await universe(client)
-        requests = [
-            {"jsonrpc": "2.0", "id": n, "method": "message.send", "params": {"universe": lab, "body": "x"}}
-            for n in range(2100)
-        ]
-        async with trio.open_nursery() as nursery:
-            lines = b"".join(json.dumps(request).encode() + b"\n" for request in requests)
-            nursery.start_soon(client.stream.send_all, lines)
-            for _ in requests:
-                await client.receive()
-    async with running(node.paths) as node:
-        client = await node.client()
-        await client.result("events.subscribe", **{"from": 5})
-        lost = client.notifications.pop(0) if client.notifications else await client.receive()
-        assert lost["method"] == "events.lost"
-        assert lost["params"]["from"] == 6
-        assert (await client.event())["seq"] == lost["params"]["to"] + 1
-
-
 async def test_a_name_is_given_to_one_universe_of_a_node(tmp_path: Path) -> None:
     async with running(home(tmp_path)) as node:
         client = await node.client()
@@ -425,17 +285,6 @@ async def test_a_name_is_given_to_one_universe_of_a_node(tmp_path: Path) -> None
         answer = await client.call("member.list", universe="0000")
         assert "begin with '0000'" in answer["error"]["message"]
         assert await client.result("member.list", universe=ids[1][:62] + "01")
-
-
-async def test_a_kind_of_event_that_never_happens_is_refused(tmp_path: Path) -> None:
-    async with running(home(tmp_path)) as node:
-        client = await node.client()
-        for method in ("events.subscribe", "events.list"):
-            answer = await client.call(method, kinds=["message.sent", "message.recieved"])
-            assert answer["error"]["code"] == -32602
-            assert "did you mean 'message.received'?" in answer["error"]["message"]
-            answer = await client.call(method, kinds=["bogus"])
-            assert "known are message.received, message.sent" in answer["error"]["message"]
 
 
 async def test_a_send_warns_while_the_node_seems_to_be_put_back(tmp_path: Path) -> None:
@@ -488,59 +337,6 @@ async def test_a_line_that_is_begun_and_not_ended_holds_no_slot(
             assert await (await node.client()).result("ping")
         # Who has said all it wanted to say may be silent as long as it likes.
         assert await idle.result("ping")
-
-
-async def test_a_subscription_is_answered_before_its_first_event(tmp_path: Path) -> None:
-    async with running(home(tmp_path)) as node:
-        client = await node.client()
-        lab = await universe(client)
-        for number in range(20):
-            await client.result("message.send", universe=lab, body=str(number))
-        for number in range(1, 9):
-            await client.result("events.subscribe", **{"from": 0})
-            assert client.notifications == []
-            for seq in range(1, 22):
-                assert (await client.event())["seq"] == seq
-            await client.result("events.unsubscribe", subscription=number)
-        # A batch too.
-        subscribe = {"jsonrpc": "2.0", "method": "events.subscribe", "params": {"from": 0}}
-        first = await client.line(json.dumps([{**subscribe, "id": 1}, {**subscribe, "id": 2}]).encode())
-        assert [answer["result"]["subscription"] for answer in first] == [9, 10]
-
-
-async def test_a_client_that_never_reads_harms_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "LAG_SECONDS", 0.2)
-    async with running(home(tmp_path)) as node:
-        lazy, busy = await node.client(), await node.client()
-        lab = await universe(busy)
-        await lazy.result("events.subscribe", **{"from": "now"})
-        for number in range(40):
-            await busy.result("message.send", universe=lab, body=str(number % 10) * 300_000)
-        await trio.sleep(0.3)
-        assert await busy.result("ping")
-        # When it reads at last it is told, and can subscribe again from there.
-        seen = []
-        while True:
-            told = await lazy.receive()
-            if told["method"] == "events.lagged":
-                break
-            seen.append(told["params"]["event"]["seq"])
-        assert told["params"]["seq"] == seen[-1] < 41
-        await lazy.result("events.subscribe", **{"from": told["params"]["seq"]})
-        assert (await lazy.event())["seq"] == seen[-1] + 1
-
-
-async def test_a_client_that_asks_and_never_reads_is_read_no_further(tmp_path: Path) -> None:
-    async with running(home(tmp_path)) as node:
-        client, other = await node.client(), await node.client()
-        request = b'{"jsonrpc":"2.0","id":1,"method":"daemon.status"}\n'
-        with trio.move_on_after(1) as scope:
-            for _ in range(200):
-                await client.stream.send_all(request * 1000)
-        assert scope.cancelled_caught
-        assert await other.result("ping")
 
 
 async def test_shutdown_answers_first(tmp_path: Path) -> None:

@@ -10,21 +10,19 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-import trio
-
 from starling.daemon import render
-from starling.daemon.event_log import StoredEvent
 from starling.daemon.history import OwnMessage
 from starling.daemon.ipc import openrpc
 from starling.daemon.ipc.archiver_methods import ArchiverMethods
 from starling.daemon.ipc.connection import Connection, Handler
 from starling.daemon.ipc.errors import refused
-from starling.daemon.ipc.member_names import find_person
-from starling.daemon.ipc.schema import API_VERSION, MAX_LINE, METHODS
+from starling.daemon.ipc.event_methods import PAGE_BYTES, EventMethods
+from starling.daemon.ipc.lookup import SHOWN_DIGITS, Lookup
+from starling.daemon.ipc.member_methods import MemberMethods, when_done
+from starling.daemon.ipc.schema import API_VERSION, METHODS
 from starling.daemon.loop import Loop
 from starling.p2p.interface import Network
 from starling.protocol.distributed.identity import Identity
-from starling.protocol.distributed.pair_number import pair_number
 from starling.protocol.distributed.ticket import Ticket, ticket_link
 from starling.protocol.engine import inputs
 from starling.protocol.errors import DecodeError
@@ -38,10 +36,6 @@ _JOIN_REFUSALS = {
     "universe.full": "the universe has as many members as it can have",
 }
 _SENT_MEMBERS = ("recipients", "epoch", "dmls_epoch")
-_PAGE_BYTES = MAX_LINE - 64 * 1024
-MAX_CURSORS = 1024
-_SHOWN_DIGITS = 12
-_MOST_SHOWN = 8
 _ROLLED_BACK = (
     "a member knows a newer state of this node's own group than the node itself: it was probably put back to an "
     "old state; if others cannot read what it sends, or another copy of it runs, see 'starling recover'"
@@ -60,10 +54,14 @@ class Methods:
         self._socket = socket
         self._stop = stop
         self._started = time.monotonic()
-        archivers = ArchiverMethods(loop, self._universe)
+        self._find = Lookup(loop)
+        parts = {
+            "archiver": ArchiverMethods(loop, self._find.universe),
+            "events": EventMethods(loop, self._find),
+            "member": MemberMethods(loop, identity, self._find),
+        }
         self.handlers: dict[str, Handler] = {
-            name: getattr(archivers if name.startswith("archiver.") else self, name.replace(".", "_"))
-            for name in METHODS
+            name: getattr(parts.get(name.partition(".")[0], self), name.replace(".", "_")) for name in METHODS
         }
 
     @property
@@ -134,7 +132,7 @@ class Methods:
             if universe["name"] == params["name"] and universe.get("state") != "removed":
                 raise refused(
                     f"there is a universe {params['name'][:80]!r} on this node already "
-                    f"({universe['universe_id'].hex()[:_SHOWN_DIGITS]}...); choose another name",
+                    f"({universe['universe_id'].hex()[:SHOWN_DIGITS]}...); choose another name",
                     "universe.exists",
                     universe_id=universe["universe_id"].hex(),
                 )
@@ -149,7 +147,7 @@ class Methods:
         return {"universes": render.plain(await self._loop.view(lambda engine: engine.universes()))}
 
     async def universe_get(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
 
         def look(engine: Any) -> dict[str, Any]:
             converged = engine.converged(universe)
@@ -186,7 +184,7 @@ class Methods:
         return later
 
     async def invite_create(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
         expires_in = int(params["expires_in"] * 1000)
         command = inputs.CreateInvite(universe, params["uses"], expires_in, params["role"])
         reply = await self._loop.submit(command)
@@ -206,11 +204,11 @@ class Methods:
             ) from None
 
     async def invite_list(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
         return {"invites": render.plain(await self._loop.view(lambda engine: engine.invites(universe)))}
 
     async def invite_revoke(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
         invites = await self._loop.view(lambda engine: engine.invites(universe))
         wanted = bytes(params["invite_id"])
         found = [invite["invite_id"] for invite in invites if invite["invite_id"].startswith(wanted)]
@@ -221,36 +219,10 @@ class Methods:
                 "ambiguous" if found else "invite.unknown",
             )
         reply = await self._loop.submit(inputs.RevokeInvite(universe, found[0]))
-        return _when_done(reply.wait, {"revoked": found[0].hex()})
-
-    async def member_list(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-
-        member = params["member"] and self._member(universe, params["member"])
-
-        def look(engine: Any) -> dict[str, Any]:
-            shown = {"members": engine.members(universe), "former_members": engine.former_members(universe)}
-            return {
-                part: [row for row in rows if member in (None, row["identity"])]
-                for part, rows in shown.items()
-            }
-
-        return render.plain(await self._loop.view(look))
-
-    async def member_remove(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        identity = self._member(universe, params["member"])
-        reply = await self._loop.submit(inputs.RemoveMember(universe, identity))
-        return _when_done(reply.wait, {"removed": identity.hex()})
-
-    async def member_role(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        identity = self._member(universe, params["member"])
-        reply = await self._loop.submit(inputs.SetRole(universe, identity, params["role"]))
-        return _when_done(reply.wait, {"identity": identity.hex(), "role": params["role"]})
+        return when_done(reply.wait, {"revoked": found[0].hex()})
 
     async def universe_policy(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
         if params["invite"] is None and params["remove"] is None:
             policy = (await self._loop.view(lambda engine: engine.universe(universe))).get("policy")
             if policy is None:
@@ -260,68 +232,23 @@ class Methods:
             return render.plain(policy)
         return await self._do(inputs.SetPolicy(universe, params["invite"], params["remove"]))
 
-    async def member_block(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        identity = self._member(universe, params["member"])
-        reply = await self._loop.submit(inputs.BlockMember(universe, identity))
-        return _when_done(reply.wait, {"blocked": identity.hex()})
-
-    async def member_unblock(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        identity = self._member(universe, params["member"])
-        reply = await self._loop.submit(inputs.UnblockMember(universe, identity))
-        return _when_done(reply.wait, {"unblocked": identity.hex()})
-
     async def universe_leave(self, _: Connection, params: dict[str, Any]) -> Any:
-        return await self._do(inputs.LeaveUniverse(self._universe(params["universe"]), params["force"]))
+        return await self._do(inputs.LeaveUniverse(self._find.universe(params["universe"]), params["force"]))
 
     async def universe_rejoin(self, _: Connection, params: dict[str, Any]) -> Any:
-        return await self._do(inputs.Rejoin(self._universe(params["universe"])))
-
-    async def member_readmit(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        identity = self._member(universe, params["member"])
-        digits = "".join(params["verification"].split())
-        reply = await self._loop.submit(inputs.ReadmitMember(universe, identity, digits))
-        return _when_done(reply.wait, {"readmitted": identity.hex()})
-
-    async def member_name(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        identity = self._member(universe, params["member"], members_only=False)
-        reply = await self._loop.submit(inputs.NameMember(universe, identity, params["petname"] or ""))
-
-        async def later() -> Any:
-            await reply.wait()
-            return render.plain(self._person(universe, identity))
-
-        return later
-
-    async def member_verify(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        identity = self._member(universe, params["member"], members_only=False)
-        own = self._identity.identity_public_key
-        if identity == own:
-            raise refused("this is you; choose somebody else", "member.self")
-        if params["verified"] is not None:
-            await self._loop.command(inputs.MarkVerified(universe, identity, params["verified"]))
-        number = await trio.to_thread.run_sync(pair_number, own, identity)
-        return render.plain({**self._person(universe, identity), "verification": number})
-
-    def _person(self, universe: bytes, identity: bytes) -> dict[str, Any]:
-        person = next(one for one in self._engine.people(universe) if one["identity"] == identity)
-        return {name: person[name] for name in ("identity", "name", "petname", "display_name", "verified_at")}
+        return await self._do(inputs.Rejoin(self._find.universe(params["universe"])))
 
     async def universe_recover(self, _: Connection, params: dict[str, Any]) -> Any:
-        return await self._do(inputs.Recover(self._universe(params["universe"])))
+        return await self._do(inputs.Recover(self._find.universe(params["universe"])))
 
     async def message_send(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
         message_id: bytes = params["id"] or os.urandom(16)
         body = _body(params["body"], params["encoding"])
         to = b""
         if params["to"] is not None:
             # Who is no member any more may be named for a message that was queued before.
-            to = self._member(universe, params["to"], members_only=False)
+            to = self._find.member(universe, params["to"], members_only=False)
         known = self._loop.store.history.own(universe, self._identity.identity_public_key, message_id)
         given = (body, params["type"], to)
         if known is not None and (known["body"], known["type"], known["to"] or b"") != given:
@@ -371,7 +298,7 @@ class Methods:
         )
 
     async def message_history(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
         page = self._loop.store.history.page(universe, params["before"], params["limit"] + 1)
         more = len(page) > params["limit"]
         messages: list[dict[str, Any]] = []
@@ -379,70 +306,14 @@ class Methods:
         for entry in reversed(page[-params["limit"] :]):
             shown = render.message(self._engine.named(universe, entry))
             size += len(render.encode_json(shown)) + 1
-            if size > _PAGE_BYTES and messages:
+            if size > PAGE_BYTES and messages:
                 more = True
                 break
             messages.append(shown)
         return {"messages": messages[::-1], "more": more}
 
-    async def events_subscribe(self, connection: Connection, params: dict[str, Any]) -> Any:
-        hub, store = self._loop.hub, self._loop.store
-        universe = None if params["universe"] is None else self._universe(params["universe"])
-        start = hub.last_seq if params["from"] == "now" else min(params["from"] or 0, hub.last_seq)
-        if params["cursor"] is None:
-            if params["from"] is None:
-                start = hub.last_seq
-        else:
-            kept = store.cursor(params["cursor"])
-            if kept is not None:
-                start = kept
-            else:
-                if store.cursor_count() >= MAX_CURSORS:
-                    raise refused(f"there are {MAX_CURSORS} cursors already; use one of them", "too_many")
-                # The place of a new cursor is kept from the beginning, so that nothing is lost to it.
-                await self._loop.acknowledge(params["cursor"], start)
-        kinds = params["kinds"]
-
-        def wanted(event: StoredEvent) -> bool:
-            return (kinds is None or event.kind in kinds) and universe in (None, event.universe_id)
-
-        return {"subscription": connection.subscribe(start, wanted), "from": start, "last": hub.last_seq}
-
-    async def events_unsubscribe(self, connection: Connection, params: dict[str, Any]) -> Any:
-        connection.unsubscribe(params["subscription"])
-        return {"ended": params["subscription"]}
-
-    async def events_ack(self, _: Connection, params: dict[str, Any]) -> Any:
-        name, seq = params["cursor"], params["seq"]
-        store = self._loop.store
-        if seq > self._loop.hub.last_seq:
-            raise refused(
-                f"there is no event {seq} yet; the last is {self._loop.hub.last_seq}", "unknown_event"
-            )
-        if store.cursor(name) is None and store.cursor_count() >= MAX_CURSORS:
-            raise refused(f"there are {MAX_CURSORS} cursors already; use one of them", "too_many")
-
-        async def later() -> Any:
-            await self._loop.acknowledge(name, seq)
-            return {"cursor": name, "seq": store.cursor(name)}
-
-        return later
-
-    async def events_list(self, _: Connection, params: dict[str, Any]) -> Any:
-        seq = params["after"]
-        shown: list[Any] = []
-        size = 0
-        for event in self._loop.store.events.after(seq, params["limit"]):
-            size += len(event.json) + 1
-            if size > _PAGE_BYTES and shown:
-                break
-            seq = event.seq
-            if params["kinds"] is None or event.kind in params["kinds"]:
-                shown.append(event.shown)
-        return {"events": shown, "next": seq, "last": self._loop.hub.last_seq}
-
     async def security_update(self, _: Connection, params: dict[str, Any]) -> Any:
-        reply = await self._loop.submit(inputs.UpdateKeys(self._universe(params["universe"])))
+        reply = await self._loop.submit(inputs.UpdateKeys(self._find.universe(params["universe"])))
 
         async def later() -> Any:
             return {"epoch": render.plain(await reply.wait())}
@@ -450,18 +321,18 @@ class Methods:
         return later
 
     async def security_view(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        member = params["member"] and self._member(universe, params["member"])
+        universe = self._find.universe(params["universe"])
+        member = params["member"] and self._find.member(universe, params["member"])
         return render.plain(await self._loop.view(lambda engine: engine.security(universe, member)))
 
     async def fork_list(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
-        member = params["member"] and self._member(universe, params["member"])
+        universe = self._find.universe(params["universe"])
+        member = params["member"] and self._find.member(universe, params["member"])
         found = await self._loop.view(lambda engine: engine.forks(universe, member))
         return {"send_groups": render.plain(found)}
 
     async def evidence_list(self, _: Connection, params: dict[str, Any]) -> Any:
-        universe = self._universe(params["universe"])
+        universe = self._find.universe(params["universe"])
         return {"evidence": render.plain(await self._loop.view(lambda engine: engine.evidence(universe)))}
 
     async def peer_list(self, _: Connection, params: dict[str, Any]) -> Any:
@@ -486,55 +357,6 @@ class Methods:
             return render.plain(await reply.wait())
 
         return later
-
-    def _universe(self, text: str) -> bytes:
-        """The id of the universe that a text names: its id, a beginning of it, or its name.
-
-        A whole id is not looked up: the engine refuses it where it must, and looking costs with each message.
-        """
-        if len(text) == 64 and all(digit in "0123456789abcdef" for digit in text):
-            return bytes.fromhex(text)
-        universes: list[Mapping[str, Any]] = self._engine.universes()
-        ids = [bytes(universe["universe_id"]) for universe in universes]
-        found = [i for i, u in zip(ids, universes, strict=True) if u["name"] == text]
-        how = "are called"
-        if not found and len(text) >= 4:
-            found = [i for i in ids if i.hex().startswith(text.lower())]
-            how = "have ids that begin with"
-        if len(found) == 1:
-            return found[0]
-        if found:
-            digits = _distinguishing(found)
-            listed = ", ".join(i.hex()[:digits] for i in found[:_MOST_SHOWN])
-            more = ", ..." if len(found) > _MOST_SHOWN else ""
-            raise refused(
-                f"{len(found)} universes {how} {text[:80]!r}; name one by its id: {listed}{more}",
-                "ambiguous",
-                universe_ids=[i.hex() for i in found],
-            )
-        raise refused(
-            f"there is no universe {text[:80]!r} here; 'starling universe list' shows all", "universe.unknown"
-        )
-
-    def _member(self, universe: bytes, text: str, *, members_only: bool = True) -> bytes:
-        """The identity of the person that a text names; with `members_only` refused for who is no member."""
-        return find_person(self._engine.people(universe), text, members_only=members_only)
-
-
-def _distinguishing(ids: list[bytes]) -> int:
-    """How many hex digits tell these ids apart."""
-    digits = _SHOWN_DIGITS
-    while len({i.hex()[:digits] for i in ids}) < len(set(ids)):
-        digits += 4
-    return digits
-
-
-def _when_done(wait: Callable[[], Any], answer: dict[str, Any]) -> Callable[[], Any]:
-    async def later() -> Any:
-        await wait()
-        return answer
-
-    return later
 
 
 def _body(text: str, encoding: str) -> bytes:

@@ -195,14 +195,15 @@ def lingers_until(graph: EpochGraph, info: EpochInfo) -> int:
 
 def settled_heads(graph: EpochGraph, reports: Reports, now: int) -> list[bytes]:
     """The closed heads that nobody needs any more: every member has reported the epoch that closed it, and lists the
-    head as far as it is held here, or not at all. The limit holds for them too."""
+    head as far as it is held here, or not at all. Who lacks something then has a day to get it. The limit holds for
+    them too."""
     return [
         tip.dmls_epoch
         for tip in graph.tips.values()
         if tip.dmls_epoch in graph.closed
         and tip.dmls_epoch != graph.head
         and (
-            (tip.superseded_at is not None and now - tip.superseded_at > RETENTION)
+            (tip.superseded_at is not None and now - tip.superseded_at > _longest(graph, tip, reports))
             or (
                 now >= lingers_until(graph, tip)
                 and graph.hole(tip.dmls_epoch) is None
@@ -210,6 +211,18 @@ def settled_heads(graph: EpochGraph, reports: Reports, now: int) -> list[bytes]:
             )
         )
     ]
+
+
+def lacks_of_head(graph: EpochGraph, head: bytes, reports: Reports) -> bool:
+    """Whether messages of a closed branch are missing here: before its head, or in it by what others report."""
+    rows = (row for report in reports.values() if report is not None for row in report.branches)
+    return graph.hole(head) is not None or any(
+        row.head == head and row.count > graph[head].contiguous for row in rows
+    )
+
+
+def _longest(graph: EpochGraph, tip: EpochInfo, reports: Reports) -> int:
+    return GIVE_UP if _all_know(graph, tip.dmls_epoch, reports) else RETENTION
 
 
 def _has_left(graph: EpochGraph, tip: EpochInfo, report: Reported | None) -> bool:

@@ -13,6 +13,7 @@ from starling.protocol.decentralized.settling import (
     held_generations,
     holders,
     is_out_of_reach,
+    lacks_of_head,
     lingers_until,
     settled_epochs,
     settled_heads,
@@ -90,6 +91,8 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
         branch = graph.alone(head)
         retained = frozenset(state.retained())
         kept = [info.dmls_epoch for info in branch if info.dmls_epoch in retained]
+        if lacks_of_head(graph, head, reports):
+            _tell_unavailable(ctx, universe, state, graph[head].number, graph[head].contiguous)
         _tell_settled(ctx, universe, state, kept, closed=True)
         resolving = graph.closed[head]
         drop_branch(ctx, universe, state, branch)

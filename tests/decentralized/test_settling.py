@@ -18,6 +18,7 @@ from starling.protocol.decentralized.settling import (
     holders,
     is_out_of_reach,
     is_shared,
+    lacks_of_head,
     lingers_until,
     settled_epochs,
     settled_heads,
@@ -150,8 +151,21 @@ def test_a_closed_head_settles_when_all_hold_the_same_of_it_or_do_not_list_it() 
         both(report(3, 2), Reported(name(2, "x"), name(1), 0)),
         both(report(3, 2), Reported(b"unknown", b"", 0)),
     ):
-        assert settled_heads(graph, {**whole, b"c": lagging}, LONG_AFTER) == []
-    assert settled_heads(graph, {**whole, b"c": None}, 5 + RETENTION + 1) == [name(3, "x")]
+        reports = {**whole, b"c": lagging}
+        assert settled_heads(graph, reports, LONG_AFTER) == []
+        has_heard = lagging not in (None, report(2, 1))
+        limit = 5 + (GIVE_UP if has_heard else RETENTION)
+        assert settled_heads(graph, reports, limit) == []
+        assert settled_heads(graph, reports, limit + 1) == [name(3, "x")], "what is lacking is given up"
+
+
+def test_what_is_lacking_of_a_closed_branch_can_be_told() -> None:
+    graph = forked()
+    assert not lacks_of_head(graph, name(3, "x"), {b"b": both(report(3, 2), dead(1)), b"c": None})
+    assert lacks_of_head(graph, name(3, "x"), {b"b": both(report(3, 2), dead(2))})
+    graph = graph_of(4)
+    enter(graph, 2, name(1), "x", count=2)
+    assert lacks_of_head(graph, name(2, "x"), {}), "one of two messages before it never came"
 
 
 def test_what_only_a_closed_branch_counts_is_out_of_reach_when_nobody_holds_more_of_it() -> None:

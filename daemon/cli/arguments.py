@@ -144,7 +144,7 @@ def _universes(top: Any) -> None:
     join = _add(top, "join", "join a universe by a ticket", commands.join)
     join.add_argument("ticket", metavar="TICKET", help="text or link; '-' reads standard input")
     join.add_argument(
-        "--timeout", type=float, default=30, metavar="S", help="seconds to wait (default 30, at most 60)"
+        "--timeout", type=_seconds, default=30, metavar="S", help="seconds to wait (default 30, at most 60)"
     )
     _suite(join)
 
@@ -185,8 +185,8 @@ def _messages(top: Any) -> None:
         metavar="SEQ",
         help="where a new cursor begins: after the event of this number (0: the oldest kept), or 'now'",
     )
-    listen.add_argument("--count", type=int, metavar="N", help="end after that many")
-    listen.add_argument("--timeout", type=float, metavar="S", help="end after that many seconds")
+    listen.add_argument("--count", type=_count, metavar="N", help="end after that many")
+    listen.add_argument("--timeout", type=_seconds, metavar="S", help="end after that many seconds")
     listen.add_argument(
         "--type",
         action="append",
@@ -336,6 +336,22 @@ def _duration(text: str) -> float:
     if not 1 <= seconds < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 30m, 24h or 7d")
     return seconds
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= len(text) <= 18 or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _message_id(text: str) -> str:

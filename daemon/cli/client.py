@@ -79,9 +79,10 @@ class Client:
         """The result of a method; CallError for an error. `wait` are seconds that the daemon may take."""
         self._last_id += 1
         request = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
-        line = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "surrogateescape"
-        )
+        try:
+            line = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            raise DaemonError("names and texts are UTF-8; something else was given", "not_utf8") from None
         if len(line) > _MAX_LINE:
             raise DaemonError("this is too long for one message; a message has at most 512 KiB", "too_long")
         self._socket.settimeout(wait + _SLACK_SECONDS)

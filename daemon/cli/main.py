@@ -19,7 +19,13 @@ from starling.daemon.cli.client import (
 from starling.daemon.errors import DaemonError, NotRunning
 from starling.daemon.paths import Paths
 
-_EXITS = {"config": EXIT_USAGE, "too_long": EXIT_USAGE, "empty": EXIT_USAGE, "ticket.bad": EXIT_REFUSED}
+_EXITS = {
+    "config": EXIT_USAGE,
+    "too_long": EXIT_USAGE,
+    "empty": EXIT_USAGE,
+    "not_utf8": EXIT_USAGE,
+    "ticket.bad": EXIT_REFUSED,
+}
 """The exit codes of errors that are found here and not by the daemon."""
 
 

@@ -363,9 +363,24 @@ def test_every_command_has_help_with_the_exit_codes(tmp_path: Path, command: str
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nothing",), ("send", "lab", "x", "--id", "12"), ("invite", "create", "lab", "--expires", "soon"), ()],
+    [
+        ("nothing",),
+        ("send", "lab", "x", "--id", "12"),
+        ("invite", "create", "lab", "--expires", "soon"),
+        ("join", "x", "--timeout", "nan"),
+        ("listen", "--timeout", "inf"),
+        ("listen", "--timeout", "-1"),
+        ("listen", "--count", "0"),
+        (),
+    ],
 )
 def test_a_wrong_command_line_is_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = starling(tmp_path, *arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_is_no_text_is_not_sent(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({})) as served:
+        failed(starling(tmp_path / "home", "name", "lab", "Bob", os.fsdecode(b"a\xff")), 2, "UTF-8")
+    assert not served.calls("member.name")

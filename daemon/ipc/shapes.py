@@ -112,7 +112,7 @@ UNIVERSE_VIEW = members(
     "opened integer? of an archiver: how many of these it could open, unauthenticated",
     "used integer? of an archiver: bytes of the frames",
     "quota integer? of an archiver: how many bytes it may keep",
-    "quota_frames integer?",
+    "quota_frames integer? of an archiver: how many frames it may keep",
     "full boolean? of an archiver: it takes nothing more",
     "floors integer? of an archiver: how many members have signed what they want no more",
 )

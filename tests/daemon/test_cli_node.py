@@ -176,11 +176,10 @@ def test_answers_are_what_the_schema_says(alice: Path) -> None:
             lines.write(json.dumps(request) + "\n")
             lines.flush()
             check_answer(method, json.loads(lines.readline())["result"])
-    assert {member.name for member in METHODS["universe.get"].result} == {
-        *universe,
-        "members",
-        "former_members",
-    }
+    named = [
+        member for member in METHODS["universe.get"].result if not member.doc.startswith("of an archiver")
+    ]
+    assert {member.name for member in named} == {*universe, "members", "former_members"}
 
 
 def test_the_sixty_fifth_client(alice: Path) -> None:

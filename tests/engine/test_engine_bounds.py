@@ -15,7 +15,7 @@ from starling.protocol.distributed.policy import MIB, FrameQuota
 from starling.protocol.distributed.roster_body import Kind, Removal, Target, Topic
 from starling.protocol.distributed.roster_entry import ReadEntry, read_entry, sign_entry
 from starling.protocol.distributed.ticket import Ticket
-from starling.protocol.engine import admitting, engine, reporting
+from starling.protocol.engine import admitting, reporting, told_network
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import JoinUniverse, OwnAddresses, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import KnownPeers, Publish, Send, SendToPeer
@@ -333,7 +333,7 @@ def test_the_network_is_told_of_peers_only_when_they_change(monkeypatch: pytest.
         built.append(arguments)
         return KnownPeers(*arguments)
 
-    monkeypatch.setattr(engine, "KnownPeers", known)
+    monkeypatch.setattr(told_network, "KnownPeers", known)
     for number in range(20):
         bob.say(universe, f"{number}")
         network.run(100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.distributed.people import ALICE, group_of
 from tests.distributed.test_evidence import GROUP, OTHER_SIGNING, UNIVERSE, head, leaf_of
 
 from starling.protocol.distributed.evidence import MAX_STATEMENTS, Evidence
@@ -53,7 +54,7 @@ def test_an_owner_that_contradicts_itself_for_ever_fills_no_store() -> None:
         assert not evidence.faults() and len(evidence.statements) <= MAX_STATEMENTS
     assert len(rows(ctx)) == 1
     for number in range(MAX_KEPT + 5):
-        group_id = number.to_bytes(32)
+        group_id = group_of(ALICE, UNIVERSE, number.to_bytes(2))
         statements = [head(commit, group=group_id) for commit in (b"one", b"two")]
         if number > 3 and number < MAX_KEPT - 3:
             store.kept[group_id] = store.kept[GROUP]  # as good as another, and quicker

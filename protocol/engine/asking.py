@@ -224,9 +224,13 @@ def _is_satisfied(universe: Universe, group_id: bytes, behind: Behind) -> bool:
 def take_answer(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     """After the frames of an answer were handled: go on asking the same peer at once, and report soon what they led to.
 
-    What gossip did not bring comes in amounts: after a heal, or an absence.
+    What gossip did not bring comes in amounts: after a heal, or an absence. Where the answer led nowhere, it is asked
+    for once more, with what it waits for, and then ever more rarely: frames that wait for one another, which anybody
+    can make up, would else be asked for and sent as fast as the network carries them.
     """
     universe.timers.report_soon(ctx.now)
-    for behind in universe.behind.values():
-        if behind.peer_id == peer_id:
+    for group_id, behind in universe.behind.items():
+        if behind.peer_id == peer_id and (
+            behind.attempts == 0 or _want(universe, group_id, behind.head, behind.count) != behind.asked
+        ):
             behind.due = ctx.now

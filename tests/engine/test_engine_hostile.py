@@ -22,7 +22,7 @@ from starling.protocol.distributed.key_packages import build_key_packages
 from starling.protocol.distributed.member import build_key_package
 from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.engine.inputs import CreateUniverse, FrameReceived, MessageFromPeer, UpdateKeys
-from starling.protocol.engine.step import Disconnect
+from starling.protocol.engine.step import Disconnect, Send, SendToPeer
 from starling.protocol.exchange.frame import Announcement, CommitFrame, MessageFrame, decode_frame
 from starling.protocol.exchange.messages import (
     Frames,
@@ -36,6 +36,7 @@ from starling.protocol.exchange.messages import (
     WantProfiles,
     WantRoster,
     attach,
+    decode_message,
 )
 from starling.protocol.mls.proposal import Add, AppEphemeral, PreSharedKey
 from starling.protocol.mls.psk import PreSharedKeyID
@@ -226,15 +227,20 @@ def test_bad_key_packages_in_a_commit_hurt_only_their_author() -> None:
     all_is_well(network, universe, alice, bob)
 
 
-def test_an_import_of_an_epoch_that_nobody_knows_stalls_only_its_author() -> None:
-    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
-    dep = Dependency(bob.universe(universe).group_id, 77, b"e" * 32)
+def _importing_the_unknown(universe: bytes, mallory: Node, owner: Node) -> bytes:
+    """A commit in mallory's group that imports an epoch of this owner's, which nobody has."""
+    dep = Dependency(owner.universe(universe).group_id, 77, b"e" * 32)
     psk = PreSharedKey(PreSharedKeyID.external(dep.psk_id, b"n" * 32))
-    frame = forged_commit(
+    return forged_commit(
         mallory, universe, mallory,
         [psk, AppEphemeral(component_ids.DMLS_DEPS, build_dependencies([dep])), end(mallory, universe)],
         path=False, psks={dep.psk_id: b"p" * 32},
     )  # fmt: skip
+
+
+def test_an_import_of_an_epoch_that_nobody_knows_stalls_only_its_author() -> None:
+    network, universe, (alice, bob, mallory) = quiet("alice", "bob", "mallory")
+    frame = _importing_the_unknown(universe, mallory, bob)
     alice.do(FrameReceived(mallory.id, frame))
     assert len(alice.universe(universe).waiting) == 1
     asked = len(network.messages(alice))
@@ -245,6 +251,29 @@ def test_an_import_of_an_epoch_that_nobody_knows_stalls_only_its_author() -> Non
     alice.say(universe, "on")
     network.run(10 * SECOND)
     assert bob.texts() == ["on"]
+
+
+def test_commits_that_wait_for_each_other_are_not_asked_for_without_a_pause() -> None:
+    """Two members import made up epochs of each other, and answer every question with the same again."""
+    network, universe, (alice, mallory, trudy) = quiet("alice", "mallory", "trudy")
+    frames = [
+        _importing_the_unknown(universe, author, other)
+        for author, other in ((mallory, trudy), (trudy, mallory))
+    ]
+    wants = []
+
+    def answer(source: Node, target: Node, send: Send) -> bool:
+        if isinstance(send, SendToPeer) and isinstance(decode_message(attach(send.data, []))[0], Want):
+            wants.append(send)
+            network.at(5, lambda: alice.hear(target, Frames(universe), frames))
+        return source is alice
+
+    network.drop = answer
+    for frame in frames:
+        alice.do(FrameReceived(mallory.id, frame))
+    assert len(alice.universe(universe).waiting) == 2
+    network.run(10 * SECOND)
+    assert 2 <= len(wants) < 20
 
 
 def test_two_commits_on_one_parent_are_told_and_lose_nothing_of_the_first() -> None:

@@ -12,15 +12,23 @@ def gone_row(
 ) -> tuple[bytes, int | None] | None:
     """What to say to a member that asks for what follows these epochs of a group, or without any for the frame that
     adds it: the oldest epoch from which this node can lead on, None where there is none. Nothing where it can help,
-    or where others may know more."""
+    or where its owner may yet know more."""
     state = universe.groups.get(group_id)
     if state is None or not universe.shares(state, member):
         is_former = group_id in universe.roster.send_groups and not universe.is_current(group_id)
         return (group_id, None) if is_former else None
     if not epochs:
         return (group_id, None) if state.log.adding(member) is None else None
+    if not universe.is_current(group_id) and not _leads_on(state, epochs):
+        return group_id, None
     oldest = max((_messages_from(state, epochs), _commits_from(state, epochs)), key=lambda found: found or -1)
     return (group_id, oldest) if oldest is not None else None
+
+
+def _leads_on(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> bool:
+    """Whether this node holds any frame that follows these epochs. Where it is no further itself in a former member's
+    group, it waits in vain for who waits for it: nobody commits there any more."""
+    return any(any(True for _ in state.log.after(*epoch)) for epoch in epochs)
 
 
 def _commits_from(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> int | None:

@@ -52,6 +52,16 @@ TWO_COPIES_ASK_IN_ONE_SECOND = (
     "was never told."
 )
 
+EQUALLY_FAR_IN_A_FORMER_MEMBERS_GROUP = (
+    "Somebody was removed whose newest commits had reached only a member that it added in them, and that one imported "
+    "from there. Two others were equally far before: each waited for the other to say that it had no more either."
+)
+
+FURTHER_BACK_IN_A_FORMER_MEMBERS_GROUP = (
+    "The same, where one of the two asked for older epochs too, which the other had never been in: it was told that "
+    "the other could lead on from where both were."
+)
+
 FOUND = {
     MESSAGES_THAT_NO_COMMIT_COUNTS: History(
         seed=407,
@@ -232,6 +242,58 @@ FOUND = {
             Action("send", 3, 79, 1500),
             Action("wait", 0, 27, 100),
             Action("send", 3, 29, 40),
+        ),
+        grown=True,
+        suites=(1, 3),
+    ),
+    EQUALLY_FAR_IN_A_FORMER_MEMBERS_GROUP: History(
+        seed=154,
+        size=4,
+        level=1,
+        actions=(
+            Action("heal", 1, 76, 200),
+            Action("update", 6, 40, 40),
+            Action("sleep", 5, 93, 40),
+            Action("update", 0, 15, 500),
+            Action("send", 3, 115, 100),
+            Action("send", 1, 79, 500),
+            Action("send", 6, 127, 200),
+            Action("remove", 1, 0, 200),
+            Action("send", 3, 102, 0),
+            Action("crash before sent", 2, 73, 200),
+            Action("partition", 6, 26, 500),
+            Action("heal", 5, 77, 5),
+            Action("wait", 3, 122, 500),
+            Action("wait", 2, 2, 200),
+            Action("repeat", 0, 67, 0),
+            Action("heal", 6, 47, 100),
+            Action("invite", 3, 0, 5),
+            Action("heal", 5, 10, 40),
+        ),
+        grown=True,
+        suites=(1, 3),
+    ),
+    FURTHER_BACK_IN_A_FORMER_MEMBERS_GROUP: History(
+        seed=1,
+        size=4,
+        level=3,
+        actions=(
+            Action("crash before saved", 3, 27, 0),
+            Action("send", 0, 27, 0),
+            Action("send", 0, 98, 100),
+            Action("invite", 4, 99, 200),
+            Action("send", 5, 6, 200),
+            Action("repeat", 0, 115, 100),
+            Action("wait", 1, 97, 100),
+            Action("crash before sent", 4, 96, 40),
+            Action("crash before sent", 3, 74, 0),
+            Action("wait", 5, 52, 0),
+            Action("crash before saved", 0, 41, 100),
+            Action("crash before saved", 4, 51, 200),
+            Action("wait", 5, 90, 40),
+            Action("restart", 5, 106, 1500),
+            Action("heal", 2, 104, 500),
+            Action("remove", 2, 0, 200),
         ),
         grown=True,
         suites=(1, 3),

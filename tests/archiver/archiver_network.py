@@ -21,7 +21,7 @@ class ArchiverNode(Node):
         self.archiver = ArchiverEngine(
             self.identity, rows, now=self.network.now, random=self.random_source(), quota=self.quota
         )
-        self.engine = self.archiver  # type: ignore[assignment]
+        self.engine = self.archiver  # type: ignore[assignment]  # it takes the same inputs and gives the same Step
         self.connected = set()
         self.do(OwnAddresses((f"/memory/{self.name}",)))
 

@@ -20,7 +20,7 @@ from starling.protocol.distributed.member import leaf_identity
 from starling.protocol.engine.inputs import UpdateKeys
 from starling.protocol.errors import DecodeError
 from starling.protocol.exchange.frame import CommitFrame
-from starling.protocol.extensions.semi_private_receiver import open_semi_private
+from starling.protocol.extensions.semi_private_receiver import ReceivedHandshake, open_semi_private
 from starling.protocol.mls.semi_private_message import SemiPrivateMessage
 from starling.protocol.packed import unpack
 
@@ -89,11 +89,11 @@ def loot_of(story: Story) -> Loot:
     return loot
 
 
-def opened_commits(story: Story) -> list[object]:
+def opened_commits(story: Story) -> list[ReceivedHandshake]:
     """Every commit that is sealed to the archiver, opened with its key: the content, and key and nonce."""
     archive = story.vault.archive(story.universe_id)
     receiver = receiver_of(story.vault.me, archive.offer.public_key)
-    opened: list[object] = []
+    opened: list[ReceivedHandshake] = []
     for frame in story.network.frames.values():
         body = read_dmls_message(frame.dmls_message).message.body
         if isinstance(body, SemiPrivateMessage):
@@ -105,7 +105,7 @@ def test_the_archiver_did_open_what_it_may(story: Story) -> None:
     commits = [frame for frame in story.network.frames.values() if isinstance(frame, CommitFrame)]
     opened = opened_commits(story)
     assert 6 <= len(opened) <= len(commits)
-    seen = [leaf for found in opened for leaf in found.changes.leaf_nodes.values()]  # type: ignore[attr-defined]
+    seen = [leaf for found in opened for leaf in found.changes.leaf_nodes.values()]
     assert {leaf_identity(leaf) for leaf in seen} == {node.me for node in story.members}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -79,7 +80,7 @@ def test_what_a_member_vouches_for() -> None:
         lambda vouched: replace(vouched, signature=bytes(64)),
     ],
 )
-def test_every_field_is_signed(wrong) -> None:  # type: ignore[no-untyped-def]  # a change
+def test_every_field_is_signed(wrong: Callable[[VouchedInfo], VouchedInfo]) -> None:
     vouched = VouchedInfo.sign(ALICE, UNIVERSE, bundle())
     with pytest.raises(VerificationFailed):
         wrong(vouched).verify(UNIVERSE, ALICE.peer_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_of, is_commit, quiet, settled
 
@@ -12,7 +14,7 @@ from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_f
 from starling.protocol.exchange.messages import Want
 
 
-def shape_of(commits: list) -> list[tuple[bool, int]]:  # type: ignore[type-arg]  # events as they come
+def shape_of(commits: list[dict[str, Any]]) -> list[tuple[bool, int]]:
     return [(commit["path"], commit["imports"]) for commit in commits]
 
 

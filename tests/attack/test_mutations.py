@@ -30,7 +30,8 @@ from starling.protocol.engine import (
     imports,
     membership,
     own_group,
-    receiving,
+    received_commits,
+    received_messages,
     retention,
 )
 from starling.protocol.engine.bundles import BundleStore
@@ -140,7 +141,7 @@ def without_the_limit_of_key_packages(patches: pytest.MonkeyPatch) -> None:
 
 
 def without_the_import_of_a_joiner(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(receiving, "note_update", nothing)
+    patches.setattr(received_commits, "note_update", nothing)
 
 
 def without_boot_commit(patches: pytest.MonkeyPatch) -> None:
@@ -160,7 +161,7 @@ def without_leaving(patches: pytest.MonkeyPatch) -> None:
 
 
 def without_forgetting_the_secrets_of_direct_messages(patches: pytest.MonkeyPatch) -> None:
-    for module in (epochs, receiving, retention):
+    for module in (epochs, received_messages, retention):
         patches.setattr(module, "let_go_of_targeted", nothing)
 
 

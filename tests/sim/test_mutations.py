@@ -15,7 +15,7 @@ from tests.sim.node import Crash, Node
 from tests.sim.universes import saved_universe
 from tests.sim.violation import Violation
 
-from starling.protocol.engine import exchanging, receiving
+from starling.protocol.engine import exchanging, received_messages, receiving
 from starling.protocol.engine.delivered import Delivered
 from starling.protocol.engine.engine import Engine
 from starling.protocol.engine.outbox import Outbox
@@ -102,14 +102,14 @@ def test_without_the_dedupe_messages_are_repeated(monkeypatch: pytest.MonkeyPatc
 def test_without_waiting_for_dependencies_the_order_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message is shown as soon as it can be opened, whatever comes before it."""
     mutated = rewritten(
-        receiving,
-        "_receive_message",
+        received_messages,
+        "receive_message",
         ("if state.graph.hole(info.dmls_epoch) is not None:", "if False:"),
         ("if generation != info.next_generation and not info.given_up:", "if False:"),
     )
 
     def patch(patches: pytest.MonkeyPatch) -> None:
-        patches.setattr(receiving, "_receive_message", mutated)
+        patches.setattr(receiving, "receive_message", mutated)
 
     assert violations(patch, monkeypatch) & {"order"}
 

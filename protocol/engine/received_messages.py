@@ -1,0 +1,148 @@
+"""Another member's messages, in its order: what they tell this node, and what they bring its apps."""
+
+from __future__ import annotations
+
+from starling.protocol.decentralized.epoch_graph import EpochInfo
+from starling.protocol.distributed.application import (
+    AGAIN,
+    DIRECT,
+    HEADS,
+    LOST,
+    PROFILE,
+    REPORT,
+    ApplicationData,
+)
+from starling.protocol.distributed.roster_rights import READER
+from starling.protocol.engine import direct, readding, renaming, resending
+from starling.protocol.engine.arrival import Arrival
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.epochs import let_go_of_targeted, note_change
+from starling.protocol.engine.forks import watch_lost_branches
+from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.reporting import take_report
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError
+from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.exchange.waiting import Need, Wait
+
+
+def receive_message(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    arrival: Arrival,
+) -> list[Need]:
+    """Messages are taken in the owner's order, across epochs too (I4); others wait for those before them."""
+    group = state.state(info.dmls_epoch)
+    if group is None:
+        return []
+    _, generation = group.peek_generation(arrival.message.message)
+    if info.holds(generation):
+        return []
+    if state.graph.hole(info.dmls_epoch) is not None:
+        raise Wait(Need("whole", state.group_id, b""))
+    if generation != info.next_generation and not info.given_up:
+        raise Wait(Need("progress", state.group_id, info.dmls_epoch, generation))
+    received = group.unprotect(arrival.message.message)
+    universe.standing.heard[state.owner] = ctx.now
+    info.hold(generation)
+    state.save_ratchets(ctx, info.dmls_epoch)
+    data = _application_data(universe, received.application_data)
+    logged = LoggedFrame(
+        frame_id=arrival.frame_id,
+        group_id=state.group_id,
+        dmls_epoch=info.dmls_epoch,
+        generation=generation,
+        size=len(arrival.data),
+        is_user=data is not None and not data.is_control,
+        stored_at=ctx.now,
+    )
+    state.log_frame(ctx, logged, arrival.data)
+    if data is not None:
+        _take(ctx, universe, state, info, generation, data)
+    needs = [Need("progress", state.group_id, info.dmls_epoch, info.next_generation)]
+    if info.is_past:
+        let_go_of_targeted(ctx, state, info)
+        universe.sweep_soon(state.group_id, ctx.now)
+        state.save_info(ctx, info)
+        note_change(ctx, universe)
+        needs.append(Need("whole", state.group_id, b""))
+    return needs
+
+
+def _application_data(universe: Universe, encoded: bytes) -> ApplicationData | None:
+    """What a member said; None, and counted, where it is no application data of ours."""
+    try:
+        return ApplicationData.decode(encoded)
+    except DecodeError:
+        universe.refuse("application_data")
+        return None
+
+
+def _take(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    generation: int,
+    data: ApplicationData,
+) -> None:
+    if data.is_control:
+        if data.content_type == HEADS and state.graph.is_at_or_after(state.graph.head, info.dmls_epoch):
+            take_report(ctx, universe, state.owner, data.body)
+            watch_lost_branches(ctx, universe, state)
+        elif data.content_type == REPORT:
+            readding.take_report(ctx, universe, state.owner, data.body)
+        elif data.content_type == PROFILE:
+            renaming.take_name(ctx, universe, state, data.body)
+        elif data.content_type == LOST:
+            resending.take_lost(ctx, universe, state, info.number, data.body)
+        return
+    info.user_count = generation + 1
+    note_change(ctx, universe)
+    if data.content_type == DIRECT:
+        message = direct.open_message(ctx, universe, state, info.dmls_epoch, data.body)
+        if message is not None:
+            _deliver(ctx, universe, state, info, message, is_direct=True)
+    elif data.content_type == AGAIN:
+        for message in resending.open_again(universe, state, info.dmls_epoch, data.body):
+            _deliver(ctx, universe, state, info, message)
+    else:
+        _deliver(ctx, universe, state, info, data)
+
+
+def _deliver(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    info: EpochInfo,
+    data: ApplicationData,
+    *,
+    is_direct: bool = False,
+) -> None:
+    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2). Of who is blocked here, or a reader,
+    none is shown, also not later."""
+    sender = universe.roster.members.get(state.owner)
+    if sender is not None and sender.role == READER:
+        universe.refuse("reader")
+        return
+    if not universe.delivered.is_new(ctx, state.owner, data.message_id):
+        return
+    if state.owner in universe.standing.blocked:
+        return
+    ctx.event(
+        "message.received",
+        universe.universe_id,
+        {
+            "sender": state.owner,
+            "sender_name": universe.name_of(state.owner),
+            "id": data.message_id,
+            "to": universe.me if is_direct else None,
+            "type": data.content_type,
+            "body": data.body,
+            "refs": list(data.refs),
+            "epoch": info.number,
+            "dmls_epoch": info.dmls_epoch,
+        },
+    )

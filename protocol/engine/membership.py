@@ -97,7 +97,10 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         if identity != universe.me and _is_readmitted(universe, members[identity])
     }
     for identity, group_id in sorted(before.items() - after.items()):
-        universe.profiles.forget(ctx, identity)
+        if identity in anew:
+            universe.profiles.start_anew(ctx, identity, members[identity].peer_id)
+        else:
+            universe.profiles.forget(ctx, identity)
         universe.standing.end_exclusion(ctx, group_id)
         universe.asks_again.pop(identity, None)
         if identity not in members:

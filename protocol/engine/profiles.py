@@ -126,6 +126,17 @@ class ProfileStore:
             self.revision += 1
             ctx.delete("profile", self._universe_id + identity)
 
+    def start_anew(self, ctx: Context, identity: bytes, peer_id: bytes) -> None:
+        """A member comes back with another send group: what it has shown before is of no use, but where to dial it,
+        under the same peer id."""
+        held = self.profiles.get(identity)
+        address = held.address if held is not None else None
+        if address is None or address.peer_id != peer_id:
+            self.forget(ctx, identity)
+            return
+        self.profiles[identity] = Profile(address=address)
+        self._save(ctx, identity)
+
     def load(self, key: bytes, row: bytes) -> None:
         packages, address, incarnation = shape(unpack(row, max_bytes=128 * 1024), _ROW)
         profile = Profile(incarnation=incarnation)

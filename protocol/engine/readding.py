@@ -205,6 +205,8 @@ def ask(ctx: Context, universe: Universe) -> None:
     universe.timers.readd = None
     waiting = _unasked(ctx, universe)
     if not waiting:
+        # It has asked before, and what it told then was not for these groups' owners.
+        _introduce_to_all(ctx, universe)
         return
     owners = {group_id: universe.roster.send_groups[group_id].identity for group_id in waiting}
     allowed_at = max(
@@ -241,11 +243,15 @@ def _say(ctx: Context, universe: Universe, waiting: Mapping[bytes, Stuck], *, as
             stuck.told = True
             _tell(ctx, universe, universe.me, owner, stuck.reason)
         universe.stuck.note(ctx, group_id, stuck)
-    for peer_id in universe.links:
-        introduce(ctx, universe, peer_id)
+    _introduce_to_all(ctx, universe)
     if told and len(universe.own.graph.head_info.members) > 1:
         data = ApplicationData(REPORT, ctx.random(MESSAGE_ID_SIZE), (), build_report(told))
         own_group.protect(ctx, universe, data)
+
+
+def _introduce_to_all(ctx: Context, universe: Universe) -> None:
+    for peer_id in universe.links:
+        introduce(ctx, universe, peer_id)
 
 
 def _unasked(ctx: Context, universe: Universe) -> dict[bytes, Stuck]:

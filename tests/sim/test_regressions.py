@@ -62,7 +62,58 @@ FURTHER_BACK_IN_A_FORMER_MEMBERS_GROUP = (
     "the other could lead on from where both were."
 )
 
+ADDRESS_OF_WHO_STARTED_ANEW = (
+    "Where to dial a member was forgotten when that started anew. Another one, which asked to start anew too, never "
+    "met it again: it had known only where a copy of this other one had been."
+)
+
+STUCK_IN_THE_GROUPS_OF_EACH_OTHER = (
+    "Two members were each stuck in the other's group. The one found that out after it had told its newer KeyPackages "
+    "because of another group, and did not tell them again to whom they were now the only way."
+)
+
 FOUND = {
+    ADDRESS_OF_WHO_STARTED_ANEW: History(
+        seed=13094,
+        size=3,
+        level=0,
+        actions=(
+            Action("copy", 2, 127, 100),
+            Action("copy", 3, 74, 40),
+            Action("confirm", 3, 87, 1500),
+            Action("clone", 5, 106, 1500),
+            Action("partition", 5, 57, 1500),
+            Action("send", 2, 5, 1500),
+            Action("put back", 0, 119, 0),
+            Action("crash idle", 3, 13, 1500),
+        ),
+    ),
+    STUCK_IN_THE_GROUPS_OF_EACH_OTHER: History(
+        seed=20363,
+        size=3,
+        level=0,
+        actions=(
+            Action("invite", 4, 46, 500),
+            Action("send", 0, 97, 0),
+            Action("send", 0, 13, 500),
+            Action("wait", 6, 71, 5),
+            Action("copy", 3, 55, 500),
+            Action("send", 5, 52, 500),
+            Action("crash idle", 3, 38, 100),
+            Action("copy", 1, 80, 200),
+            Action("crash idle", 0, 52, 100),
+            Action("copy", 3, 76, 1500),
+            Action("send", 4, 29, 5),
+            Action("put back", 6, 52, 1500),
+            Action("restart", 4, 36, 100),
+            Action("put back", 6, 86, 500),
+            Action("wait", 6, 110, 100),
+            Action("put back", 3, 95, 0),
+            Action("put back", 5, 118, 40),
+            Action("large", 1, 49, 1500),
+            Action("partition", 0, 83, 500),
+        ),
+    ),
     MESSAGES_THAT_NO_COMMIT_COUNTS: History(
         seed=407,
         size=3,

@@ -137,10 +137,10 @@ def _roster(people: list[_Person], now: int) -> tuple[bytes, Roster]:
         incarnation=0,
         random=founder.draw,
     )
-    secret = TicketSecret.generate(founder.draw)
+    secret = TicketSecret.generate(founder.draw, founder.identity.identity_public_key)
     latest = roster.make_invite(
         founder.identity,
-        invite_id=secret.invite_id,
+        ticket_key=secret.public_key,
         mac_key=secret.mac_key,
         uses=max(1, len(people) - 1),
         expires_at=now + policy.DAY,
@@ -172,7 +172,7 @@ def _roster(people: list[_Person], now: int) -> tuple[bytes, Roster]:
             signature_key=person.signature_key,
             cipher_suite=SUITE,
             invite_id=secret.invite_id,
-            spend=Spend(init_key, proof.signature),
+            spend=Spend(secret.public_key, init_key, proof.signature),
         )
         latest = sign_entry(
             founder.identity,

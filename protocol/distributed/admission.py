@@ -32,7 +32,7 @@ def admission_of(
         signature_key=leaf.signature_key,
         cipher_suite=cipher_suite,
         invite_id=invite_id,
-        spend=Spend(package.init_key, proof.signature) if proof is not None else None,
+        spend=Spend(proof.ticket_key, package.init_key, proof.signature) if proof is not None else None,
     )
 
 
@@ -76,5 +76,7 @@ def verify_consent(universe_id: bytes, subject: bytes, admission: Admission) -> 
     )
     verify_binding(member, subject, admission.signature_key)
     if spend is not None:
-        proved = TicketProofTBS(universe_id, subject, admission.signature_key, spend.init_key)
-        verify(admission.invite_id, labels.TICKET_PROOF, proved.encode(), spend.signature)
+        proved = TicketProofTBS(
+            universe_id, admission.invite_id, subject, admission.signature_key, spend.init_key
+        )
+        verify(spend.ticket_key, labels.TICKET_PROOF, proved.encode(), spend.signature)

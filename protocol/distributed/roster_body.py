@@ -1,9 +1,9 @@
 """What a roster entry says, by its kind: msgpack inside the signed entry (PROTOCOL 6).
 
 Kind        body
-invite      [mac_key, role, uses, expires_at]
+invite      [ticket_key, mac_key, role, uses, expires_at]
 member      [name, role, send_group_id, peer_id, signature_key, cipher_suite, incarnation, invite_id,
-            [serial, identity_signature, peer_signature], [init_key, ticket_signature] or []]
+            [serial, identity_signature, peer_signature], [ticket_key, init_key, ticket_signature] or []]
 role        [role, honours]
 removal     [target, honours]; target is `member`, `invite`, `archiver` or `leave`
 policy      [universe_name, nonce] in the founding entry, [invite, remove] in others
@@ -83,15 +83,17 @@ class PolicyChange:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """A ticket's public half; the entry's subject is the ticket's key. `expires_at` is for sponsors."""
+    """A ticket's public half; the entry's subject is the `invite_id_of` its author and the ticket's public key.
+    `expires_at` is for sponsors."""
 
+    ticket_key: bytes
     mac_key: bytes = field(repr=False)
     role: str
     uses: int
     expires_at: int
 
     def encode(self) -> bytes:
-        return pack([self.mac_key, self.role, self.uses, self.expires_at])
+        return pack([self.ticket_key, self.mac_key, self.role, self.uses, self.expires_at])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,9 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """That the member held the ticket: the signature of its `ticket_proof`, and the init key in it."""
+    """That the member held the ticket: its public key, the signature of its `ticket_proof`, and the init key in it."""
 
+    ticket_key: bytes
     init_key: bytes
     signature: bytes
 
@@ -142,7 +145,9 @@ class Admission:
                 self.incarnation,
                 self.invite_id,
                 [self.binding.serial, self.binding.identity_signature, self.binding.peer_signature],
-                [self.spend.init_key, self.spend.signature] if self.spend is not None else [],
+                [self.spend.ticket_key, self.spend.init_key, self.spend.signature]
+                if self.spend is not None
+                else [],
             ]
         )
 
@@ -207,9 +212,9 @@ def decode_body(kind: int, data: bytes) -> Body:
     value = unpack(data, max_bytes=MAX_BODY)
     match kind:
         case Kind.INVITE:
-            mac_key, role, uses, expires_at = shape(value, (_ID, _ROLE, Uint(MAX_USES), Uint(MAX_TIME)))
+            ticket_key, mac_key, role, uses, expires_at = shape(value, _INVITE)
             _require(uses >= 1, "uses")
-            return Invite(mac_key, _role(role), uses, expires_at)
+            return Invite(ticket_key, mac_key, _role(role), uses, expires_at)
         case Kind.ROLE:
             role, honours = shape(value, (_ROLE, Many(_ID, MAX_HONOURS)))
             return RoleChange(_role(role), _honours(honours))
@@ -230,6 +235,8 @@ def decode_body(kind: int, data: bytes) -> Body:
 
 _KINDS = frozenset(int(kind) for kind in Kind)
 
+_INVITE = (_ID, _ID, _ROLE, Uint(MAX_USES), Uint(MAX_TIME))
+
 _ADMISSION = (
     _NAME,
     _ROLE,
@@ -240,7 +247,7 @@ _ADMISSION = (
     Uint(2**32 - 1),
     Either(_ID, Blob.of(0)),
     (Uint(2**64 - 1), _SIGNATURE, _SIGNATURE),
-    Either((_ID, _SIGNATURE), ()),
+    Either((_ID, _ID, _SIGNATURE), ()),
 )
 
 

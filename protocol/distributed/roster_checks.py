@@ -92,13 +92,10 @@ class _Check:
                 honoured = self._check_honours(body.honours)
             case Admission():
                 self._check_admission(body)
-            case Invite():
-                if any(node.author != self._author for node in self._known(self._subject, Invite)):
-                    raise Invalid(Rule.ENTRY_INVITE, "another one's ticket")
             case PolicyChange() | Topic():
                 if self._subject != self._nodes.universe_id:
                     raise Invalid(Rule.ENTRY_FIELDS, "the subject of a topic or policy is the universe")
-            case Archiver():
+            case Invite() | Archiver():
                 pass
         return needed, honoured
 
@@ -200,6 +197,8 @@ class _Check:
         offered = invite.read.body
         if not isinstance(offered, Invite) or offered.role != body.role:
             raise Invalid(Rule.ENTRY_ROLE)
+        if body.spend is None or body.spend.ticket_key != offered.ticket_key:
+            raise Invalid(Rule.ENTRY_INVITE, "the key is not the invite's")
         if not all(invite.follows(removal) for removal in removals):
             raise Invalid(Rule.ENTRY_READMIT)
         if not all(removal.is_leave for removal in removals) and not self._situation.allows(

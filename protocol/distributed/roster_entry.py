@@ -14,7 +14,8 @@ from itertools import pairwise
 from starling.protocol.distributed import labels
 from starling.protocol.distributed.admission import verify_consent
 from starling.protocol.distributed.identity import KEY_LENGTH, Identity, verify
-from starling.protocol.distributed.roster_body import Admission, Body, Kind, decode_body
+from starling.protocol.distributed.invite_id import invite_id_of
+from starling.protocol.distributed.roster_body import Admission, Body, Invite, Kind, decode_body
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.errors import DecodeError, Invalid
 from starling.protocol.wire import Struct, Vector, opaque, uint8, uint64
@@ -32,7 +33,7 @@ ID_LENGTH = 32
 class RosterEntryTBS(Struct):
     """What is signed. `version` counts the author's entries; `kind` is a `Kind`.
 
-    `subject` is the identity key of a member, the public key of a ticket, or the universe id.
+    `subject` is the identity key of a member, the id of an invite, or the universe id.
     """
 
     universe_id: opaque
@@ -107,6 +108,8 @@ def read_entry(data: bytes, universe_id: bytes) -> ReadEntry:
     body = decode_body(entry.kind, entry.body)
     tbs = tbs_of(entry)
     verify(entry.author, labels.ROSTER, tbs, entry.signature)
+    if isinstance(body, Invite) and entry.subject != invite_id_of(entry.author, body.ticket_key):
+        raise Invalid(Rule.ENTRY_INVITE_ID)
     if isinstance(body, Admission):
         verify_consent(universe_id, entry.subject, body)
     return ReadEntry(hashlib.sha256(tbs).digest(), entry, body, data)

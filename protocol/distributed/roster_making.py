@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from starling.protocol.distributed.archivers import MAX_ARCHIVERS
 from starling.protocol.distributed.identity import Identity, check_name
+from starling.protocol.distributed.invite_id import invite_id_of
 from starling.protocol.distributed.roster_body import (
     MAX_HONOURS,
     MAX_USES,
@@ -52,17 +53,19 @@ class RosterMaking:
         self,
         identity: Identity,
         *,
-        invite_id: bytes,
+        ticket_key: bytes,
         mac_key: bytes,
         uses: int,
         expires_at: int,
         role: str = MEMBER,
     ) -> bytes:
-        """An invite for the ticket with the public key `invite_id`; up to 1,000 uses, until `expires_at`."""
+        """An invite for the ticket with this public key; up to 1,000 uses, until `expires_at`."""
         if not 1 <= uses <= MAX_USES:
             raise UsageError(f"an invite has 1 to {MAX_USES} uses")
         _check_role(role)
-        return self._make(identity, invite_id, Kind.INVITE, Invite(mac_key, role, uses, expires_at))
+        body = Invite(ticket_key, mac_key, role, uses, expires_at)
+        invite_id = invite_id_of(identity.identity_public_key, ticket_key)
+        return self._make(identity, invite_id, Kind.INVITE, body)
 
     def make_revoke(self, identity: Identity, invite_id: bytes) -> bytes:
         """Takes an invite back; who joined by it stays."""

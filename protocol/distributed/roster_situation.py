@@ -98,12 +98,8 @@ class Situation:
         return [node for node in about if node.bit & self._present and isinstance(node.read.body, Invite)]
 
     def invite(self, invite_id: bytes) -> Node | None:
-        """The entry that counts for a ticket: its most senior author's, and of that the one which grants least."""
-        nodes = self.invites(invite_id)
-        if len({node.author for node in nodes}) > 1:
-            senior = min(self.seniority(node.author, node.ancestors) for node in nodes)
-            nodes = [node for node in nodes if self.seniority(node.author, node.ancestors) == senior]
-        return min(nodes, key=_grants, default=None)
+        """The entry that counts for a ticket: of those that its maker signed the one which grants least."""
+        return min(self.invites(invite_id), key=_grants, default=None)
 
     def is_revoked(self, invite: Node) -> bool:
         """Whether a ticket is taken back, or its author could not make it any more."""

@@ -72,6 +72,7 @@ class InviteInfo:
     happens in partitions, it is `overspent`, and with that revoked."""
 
     invite_id: bytes
+    ticket_key: bytes
     mac_key: bytes = field(repr=False)
     role: str
     uses: int
@@ -210,6 +211,7 @@ class _Evaluation:
 
         return InviteInfo(
             invite_id=invite_id,
+            ticket_key=body.ticket_key,
             mac_key=body.mac_key,
             role=body.role,
             uses=body.uses,

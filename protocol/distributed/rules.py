@@ -70,6 +70,7 @@ class Rule(enum.Enum):
     ENTRY_FOUNDING = ("6", "the founding entry proves the universe id, comes first, and there is one")
     ENTRY_RIGHT = ("6", "the author held the right according to the entries it names")
     ENTRY_QUOTA = ("6", "an admin makes at most 16,384 entries, a member 512; 4 under one version")
+    ENTRY_INVITE_ID = ("6", "an invite's id is bound to its author and its ticket's key")
     ENTRY_INVITE = ("6", "a member entry spends an invite among its ancestors that is not revoked there")
     ENTRY_REMOVAL = (
         "6",

@@ -1,8 +1,8 @@
 """Tickets: a text that lets its holder join a universe, until it expires or is revoked (PROTOCOL 6).
 
 A ticket holds a random secret. An Ed25519 key derived from it signs the joiner's keys (`ticket_proof`), a MAC
-key derived from it proves a sponsor to the joiner. The roster's invite entry holds the public key, which is
-the invite id, and the MAC key, so that every member can sponsor without ever seeing the secret.
+key derived from it proves a sponsor to the joiner. The roster's invite entry holds the public key and the MAC key, so
+that every member can sponsor without ever seeing the secret; its id is a hash over who made the ticket and that key.
 
 The text is `starling1`, then base32 of the content and a checksum: it survives being read aloud, typed in
 capitals or broken over lines, and a typo is noticed.
@@ -24,6 +24,7 @@ from starling.protocol.distributed.identity import (
     peer_public_key,
     verify,
 )
+from starling.protocol.distributed.invite_id import invite_id_of
 from starling.protocol.distributed.peer_address import MAX_ADDRESS_LENGTH, MAX_ADDRESSES, is_address
 from starling.protocol.distributed.roster_body import MAX_TIME
 from starling.protocol.distributed.text_form import MAX_TEXT, read_text, write_text
@@ -45,9 +46,10 @@ class TicketError(DecodeError):
 
 @dataclass(frozen=True, slots=True)
 class TicketSecret:
-    """The secret of a ticket and the keys derived from it."""
+    """The secret of a ticket and the keys derived from it; `inviter` is the identity key of who made it."""
 
     secret: bytes = field(repr=False)
+    inviter: bytes
     private_key: bytes = field(init=False, repr=False)
     public_key: bytes = field(init=False)
     mac_key: bytes = field(init=False, repr=False)
@@ -62,13 +64,13 @@ class TicketSecret:
         object.__setattr__(self, "mac_key", mac_key)
 
     @classmethod
-    def generate(cls, random: Callable[[int], bytes]) -> TicketSecret:
-        return cls(random(SECRET_LENGTH))
+    def generate(cls, random: Callable[[int], bytes], inviter: bytes) -> TicketSecret:
+        return cls(random(SECRET_LENGTH), inviter)
 
     @property
     def invite_id(self) -> bytes:
-        """The subject of the invite entry: the public key."""
-        return self.public_key
+        """The subject of the invite entry."""
+        return invite_id_of(self.inviter, self.public_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Ticket:
 
     @property
     def keys(self) -> TicketSecret:
-        return TicketSecret(self.secret)
+        return TicketSecret(self.secret, self.inviter)
 
     def text(self) -> str:
         """The text form; it is a secret."""
@@ -174,7 +176,7 @@ class Ticket:
         return {
             "universe_id": self.universe_id,
             "universe_name": self.universe_name,
-            "invite_id": self.keys.public_key,
+            "invite_id": self.keys.invite_id,
             "inviter": self.inviter,
             "inviter_name": self.inviter_name,
             "expires_at": self.expires_at,

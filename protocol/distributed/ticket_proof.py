@@ -1,6 +1,7 @@
 """`ticket_proof`: a KeyPackage's proof that its owner holds a ticket (PROTOCOL 6, component 0x8D08).
 
-It signs the joiner's keys, so nobody who sees the KeyPackage can spend the ticket for another one.
+It signs the joiner's keys and the invite's id, so nobody who sees the KeyPackage can spend the ticket for another one,
+nor have its holder come by an invite of one's own with the same key.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class TicketProofTBS(Struct):
     """What the ticket's key signs; `signature_key` and `init_key` are those of the KeyPackage."""
 
     universe_id: opaque
+    invite_id: opaque
     identity: opaque
     signature_key: opaque
     init_key: opaque
@@ -29,9 +31,10 @@ class TicketProofTBS(Struct):
 
 @dataclass(frozen=True, slots=True)
 class TicketProof(Struct):
-    """The component's data; `invite_id` is the ticket's public key."""
+    """The component's data; `ticket_key` is the ticket's public key."""
 
     invite_id: opaque
+    ticket_key: opaque
     signature: opaque
 
 
@@ -39,8 +42,9 @@ def prove(
     keys: TicketSecret, *, universe_id: bytes, identity: bytes, signature_key: bytes, init_key: bytes
 ) -> TicketProof:
     """Spend a ticket on a KeyPackage with these keys."""
-    content = TicketProofTBS(universe_id, identity, signature_key, init_key).encode()
-    return TicketProof(keys.public_key, sign(keys.private_key, labels.TICKET_PROOF, content))
+    invite_id = keys.invite_id
+    content = TicketProofTBS(universe_id, invite_id, identity, signature_key, init_key).encode()
+    return TicketProof(invite_id, keys.public_key, sign(keys.private_key, labels.TICKET_PROOF, content))
 
 
 def read_ticket_proof(key_package: KeyPackage) -> TicketProof | None:
@@ -49,18 +53,20 @@ def read_ticket_proof(key_package: KeyPackage) -> TicketProof | None:
     return None if data is None else TicketProof.decode(data)
 
 
-def verify_ticket_proof(key_package: KeyPackage, universe_id: bytes) -> bytes:
-    """Check the proof and return the invite id; whether that may be spent is for the roster to say.
+def verify_ticket_proof(key_package: KeyPackage, universe_id: bytes) -> TicketProof:
+    """Check the proof and give it back; whether invite and key belong together, and may be spent, the roster says.
 
     Raises Invalid where there is none, DecodeError, VerificationFailed.
     """
     proof = read_ticket_proof(key_package)
-    if proof is None or len(proof.invite_id) != KEY_LENGTH:
+    if proof is None or len(proof.ticket_key) != KEY_LENGTH:
         raise Invalid(Rule.TICKET_PROOF)
     leaf = key_package.leaf_node
     identity = leaf.credential.identity
     if identity is None:
         raise Invalid(Rule.MEMBER_CREDENTIAL)
-    content = TicketProofTBS(universe_id, identity, leaf.signature_key, key_package.init_key).encode()
-    verify(proof.invite_id, labels.TICKET_PROOF, content, proof.signature)
-    return proof.invite_id
+    content = TicketProofTBS(
+        universe_id, proof.invite_id, identity, leaf.signature_key, key_package.init_key
+    ).encode()
+    verify(proof.ticket_key, labels.TICKET_PROOF, content, proof.signature)
+    return proof

@@ -171,8 +171,10 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, package: KeyPackage
 
     Only the sponsor counts the members (X-19): rosters that others made merge whatever their size.
     """
-    invite_id = verify_ticket_proof(package, universe.universe_id)
-    if invite_id not in universe.roster.invites:
+    proof = verify_ticket_proof(package, universe.universe_id)
+    invite_id = proof.invite_id
+    invite = universe.roster.invites.get(invite_id)
+    if invite is None or invite.ticket_key != proof.ticket_key:
         raise Invalid(Rule.INVITE_UNKNOWN)
     identity = leaf_identity(package.leaf_node)
     member = check_key_package(package, universe_id=universe.universe_id, now=ctx.now)
@@ -203,7 +205,7 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, package: KeyPackage
     admission = admission_of(
         package,
         name=name,
-        role=universe.roster.invites[invite_id].role,
+        role=invite.role,
         cipher_suite=joiner.cipher_suite,
         invite_id=invite_id,
         spends=True,

@@ -30,11 +30,11 @@ def create_invite(ctx: Context, universe: Universe, command: CreateInvite) -> di
     address = universe.own_address
     if address is None or not address.texts:
         raise UsageError("this node does not listen anywhere, so nobody could join by a ticket")
-    secret = TicketSecret.generate(ctx.random)
+    secret = TicketSecret.generate(ctx.random, universe.me)
     expires_at = ctx.now + command.expires_in
     entry = universe.roster.make_invite(
         universe.identity,
-        invite_id=secret.invite_id,
+        ticket_key=secret.public_key,
         mac_key=secret.mac_key,
         uses=command.uses,
         expires_at=expires_at,

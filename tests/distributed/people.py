@@ -32,7 +32,7 @@ def person(name: str) -> Identity:
 
 
 ALICE, BOB, CAROL, DAVE = (person(name) for name in ("Alice", "Bob", "Carol", "Dave"))
-TICKET = TicketSecret.generate(random_from("ticket"))
+TICKET = TicketSecret.generate(random_from("ticket"), ALICE.identity_public_key)
 
 
 def universe(uses: int = 10, expires_at: int = 1_000) -> Roster:
@@ -67,7 +67,7 @@ def add_invite(
     roster.add(
         roster.make_invite(
             by,
-            invite_id=ticket.invite_id,
+            ticket_key=ticket.public_key,
             mac_key=ticket.mac_key,
             uses=uses,
             expires_at=expires_at,
@@ -159,5 +159,5 @@ def signed_admission(
         signature_key=signature_key,
         cipher_suite=suite,
         invite_id=ticket.invite_id,
-        spend=Spend(init_key, proof.signature) if spends else None,
+        spend=Spend(ticket.public_key, init_key, proof.signature) if spends else None,
     )

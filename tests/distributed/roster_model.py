@@ -1,7 +1,7 @@
 """What a set of roster entries amounts to, evaluated in the plainest way: the judge of the real evaluation.
 
 Written from the rules (docs/joining.md, PROTOCOL 6), with sets of entry ids and without any shortcut: every question
-is answered anew from the entries. Only the decoding of entries is shared with what it judges.
+is answered anew from the entries. Only the decoding of entries, and the ids of invites, are shared with what it judges.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from starling.protocol.distributed.invite_id import invite_id_of
 from starling.protocol.distributed.roster_body import decode_body
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 
@@ -182,15 +183,12 @@ class Model:
         return self.among(ids, lambda e: e.kind == INVITE and e.subject == ticket)
 
     def invite(self, ticket: bytes, ids: Ids) -> Entry | None:
-        """The entry that counts: of the most senior author, of that the one that grants least."""
-        found = self.invites(ticket, ids)
-        if not found:
-            return None
-        senior = min(self.chain(e.author, ids & self.before(e)) for e in found)
-        authors = {e.author for e in found}
-        if len(authors) > 1:
-            found = [e for e in found if self.chain(e.author, ids & self.before(e)) == senior]
-        return min(found, key=lambda e: (e.body.uses, e.body.expires_at, e.raw_body, -e.version, e.id))
+        """The entry that counts: the one that grants least."""
+        return min(
+            self.invites(ticket, ids),
+            key=lambda e: (e.body.uses, e.body.expires_at, e.raw_body, -e.version, e.id),
+            default=None,
+        )
 
     def taken_back(self, invite: Entry, ids: Ids) -> bool:
         if self.among(ids, lambda e: e.target == "invite" and e.subject == invite.subject):
@@ -278,7 +276,7 @@ class Model:
         if entry.admits:
             return self._admits_rightly(entry, ids)
         if entry.kind == INVITE:
-            return all(e.author == entry.author for e in self.invites(entry.subject, before))
+            return entry.subject == invite_id_of(entry.author, entry.body.ticket_key)
         return True
 
     def _may_leave(self, entry: Entry, ids: Ids) -> bool:
@@ -327,6 +325,8 @@ class Model:
             return given_role(entry) == was if was != NOBODY else comes_back
         invite = self.invite(body.invite_id, ids)
         if was != NOBODY or invite is None or self.taken_back(invite, ids) or invite.body.role != body.role:
+            return False
+        if invite.body.ticket_key != body.spend.ticket_key:
             return False
         if not comes_back:
             return True

@@ -247,7 +247,7 @@ def test_a_forged_leaf_may_not_replace() -> None:
 
 def test_ticket_proof() -> None:
     made = package(ticket=TICKET)
-    assert verify_ticket_proof(made, UNIVERSE) == TICKET.invite_id
+    assert verify_ticket_proof(made, UNIVERSE).invite_id == TICKET.invite_id
     check_key_package(made, universe_id=UNIVERSE, now=NOW)
     assert read_ticket_proof(package()) is None
 

@@ -23,6 +23,7 @@ from tests.distributed.people import (
 
 from starling.protocol.distributed import roster_graph
 from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.invite_id import invite_id_of
 from starling.protocol.distributed.roster import Roster, entry_id, sorted_entries, topic_name
 from starling.protocol.distributed.roster_body import (
     Archiver,
@@ -173,7 +174,7 @@ def test_a_second_signature_makes_no_second_entry() -> None:
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        (Kind.INVITE, Invite(b"m" * 32, "admin", 1, 5)),
+        (Kind.INVITE, Invite(b"t" * 32, b"m" * 32, "admin", 1, 5)),
         (Kind.REMOVAL, Removal(Target.MEMBER, ())),
         (Kind.REMOVAL, Removal(Target.INVITE, ())),
         (Kind.REMOVAL, Removal(Target.ARCHIVER, ())),
@@ -185,7 +186,11 @@ def test_a_second_signature_makes_no_second_entry() -> None:
 @pytest.mark.parametrize("author", [BOB, DAVE])
 def test_members_and_strangers_have_no_admins_rights(author: Identity, kind: Kind, body: Body) -> None:
     roster = with_members(BOB, CAROL)
-    subject = roster.universe_id if kind is Kind.POLICY else C
+    subjects = {
+        Kind.POLICY: roster.universe_id,
+        Kind.INVITE: invite_id_of(author.identity_public_key, b"t" * 32),
+    }
+    subject = subjects.get(kind, C)
     assert refused(roster, forged(roster, author, subject, kind, body)) is Rule.ENTRY_RIGHT
 
 
@@ -202,7 +207,7 @@ def test_builders_refuse_what_others_would() -> None:
     with pytest.raises(UsageError):
         roster.make_remove(ALICE, DAVE.identity_public_key)
     with pytest.raises(UsageError):
-        roster.make_invite(ALICE, invite_id=b"i" * 32, mac_key=b"m" * 32, uses=0, expires_at=1)
+        roster.make_invite(ALICE, ticket_key=b"t" * 32, mac_key=b"m" * 32, uses=0, expires_at=1)
 
 
 def test_who_left_as_founder_has_no_rights() -> None:
@@ -276,7 +281,7 @@ def test_return_names_the_removal() -> None:
     roster = with_members(BOB)
     other = copy(roster)
     roster.add(roster.make_remove(ALICE, B))
-    newer = TicketSecret(b"n" * 32)
+    newer = TicketSecret(b"n" * 32, A)
     add_invite(roster, newer)
     bob = signed_admission(roster.universe_id, BOB, incarnation=2, ticket=newer)
     assert refused(roster, forged(roster, ALICE, B, Kind.MEMBER, bob)) is Rule.ENTRY_READMIT
@@ -321,7 +326,7 @@ def spend_rule(roster: Roster, who: bytes, now: int = 0, ticket: TicketSecret = 
 
 def test_spending() -> None:
     roster = universe(uses=1, expires_at=1_000)
-    other = TicketSecret(b"o" * 32)
+    other = TicketSecret(b"o" * 32, A)
     assert spend_rule(roster, B, ticket=other) is Rule.INVITE_UNKNOWN
     assert spend_rule(roster, B, now=1_000) is Rule.INVITE_EXPIRED
     roster.add(admission(roster, BOB))
@@ -349,7 +354,7 @@ def test_a_removed_member_needs_a_newer_invite() -> None:
     roster = with_members(BOB)
     roster.add(roster.make_remove(BOB, B))
     assert spend_rule(roster, B) is Rule.INVITE_REMOVED
-    newer = TicketSecret(b"n" * 32)
+    newer = TicketSecret(b"n" * 32, A)
     add_invite(roster, newer)
     assert roster.check_spend(newer.invite_id, B, now=0) is None
     roster.add(admission(roster, BOB, incarnation=2, ticket=newer))
@@ -360,7 +365,7 @@ def test_an_admission_names_its_invite() -> None:
     roster = universe()
     bob = signed_admission(roster.universe_id, BOB, spends=False)
     assert refused(roster, forged(roster, ALICE, B, Kind.MEMBER, bob)) is Rule.ENTRY_INVITE
-    unknown = signed_admission(roster.universe_id, BOB, ticket=TicketSecret(b"?" * 32))
+    unknown = signed_admission(roster.universe_id, BOB, ticket=TicketSecret(b"?" * 32, A))
     assert refused(roster, forged(roster, ALICE, B, Kind.MEMBER, unknown)) is Rule.ENTRY_INVITE
 
 
@@ -512,7 +517,7 @@ def test_what_an_entry_must_be() -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "rule"),
     [
-        (Kind.INVITE, Invite(b"m" * 32, "member", 0, 5), Rule.ENTRY_BODY),
+        (Kind.INVITE, Invite(b"t" * 32, b"m" * 32, "member", 0, 5), Rule.ENTRY_BODY),
         (Kind.POLICY, Founding(" ", b"n" * 32), Rule.ENTRY_BODY),
         (
             Kind.MEMBER,
@@ -537,12 +542,18 @@ def test_malformed_bodies(kind: Kind, body: Body, rule: Rule) -> None:
 
 
 def test_bodies_of_wrong_shape() -> None:
-    for body in (Invite(b"m", "member", 1, 5), Invite(b"m" * 32, "member", 1001, 5), Topic(b"t")):
+    key = b"t" * 32
+    for body in (
+        Invite(key, b"m", "member", 1, 5),
+        Invite(b"t", b"m" * 32, "member", 1, 5),
+        Invite(key, b"m" * 32, "member", 1001, 5),
+        Topic(b"t"),
+    ):
         kind = Kind.TOPIC if isinstance(body, Topic) else Kind.INVITE
         with pytest.raises(DecodeError):
             decode_body(kind, body.encode())
     with pytest.raises(Unsupported):
-        decode_body(Kind.INVITE, Invite(b"m" * 32, "emperor", 1, 5).encode())
+        decode_body(Kind.INVITE, Invite(key, b"m" * 32, "emperor", 1, 5).encode())
 
 
 @given(st.integers(0, 255), st.binary(max_size=80))

@@ -43,7 +43,7 @@ ACTIONS = st.lists(
 def admit(roster: Roster, who: Identity, incarnation: int, group: str = "") -> bytes:
     """Have Alice admit somebody, by a new ticket; a member anew, where `group` says so with a new send group."""
     group_id = hashlib.sha256(f"{who.name} {group}".encode()).digest()
-    ticket = TicketSecret(hashlib.sha256(f"{who.name} {incarnation}".encode()).digest())
+    ticket = TicketSecret(hashlib.sha256(f"{who.name} {incarnation}".encode()).digest(), TICKET.inviter)
     add_invite(roster, ticket)
     entry = admission(roster, who, incarnation=incarnation, send_group_id=group_id, ticket=ticket)
     roster.add(entry)
@@ -68,7 +68,7 @@ def history(actions: list[Action]) -> tuple[Roster, ...]:
                 case "topic":
                     roster.add(roster.make_topic(ALICE, random_from(str(count))))
                 case "invite":
-                    add_invite(roster, TicketSecret(bytes([about]) * 32), uses=count + 1)
+                    add_invite(roster, TicketSecret(bytes([about]) * 32, TICKET.inviter), uses=count + 1)
                 case "revoke":
                     roster.add(roster.make_revoke(ALICE, TICKET.invite_id))
                 case _:

@@ -112,14 +112,14 @@ class History:
         roster, who, other = self.copies[here], PEOPLE[actor], PEOPLE[about]
         subject = other.identity_public_key
         seed = f"{number} {action}"
-        secret = TicketSecret(hashlib.sha256(f"ticket {about} {choice % 3}".encode()).digest())
+        secret = _ticket(who, about, choice % 3)
         role = ROLES[choice % 3]
         try:
             match action:
                 case "invite":
                     entry = roster.make_invite(
                         who,
-                        invite_id=secret.invite_id,
+                        ticket_key=secret.public_key,
                         mac_key=secret.mac_key,
                         uses=1,
                         expires_at=choice,
@@ -196,7 +196,7 @@ class History:
     def _forge(self, roster: Roster, who: Identity, other: Identity, number: int, choice: int) -> bytes:
         """What the builders may refuse to make: it is for the rules to say."""
         subject = other.identity_public_key
-        secret = _TICKETS[number % len(_TICKETS)]
+        secret = _ticket(who if number % 2 else other, number % len(PEOPLE), choice % 3)
         acts = [node.entry_id for node in roster._graph.by(subject)]
         some = tuple(sorted(acts[: choice % 3]))
         made: list[tuple[bytes, Kind, Body]] = [
@@ -208,7 +208,11 @@ class History:
                 Kind.READMIT,
                 _admission(other, ROLES[number % 3], number, secret, number % 2 == 0, b""),
             ),
-            (secret.invite_id, Kind.INVITE, Invite(secret.mac_key, ROLES[number % 3], 1, 9)),
+            (
+                secret.invite_id,
+                Kind.INVITE,
+                Invite(secret.public_key, secret.mac_key, ROLES[number % 3], 1, 9),
+            ),
             (roster.universe_id, Kind.POLICY, PolicyChange(Policy("member", "member"))),
             (roster.universe_id, Kind.TOPIC, Topic(bytes([number]) * 32)),
         ]
@@ -233,8 +237,16 @@ def _forged(roster: Roster, who: Identity, subject: bytes, kind: Kind, body: Bod
     )
 
 
+@cache
+def _ticket(inviter: Identity, about: int, choice: int) -> TicketSecret:
+    """The same secret, and so the same key, for whoever makes it: copies of a ticket."""
+    secret = hashlib.sha256(f"ticket {about} {choice}".encode()).digest()
+    return TicketSecret(secret, inviter.identity_public_key)
+
+
 _TICKETS = [
-    TicketSecret(hashlib.sha256(f"ticket {about} {choice}".encode()).digest())
+    _ticket(inviter, about, choice)
+    for inviter in PEOPLE
     for about in range(len(PEOPLE))
     for choice in range(3)
 ]

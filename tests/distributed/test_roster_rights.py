@@ -21,14 +21,23 @@ from tests.distributed.people import (
 )
 from tests.distributed.test_roster import copy, forged, merged, refused, spend_rule
 
-from starling.protocol.distributed import roster_checks, roster_graph
-from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed import labels, roster_checks, roster_graph
+from starling.protocol.distributed.identity import Identity, sign
 from starling.protocol.distributed.roster import Roster
-from starling.protocol.distributed.roster_body import Invite, Kind, Removal, RoleChange, Target, Topic
+from starling.protocol.distributed.roster_body import (
+    Invite,
+    Kind,
+    Removal,
+    RoleChange,
+    Spend,
+    Target,
+    Topic,
+)
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.roster_rights import ADMIN, MEMBER, READER, Policy, Right
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.ticket import TicketSecret
+from starling.protocol.distributed.ticket_proof import TicketProofTBS
 from starling.protocol.errors import Invalid, Pending, UsageError, VerificationFailed
 
 ERIN, FRANK = person("Erin"), person("Frank")
@@ -46,13 +55,13 @@ def with_roles(**roles: str) -> Roster:
     return roster
 
 
-def ticket(name: str) -> TicketSecret:
-    return TicketSecret.generate(random_from(name))
+def ticket(name: str, by: Identity = ALICE) -> TicketSecret:
+    return TicketSecret.generate(random_from(name), by.identity_public_key)
 
 
 def admit(roster: Roster, who: Identity, by: Identity, role: str = MEMBER) -> None:
     """By a ticket of the same member."""
-    secret = ticket(f"{who.name} by {by.name}")
+    secret = ticket(f"{who.name} by {by.name}", by)
     add_invite(roster, secret, by=by, role=role)
     roster.add(admission(roster, who, by=by, ticket=secret))
 
@@ -77,7 +86,7 @@ def test_members_invite_and_admit_and_readers_do_not() -> None:
     assert roster.members[E].role == READER
     for who, role in ((BOB, ADMIN), (CAROL, READER)):
         with pytest.raises(UsageError, match="right"):
-            add_invite(roster, ticket("more"), by=who, role=role)
+            add_invite(roster, ticket("more", who), by=who, role=role)
     body = signed_admission(roster.universe_id, FRANK)
     assert refused(roster, forged(roster, CAROL, F, Kind.MEMBER, body)) is Rule.ENTRY_RIGHT
 
@@ -86,7 +95,7 @@ def test_the_policy_gives_and_takes_rights() -> None:
     roster = with_roles(bob=MEMBER, carol=MEMBER, dave=ADMIN)
     roster.add(roster.make_policy(ALICE, Policy(invite=ADMIN, remove=MEMBER)))
     with pytest.raises(UsageError, match="right"):
-        add_invite(roster, ticket("more"), by=BOB)
+        add_invite(roster, ticket("more", BOB), by=BOB)
     roster.add(roster.make_topic(BOB, random_from("still")))
     with pytest.raises(UsageError, match="right"):
         roster.make_remove(BOB, D)
@@ -164,15 +173,47 @@ def test_a_send_group_has_one_owner() -> None:
         assert refused(roster, forged(roster, BOB, C, Kind.MEMBER, body)) is Rule.MEMBER_SEND_GROUP
 
 
-def test_a_ticket_is_its_makers_alone() -> None:
-    roster = with_roles(bob=MEMBER)
-    theirs = Invite(b"m" * 32, MEMBER, 1, 1)
-    assert refused(roster, forged(roster, BOB, TICKET.invite_id, Kind.INVITE, theirs)) is Rule.ENTRY_INVITE
+@pytest.mark.parametrize("spoiler", [ALICE, CAROL])
+def test_a_ticket_is_its_makers_alone(spoiler: Identity) -> None:
+    """Who is more senior, or less, sees the invite, or was given the ticket itself, and makes one of its own that does
+    not know of it: neither harms the other."""
+    roster = with_roles(bob=MEMBER, carol=MEMBER)
     one, two = copy(roster), copy(roster)
-    secret = ticket("squatted")
-    add_invite(one, secret)
-    two.add(forged(two, BOB, secret.invite_id, Kind.INVITE, theirs))
-    assert merged(one, two).invites[secret.invite_id].author == A
+    bobs = ticket("bobs", BOB)
+    add_invite(one, bobs, by=BOB)
+    copied = Invite(bobs.public_key, bobs.mac_key, READER, 1, 1)
+    for where in (one, two):
+        entry = forged(where, spoiler, bobs.invite_id, Kind.INVITE, copied)
+        assert refused(where, entry) is Rule.ENTRY_INVITE_ID
+    theirs = TicketSecret(bobs.secret, spoiler.identity_public_key)
+    two.add(forged(two, spoiler, theirs.invite_id, Kind.INVITE, copied))
+    both = merged(one, two)
+    assert {bobs.invite_id, theirs.invite_id} <= both.invites.keys()
+    both.add(admission(both, ERIN, by=spoiler, ticket=bobs))
+    assert both.members[E].role == MEMBER and both.invites[bobs.invite_id].spent == {E}
+    both.add(both.make_revoke(spoiler, theirs.invite_id))
+    both.add(admission(both, DAVE, by=ALICE, ticket=bobs))
+    assert D in both.members and not both.invites[bobs.invite_id].revoked
+
+
+def test_who_shows_a_ticket_comes_by_that_invite_alone() -> None:
+    """Neither by another one with the same key, nor by a key that is not the invite's."""
+    roster = with_roles(bob=MEMBER, carol=MEMBER)
+    bobs, other = ticket("bobs", BOB), ticket("other", BOB)
+    theirs = TicketSecret(bobs.secret, C)
+    for secret, by in ((bobs, BOB), (other, BOB), (theirs, CAROL)):
+        add_invite(roster, secret, by=by)
+    shown = signed_admission(roster.universe_id, ERIN, ticket=bobs)
+    with pytest.raises(VerificationFailed):
+        roster.add(forged(roster, CAROL, E, Kind.MEMBER, replace(shown, invite_id=theirs.invite_id)))
+    assert shown.spend is not None
+    content = TicketProofTBS(
+        roster.universe_id, bobs.invite_id, E, shown.signature_key, shown.spend.init_key
+    ).encode()
+    signature = sign(other.private_key, labels.TICKET_PROOF, content)
+    mixed = replace(shown, spend=Spend(other.public_key, shown.spend.init_key, signature))
+    assert refused(roster, forged(roster, CAROL, E, Kind.MEMBER, mixed)) is Rule.ENTRY_INVITE
+    roster.add(forged(roster, CAROL, E, Kind.MEMBER, shown))
 
 
 # roles
@@ -240,8 +281,8 @@ def test_who_came_by_a_ticket_that_falls_goes_with_it() -> None:
     roster = with_roles(bob=MEMBER, carol=MEMBER)
     beside = copy(roster)
     roster.add(roster.make_remove(ALICE, B))
-    add_invite(beside, ticket("bobs"), by=BOB)
-    beside.add(admission(beside, DAVE, by=CAROL, ticket=ticket("bobs")))
+    add_invite(beside, ticket("bobs", BOB), by=BOB)
+    beside.add(admission(beside, DAVE, by=CAROL, ticket=ticket("bobs", BOB)))
     assert D in beside.members and D not in merged(roster, beside).members
 
 
@@ -344,9 +385,9 @@ def test_leaving_takes_along_what_was_not_told_before() -> None:
 def test_who_was_removed_comes_back_by_somebody_who_may_remove() -> None:
     roster = with_roles(bob=MEMBER, carol=MEMBER)
     roster.add(roster.make_remove(ALICE, C))
-    add_invite(roster, ticket("bobs"), by=BOB)
-    assert spend_rule(roster, C, ticket=ticket("bobs")) is Rule.INVITE_REMOVED
-    body = signed_admission(roster.universe_id, CAROL, incarnation=2, ticket=ticket("bobs"))
+    add_invite(roster, ticket("bobs", BOB), by=BOB)
+    assert spend_rule(roster, C, ticket=ticket("bobs", BOB)) is Rule.INVITE_REMOVED
+    body = signed_admission(roster.universe_id, CAROL, incarnation=2, ticket=ticket("bobs", BOB))
     removal = roster.removed[C]
     predecessors = tuple({*roster._graph.tips, *removal})
     entry = forged(roster, BOB, C, Kind.READMIT, body, predecessors=predecessors)
@@ -382,9 +423,9 @@ def test_two_returns_that_answer_one_removal_each_are_answered_by_a_third() -> N
 @pytest.mark.parametrize("end", ["removed", "left", "reader", "policy"])
 def test_tickets_go_with_who_made_them(end: str) -> None:
     roster = with_roles(bob=MEMBER)
-    add_invite(roster, ticket("bobs"), by=BOB)
-    roster.add(admission(roster, DAVE, ticket=ticket("bobs")))
-    assert roster.check_spend(ticket("bobs").invite_id, C, 0) is None
+    add_invite(roster, ticket("bobs", BOB), by=BOB)
+    roster.add(admission(roster, DAVE, ticket=ticket("bobs", BOB)))
+    assert roster.check_spend(ticket("bobs", BOB).invite_id, C, 0) is None
     roster.add(
         {
             "removed": lambda: roster.make_remove(ALICE, B),
@@ -393,9 +434,9 @@ def test_tickets_go_with_who_made_them(end: str) -> None:
             "policy": lambda: roster.make_policy(ALICE, Policy(invite=ADMIN)),
         }[end]()
     )
-    assert roster.invites[ticket("bobs").invite_id].revoked and D in roster.members
-    assert spend_rule(roster, C, ticket=ticket("bobs")) is Rule.INVITE_REVOKED
-    body = signed_admission(roster.universe_id, CAROL, ticket=ticket("bobs"))
+    assert roster.invites[ticket("bobs", BOB).invite_id].revoked and D in roster.members
+    assert spend_rule(roster, C, ticket=ticket("bobs", BOB)) is Rule.INVITE_REVOKED
+    body = signed_admission(roster.universe_id, CAROL, ticket=ticket("bobs", BOB))
     assert refused(roster, forged(roster, ALICE, C, Kind.MEMBER, body)) is Rule.ENTRY_INVITE
 
 
@@ -417,10 +458,10 @@ def test_an_overspent_ticket_is_revoked_and_all_stay_flagged() -> None:
 
 def test_members_revoke_their_own_tickets_alone() -> None:
     roster = with_roles(bob=MEMBER, carol=ADMIN)
-    add_invite(roster, ticket("bobs"), by=BOB)
+    add_invite(roster, ticket("bobs", BOB), by=BOB)
     with pytest.raises(UsageError, match="right"):
         roster.make_revoke(BOB, TICKET.invite_id)
-    roster.add(roster.make_revoke(BOB, ticket("bobs").invite_id))
+    roster.add(roster.make_revoke(BOB, ticket("bobs", BOB).invite_id))
     roster.add(roster.make_revoke(CAROL, TICKET.invite_id))
     assert all(invite.revoked for invite in roster.invites.values())
 

@@ -64,7 +64,7 @@ def test_the_largest_ticket_can_be_read() -> None:
 def test_secrets_are_not_shown() -> None:
     ticket = issue()
     shown = ticket.inspect(0)
-    assert shown["invite_id"] == TICKET.public_key
+    assert shown["invite_id"] == TICKET.invite_id
     assert shown["inviter_name"] == "Alice"
     secrets = (TICKET.secret, TICKET.mac_key, TICKET.private_key)
     for secret in secrets:
@@ -140,9 +140,9 @@ def test_what_cannot_be_issued(changes: dict[str, Any]) -> None:
 def test_derived_keys_differ() -> None:
     keys = {TICKET.secret, TICKET.private_key, TICKET.public_key, TICKET.mac_key}
     assert len(keys) == 4
-    assert TicketSecret(TICKET.secret) == TICKET
+    assert TicketSecret(TICKET.secret, TICKET.inviter) == TICKET
     with pytest.raises(UsageError):
-        TicketSecret(b"short")
+        TicketSecret(b"short", TICKET.inviter)
 
 
 def test_sponsor_mac() -> None:

@@ -158,7 +158,7 @@ def refused_as(network: Network, universe: bytes, sponsor: Node, guest: Guest, r
 
 def test_a_ticket_that_was_never_made_admits_nobody() -> None:
     _, universe, alice, _, guest = two()
-    forged = guest.package(ticket=TicketSecret(b"f" * 32))
+    forged = guest.package(ticket=TicketSecret(b"f" * 32, guest.ticket.inviter))
     assert guest.ask(alice, forged) == refusal("ticket.unknown", universe)
 
 

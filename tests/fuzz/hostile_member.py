@@ -20,6 +20,7 @@ from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.distributed import component_ids, heads, labels
 from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.dependency import Dependency, _Dependencies
+from starling.protocol.distributed.invite_id import invite_id_of
 from starling.protocol.distributed.key_packages import _KeyPackages
 from starling.protocol.distributed.leaf_replace import LeafReplace
 from starling.protocol.distributed.peer_address import PeerAddress, PeerAddressTBS
@@ -309,6 +310,8 @@ class HostileMember:
             ]
             body = packed_target.TARGETS[name].make(rng)
             entry = replace(entry, kind=kind, body=pack(self._known(body) if rng.random() < 0.5 else body))
+            if name == "Invite" and rng.random() < 0.8:
+                entry = replace(entry, subject=invite_id_of(me, body[0]))
         elif rng.random() < 0.5:
             entry = replace(entry, body=self.change_packed(entry.body))
         if rng.random() < 0.4:

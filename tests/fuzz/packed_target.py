@@ -132,7 +132,7 @@ TARGETS: dict[str, Packed] = {
         application.ApplicationData.encode,
     ),
     "HeadsReport": Packed(_make_report, heads.HeadsReport.decode, heads.HeadsReport.encode),
-    "Invite": _body(roster_body.Kind.INVITE, (_ID, "member", Uint(5), Uint(5))),
+    "Invite": _body(roster_body.Kind.INVITE, (_ID, _ID, "member", Uint(5), Uint(5))),
     "Removal": _body(roster_body.Kind.REMOVAL, ("member", Many(_ID, 3))),
     "Founding": _body(roster_body.Kind.POLICY, ("hikers", _ID)),
     "Topic": _body(roster_body.Kind.TOPIC, (_ID,)),

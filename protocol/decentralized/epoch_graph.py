@@ -241,6 +241,14 @@ class EpochGraph:
         info, target = self.epochs.get(dmls_epoch), self.epochs.get(ancestor)
         return info is not None and target is not None and _follows(info, target)
 
+    def counts(self, info: EpochInfo, generation: int) -> bool:
+        """Whether a message was sent on the branch that counts: its epoch leads to the head and goes on as far there.
+        What was sent beyond that its owner has forgotten."""
+        if not _follows(self.head_info, info):
+            return False
+        child = _ancestor(self.head_info, info.number + 1)
+        return child is None or generation < child.parent_count
+
     def are_related(self, one: bytes, other: bytes) -> bool:
         """Whether one of the two follows the other."""
         return self.is_at_or_after(one, other) or self.is_at_or_after(other, one)

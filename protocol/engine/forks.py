@@ -126,11 +126,13 @@ def take_resolve(
     if not closed:
         return
     for head in closed:
+        # One that was closed before and is not known here was asked for, or has gone by all members' reports.
+        is_news = head.dmls_epoch not in graph.closed and head.forked_at >= state.pinned_epoch
         graph.close(head.dmls_epoch, child.dmls_epoch, ctx.now)
         info = graph.get(head.dmls_epoch)
         if info is not None:
             state.save_info(ctx, info)
-        elif not state.is_own and head.forked_at >= state.pinned_epoch and len(state.awaited) < MAX_CLOSED:
+        elif not state.is_own and is_news and len(state.awaited) < MAX_CLOSED:
             state.awaited[head.dmls_epoch] = ctx.now
     state.forks = dict.fromkeys(state.forks, False)
     if not state.is_own and not graph.is_at_or_after(graph.head, child.dmls_epoch):

@@ -110,14 +110,18 @@ def note_closed_off(
     ctx: Context, universe: Universe, state: GroupState, parent: EpochInfo, reason: str
 ) -> None:
     """What follows an epoch is closed to this node. On the branch that counts here it is stuck at once; on another one
-    if the owner has not said in a minute that this is dead: perhaps it says so only there."""
+    if the owner has not said in a minute that this is dead."""
+    if parent.dmls_epoch == state.graph.head or not may_be_dead(ctx, state, parent):
+        note_stuck(ctx, universe, state.group_id, reason)
+
+
+def may_be_dead(ctx: Context, state: GroupState, parent: EpochInfo) -> bool:
+    """Whether the branch on which a commit on this epoch shuts this node out is dead, or the owner may yet say that it
+    is. It has a minute: perhaps it says only on that branch that the other one is."""
     graph = state.graph
-    if parent.dmls_epoch != graph.head:
-        resolved = (graph.is_at_or_after(resolving, parent.dmls_epoch) for resolving in graph.closed.values())
-        since = state.closed_off.setdefault(parent.dmls_epoch, ctx.now)
-        if parent.dmls_epoch in graph.closed or any(resolved) or ctx.now - since < policy.BRANCH_WAIT:
-            return
-    note_stuck(ctx, universe, state.group_id, reason)
+    resolved = (graph.is_at_or_after(resolving, parent.dmls_epoch) for resolving in graph.closed.values())
+    since = state.closed_off.setdefault(parent.dmls_epoch, ctx.now)
+    return parent.dmls_epoch in graph.closed or any(resolved) or ctx.now - since < policy.BRANCH_WAIT
 
 
 def can_never_have(universe: Universe, importer: GroupState, dependency: Dependency) -> bool:

@@ -93,6 +93,8 @@ def receive_commit(
     if state.graph.leave_closed():
         forget_report(ctx, universe, state)
         state.save(ctx)
+    elif child.dmls_epoch == state.graph.head and info.next_generation > child.parent_count:
+        forget_report(ctx, universe, state)
     watch_for_clone(ctx, universe, state, child)
     note_imports(ctx, universe, state, info, child, dependencies)
     healing.note_commit(
@@ -150,8 +152,15 @@ def _be_removed(
     # By a newer incarnation this node is let in anew, in this commit or the next one.
     anew = readding.own_incarnation_in(state) < universe.incarnation
     adds_again = universe.me in (leaf_identity(package.leaf_node) for package in content.adds)
-    on_another_branch = info.dmls_epoch != state.graph.head or state.graph.is_forked
-    if on_another_branch and not (adds_again and state.group_id in universe.stuck):
+    graph = state.graph
+    on_another_branch = info.dmls_epoch != graph.head or graph.is_forked
+    counts = any(graph.are_related(head.dmls_epoch, graph.head) for head in content.closed_heads)
+    if (
+        on_another_branch
+        and not counts
+        and not (adds_again and state.group_id in universe.stuck)
+        and readding.may_be_dead(ctx, state, info)
+    ):
         return []  # it is still in the group on the branch that counts
     if anew or adds_again:
         absence.drop_group(ctx, universe, state)

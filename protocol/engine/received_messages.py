@@ -89,7 +89,7 @@ def _take(
     data: ApplicationData,
 ) -> None:
     if data.is_control:
-        if data.content_type == HEADS and state.graph.is_at_or_after(state.graph.head, info.dmls_epoch):
+        if data.content_type == HEADS and state.graph.counts(info, generation):
             take_report(ctx, universe, state.owner, data.body)
             watch_lost_branches(ctx, universe, state)
         elif data.content_type == REPORT:

@@ -12,6 +12,7 @@ from starling.protocol.distributed.policy import MAX_MEMBERS
 from starling.protocol.engine.asking import in_messages
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import positions
+from starling.protocol.engine.forks import drop_branch
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
 from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
 from starling.protocol.exchange.messages import MAX_WANTED_EPOCHS, Summary, Want, attach, decode_message
@@ -213,6 +214,54 @@ def test_what_was_reported_on_a_dead_branch_does_not_count() -> None:
     network.run(50)
     assert not carol.group(universe, alice).awaited, "all of the other branch is there"
     assert carol.universe(universe).reports[alice.me] == on_new
+
+
+def test_what_was_reported_and_is_forgotten_does_not_count() -> None:
+    """Alice made no commit before she was put back, so there is no dead branch: bob alone has what she reported."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    saved = Saved(alice)
+    before = len(bob.frames(universe, alice))
+    bob.say(universe, "acknowledged, and forgotten")
+    network.run(5 * SECOND)
+    forgotten = bob.frames(universe, alice)[before:]
+    network.stop(alice)
+    saved.put_back(alice)
+    head = alice.group(universe, alice).graph.head
+    network.cut(alice, bob)
+    network.restart(alice)
+    network.run(10 * SECOND)
+    commit = next(
+        frame for frame in alice.frames(universe, alice) if header_of(frame)[2] == head and is_commit(frame)
+    )
+    assert alice.me in bob.universe(universe).reports
+    bob.do(FrameReceived(alice.id, commit))
+    assert alice.me not in bob.universe(universe).reports, "she has to get it again"
+    network.stop(bob)
+    network.restart(carol)
+    network.run(10 * SECOND)
+    newest = carol.universe(universe).reports[alice.me]
+    assert not carol.texts()
+    for frame in forgotten:
+        carol.do(FrameReceived(alice.id, frame))
+    assert carol.universe(universe).reports[alice.me] == newest
+    assert carol.group(universe, alice).graph.is_whole
+
+
+def test_a_closed_branch_that_has_settled_is_not_asked_for_when_it_is_closed_again() -> None:
+    network, universe, alice, bob, _ = put_back_while_one_is_away()
+    other = Saved(alice)
+    lost = bob.group(universe, alice).graph.head
+    network.restart(alice)
+    network.run(5 * SECOND)
+    group = bob.group(universe, alice)
+    assert lost in group.graph.closed and len(group.graph.tips) == 2
+    branch = group.graph.alone(lost)
+    drop_branch(Context(network.now, bytes), bob.universe(universe), group, branch)
+    swap(network, alice, other)
+    network.run(5 * SECOND)
+    assert len(bob.heard("fork.resolved")) == 2 and lost in bob.heard("fork.resolved")[1]["closed"]
+    assert not bob.group(universe, alice).awaited
 
 
 def test_a_closed_branch_that_never_comes_is_given_up_after_a_day() -> None:

@@ -72,7 +72,23 @@ STUCK_IN_THE_GROUPS_OF_EACH_OTHER = (
     "because of another group, and did not tell them again to whom they were now the only way."
 )
 
+REMOVED_ON_THE_BRANCH_THAT_COUNTS = (
+    "An owner that was put back removed on its new branch who had started anew. That one could not enter it, held to "
+    "the old branch, which only that commit closed, and waited for ever."
+)
+
 FOUND = {
+    REMOVED_ON_THE_BRANCH_THAT_COUNTS: History(
+        seed=30151,
+        size=5,
+        level=1,
+        actions=(
+            Action("copy", 3, 66, 40),
+            Action("copy", 5, 47, 40),
+            Action("clone", 3, 124, 200),
+            Action("put back", 0, 110, 0),
+        ),
+    ),
     ADDRESS_OF_WHO_STARTED_ANEW: History(
         seed=13094,
         size=3,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.engine.small_network import SECOND, Network, Node
 
 from starling.protocol.archiver.archive import Archive
@@ -9,6 +11,9 @@ from starling.protocol.archiver.engine import ArchiverEngine
 from starling.protocol.archiver.kept_frames import DEFAULT_QUOTA
 from starling.protocol.distributed.policy import FrameQuota
 from starling.protocol.engine.inputs import NameArchiver, OfferArchiver, OwnAddresses
+from starling.protocol.engine.step import SendToPeer
+from starling.protocol.exchange.frame import MessageFrame, decode_frame
+from starling.protocol.exchange.messages import Message, attach, decode_message
 
 
 class ArchiverNode(Node):
@@ -66,3 +71,29 @@ def alone(network: Network, node: Node, duration: int = 30 * SECOND) -> None:
     network.restart(node)
     network.run(duration)
     network.stop(node)
+
+
+def junk(network: Network, source: Node, number: int = 0, size: int = 20_000) -> bytes:
+    """A frame that looks like a message of a member."""
+    frames = [f for f in network.published(source) if isinstance(decode_frame(f), MessageFrame)]
+    frame = decode_frame(frames[-1])
+    assert isinstance(frame, MessageFrame)
+    head = len(frame.dmls_message) - 33
+    return replace(frame, dmls_message=frame.dmls_message[:head] + b"\x20" + number.to_bytes(32)).encode()
+
+
+def answers(network: Network, vault: Node, before: int) -> list[Message]:
+    return [
+        decode_message(attach(send.data, []))[0]
+        for source, send in network.sent[before:]
+        if source is vault and isinstance(send, SendToPeer)
+    ]
+
+
+def consistent(vault: ArchiverNode, universe_id: bytes) -> None:
+    """What is counted is what is stored."""
+    frames = vault.archive(universe_id).frames
+    stored = vault.table("frame")
+    assert set(vault.table("archived")) == set(stored) == {frame.frame_id for frame in frames}
+    assert frames.size == sum(map(len, stored.values())) == sum(frame.size for frame in frames)
+    assert len(frames.listing) == len(frames)

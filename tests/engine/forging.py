@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.engine.small_network import Node
+from tests.engine.small_network import SECOND, Network, Node
 
 from starling.protocol.decentralized.dmls_message import wrap
 from starling.protocol.decentralized.key_schedule import PUNCTURED
@@ -112,3 +112,14 @@ def forged_commit(
     return CommitFrame(
         wrap(result.message, state.graph.head), statement.encode(), result.welcome or b""
     ).encode()
+
+
+def all_is_well(network: Network, universe: bytes, *nodes: Node) -> None:
+    """Everybody still hears everybody."""
+    network.run(5 * SECOND)
+    for node in nodes:
+        node.say(universe, f"still here {node.name} {network.now}")
+    network.run(5 * SECOND)
+    for node in nodes:
+        heard = [text for text in node.texts() if text.startswith("still here")]
+        assert len(heard) >= len(nodes) - 1, node.name

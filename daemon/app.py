@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -22,9 +21,9 @@ from starling.daemon.ipc.methods import Methods
 from starling.daemon.ipc.server import serve
 from starling.daemon.lock import single_writer
 from starling.daemon.loop import Clock, EngineLike, Loop, first_error
-from starling.daemon.node_key import AskPassphrase, create_key_file, read_key_file
+from starling.daemon.node_key import AskPassphrase, read_key_file
 from starling.daemon.paths import Paths, private_directory
-from starling.daemon.store import DATABASE, Store
+from starling.daemon.store import Store
 from starling.p2p.interface import ListenError, Network, NetworkOptions, open_network, peer_id_text
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.errors import DecodeError, UsageError
@@ -76,32 +75,6 @@ def _archiver(
     except UsageError as error:
         raise DaemonError(f"{error}; give it a directory of its own with --home", error.code) from None
     return engine
-
-
-def init(paths: Paths, name: str, passphrase: str | None = None) -> Identity:
-    """Make the data directory, the key file and an identity; with a passphrase the key file alone opens nothing.
-
-    Raises DaemonError, UsageError for a bad name.
-    """
-    identity = Identity.generate(name, os.urandom)
-    private_directory(paths.data, create=True)
-    with single_writer(paths.lock):
-        if (paths.data / DATABASE).exists() and _is_store(paths.data / DATABASE):
-            raise DaemonError(f"there is an identity in {paths.data} already; use it, or another --home")
-        # One of an init that was cut short opens nothing yet.
-        paths.key_file.unlink(missing_ok=True)
-        node_key = create_key_file(paths.key_file, os.urandom, passphrase)
-        Store.create(paths.data, node_key, identity.save(), os.urandom)
-    return identity
-
-
-def _is_store(path: Path) -> bool:
-    # An init that was cut short leaves a database without tables, which the next one may finish.
-    return (
-        path.stat().st_size > 0
-        and path.with_name("keys").exists()
-        and path.read_bytes()[:100][60:64] != bytes(4)
-    )
 
 
 def no_passphrase() -> str:

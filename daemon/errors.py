@@ -37,6 +37,12 @@ class LockedError(DaemonError):
     code = "locked"
 
 
+class BackupError(DaemonError):
+    """A backup cannot be written or read; nothing of it is kept or used."""
+
+    code = "backup"
+
+
 class NotRunning(DaemonError):
     """No daemon answers on the socket."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -38,6 +38,18 @@ class OwnMessage:
     body: bytes = field(repr=False)
     outcome: Mapping[str, Any] = field(default_factory=dict)
     to: bytes = b""
+
+
+class KeptMessage(NamedTuple):
+    """One row for a backup: `body` is what was said and by whom, `sent` how an own message left, both packed."""
+
+    universe: bytes
+    sender: bytes
+    message_id: bytes
+    own: int
+    time: int
+    body: bytes
+    sent: bytes | None
 
 
 class History:
@@ -99,11 +111,7 @@ class History:
         sent: bytes | None = None,
     ) -> None:
         sealed = self._sealer.seal(_pack(row), b"history", universe, sender, message_id)
-        self._database.execute(
-            "INSERT OR IGNORE INTO history (universe, sender, id, own, time, body, sent) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (universe, sender, message_id, own, now, sealed, sent),
-        )
+        self._put(universe, sender, message_id, own, now, sealed, sent)
 
     def _mark(self, universe: bytes, message_id: bytes, sealed: bytes) -> None:
         self._database.execute(
@@ -126,6 +134,30 @@ class History:
         if before is None:
             return self._read("universe = ?", (universe,), limit)[::-1]
         return self._read("universe = ? AND number < ?", (universe, before), limit)[::-1]
+
+    def all_kept(self) -> Iterator[KeptMessage]:
+        """Every message, oldest first, as `put_back` takes it."""
+        rows = self._database.execute(
+            "SELECT universe, sender, id, own, time, body, sent FROM history ORDER BY number"
+        )
+        for universe, sender, message_id, own, time, body, sent in rows:
+            said = self._sealer.unseal(body, b"history", universe, sender, message_id)
+            left = None if sent is None else self._sealer.unseal(sent, b"sent", universe, message_id)
+            yield KeptMessage(universe, sender, message_id, own, time, said, left)
+
+    def put_back(self, kept: KeptMessage) -> None:
+        """Keep a message of a backup. In the caller's transaction."""
+        universe, sender, message_id, own, time, body, sent = kept
+        sealed = self._sealer.seal(body, b"history", universe, sender, message_id)
+        left = None if sent is None else self._sealer.seal(sent, b"sent", universe, message_id)
+        self._put(universe, sender, message_id, own, time, sealed, left)
+
+    def _put(self, *row: Any) -> None:
+        self._database.execute(
+            "INSERT OR IGNORE INTO history (universe, sender, id, own, time, body, sent) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
 
     def _read(self, where: str, values: tuple[Any, ...], limit: int) -> list[dict[str, Any]]:
         rows = self._database.execute(

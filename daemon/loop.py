@@ -64,10 +64,11 @@ class Reply:
 
 @dataclass(slots=True)
 class _Item:
-    """One thing for the loop: an input of the engine, or the move of a cursor."""
+    """One thing for the loop: an input of the engine, the move of a cursor, or a note of the daemon's."""
 
     what: Any = None
     cursor: tuple[str, int] | None = None
+    note: tuple[str, bytes] | None = None
     reply: Reply | None = None
     message: Callable[[Any], OwnMessage] | None = None
 
@@ -178,6 +179,10 @@ class Loop:
     async def acknowledge(self, cursor: str, seq: int) -> None:
         """Move a named cursor forward, durably."""
         await (await self._queue(_Item(cursor=(cursor, seq), reply=Reply()))).wait()
+
+    async def note(self, name: str, value: bytes) -> None:
+        """Keep a small public value of the daemon's own, durably."""
+        await (await self._queue(_Item(note=(name, value), reply=Reply()))).wait()
 
     async def view(self, look: Callable[[Any], Any]) -> Any:
         """What `look(engine)` returns, once everything that it can show is saved."""
@@ -316,9 +321,13 @@ class Loop:
         return items
 
     def _handle(self, item: _Item, work: _Round) -> None:
-        if item.cursor is not None:
-            name, seq = item.cursor
-            work.batch.cursors[name] = max(seq, work.batch.cursors.get(name, 0))
+        if item.cursor is not None or item.note is not None:
+            if item.cursor is not None:
+                name, seq = item.cursor
+                work.batch.cursors[name] = max(seq, work.batch.cursors.get(name, 0))
+            if item.note is not None:
+                name, value = item.note
+                work.batch.notes[name] = value
             assert item.reply is not None
             work.answers.append((item.reply, None, None))
             return

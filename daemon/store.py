@@ -15,7 +15,7 @@ from pathlib import Path
 
 from starling.daemon.errors import StoreError
 from starling.daemon.event_log import EventLog, StoredEvent
-from starling.daemon.history import History, OwnMessage
+from starling.daemon.history import History, KeptMessage, OwnMessage
 from starling.daemon.key_slots import KeySlots
 from starling.daemon.sealing import KEY_SIZE, Nonces, Sealer, Unsealable
 from starling.daemon.store_schema import (
@@ -35,21 +35,25 @@ FRAME_TABLE = "frame"
 MAX_SCOPE = 64
 
 _LASTING, _HISTORY = 0, 1
+_SET_NOTE = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _RESERVED = {_LASTING: b"lasting", _HISTORY: b"history"}
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction saves: writes and events of some Steps in order, own messages, moved cursors."""
+    """What one transaction saves: writes and events of some Steps in order, own messages and those of a backup, moved
+    cursors, the daemon's notes."""
 
     now: int
     writes: list[Write] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     messages: list[OwnMessage] = field(default_factory=list)
+    put_back: list[KeptMessage] = field(default_factory=list)
     cursors: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, bytes] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.writes or self.events or self.messages or self.cursors)
+        return any((self.writes, self.events, self.messages, self.put_back, self.cursors, self.notes))
 
 
 class Store:
@@ -161,8 +165,7 @@ class Store:
 
     def identity(self) -> bytes:
         """The saved identity record."""
-        row = self._reader.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
-        return self._lasting.unseal(bytes(row[0]), b"meta", b"identity")
+        return _identity(self._reader, self._lasting)
 
     def note(self, key: str) -> bytes | None:
         """A small public value that the daemon keeps for itself."""
@@ -170,9 +173,9 @@ class Store:
         return None if row is None else bytes(row[0])
 
     def set_note(self, key: str, value: bytes) -> None:
-        """Keep such a value, at once."""
+        """Keep such a value, at once; before anything is committed by another thread."""
         try:
-            self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", ("note." + key, value))
+            self._writer.execute(_SET_NOTE, ("note." + key, value))
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
 
@@ -187,6 +190,14 @@ class Store:
                 raise StoreError(
                     f"the store {self.path} is damaged (a row of {table!r}); {BEGIN_ANEW}"
                 ) from None
+
+    def snapshot(self) -> Snapshot:
+        """What is saved now, to be read by another thread while this store goes on; to be closed by who asks."""
+        try:
+            keys = [self._slots.read(slot, _RESERVED[slot]) for slot in (_LASTING, _HISTORY)]
+            return Snapshot(_connect(self.path), *(Sealer(key, self._nonces) for key in keys))
+        except (sqlite3.Error, OSError) as error:
+            raise explain(error, self.path) from None
 
     def frame(self, frame_id: bytes) -> bytes | None:
         """A stored frame, None where it is not (or no longer) kept."""
@@ -247,6 +258,8 @@ class Store:
                     (table, key, slot, value),
                 )
         stored = self._event_writer.append(self._last_seq, batch.events, batch.now, self._keep_events)
+        for kept in batch.put_back:
+            self._history_writer.put_back(kept)
         for message in batch.messages:
             self._history_writer.add_own(message, batch.now)
         for event in batch.events:
@@ -257,6 +270,8 @@ class Store:
                 "DO UPDATE SET seq = max(seq, excluded.seq), time = excluded.time",
                 {"name": cursor, "seq": min(seq, self._last_seq + len(stored)), "time": batch.now},
             )
+        for note, value in batch.notes.items():
+            execute(_SET_NOTE, ("note." + note, value))
         execute("COMMIT")
 
         self._last_seq += len(stored)
@@ -282,6 +297,32 @@ class Store:
             raise ValueError(f"a scope has at most {MAX_SCOPE} bytes")
         free = self._slots.free(len(wanted))
         return {name: (slot, os.urandom(KEY_SIZE)) for name, slot in zip(wanted, free, strict=True)}
+
+
+class Snapshot:
+    """What a store held at one moment: who the node is, the rows under its lasting key, the history."""
+
+    def __init__(self, database: sqlite3.Connection, lasting: Sealer, history: Sealer) -> None:
+        self._database = database
+        self._lasting = lasting
+        self._database.execute("PRAGMA query_only = ON")
+        self._database.execute("BEGIN")
+        self.identity = _identity(database, lasting)
+        self.history = History(database, history)
+
+    def records(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """The rows that no scope seals, as (table, key, value)."""
+        query = "SELECT tbl, key, value FROM records WHERE slot = ?"
+        for table, key, value in self._database.execute(query, (_LASTING,)):
+            yield table, key, self._lasting.unseal(value, b"record", table.encode(), key, b"")
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _identity(database: sqlite3.Connection, lasting: Sealer) -> bytes:
+    (sealed,) = database.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
+    return lasting.unseal(bytes(sealed), b"meta", b"identity")
 
 
 def _last_words(writes: Iterable[Write]) -> tuple[dict[tuple[str, bytes], Put | None], list[bytes]]:

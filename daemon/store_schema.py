@@ -30,7 +30,7 @@ CREATE INDEX history_of_universe ON history (universe, number);
 """
 
 
-BEGIN_ANEW = "begin anew with another --home and join by a new ticket"
+BEGIN_ANEW = "begin anew with another --home, by 'starling restore' of a backup or by a new ticket"
 """What can be done about a store that is lost: an old copy of it would be taken for a thief's."""
 
 

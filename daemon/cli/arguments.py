@@ -6,7 +6,17 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from starling.daemon.cli import archivers, commands, evidence, forks, membership, people, security, tickets
+from starling.daemon.cli import (
+    archivers,
+    backups,
+    commands,
+    evidence,
+    forks,
+    membership,
+    people,
+    security,
+    tickets,
+)
 from starling.daemon.cli.client import Client
 
 _EXIT_CODES = """exit codes:
@@ -81,6 +91,14 @@ def _node(top: Any) -> None:
     )
     _passphrase_file(init)
     init.set_defaults(node="init")
+    restore = _add(top, "restore", "make the data directory from a backup, in place of 'init'", None)
+    restore.add_argument("file", metavar="FILE", help="what 'starling backup' has made")
+    _backup_passphrase_file(restore)
+    restore.add_argument(
+        "--passphrase", action="store_true", help="lock the store by a passphrase, which is asked for"
+    )
+    _passphrase_file(restore)
+    restore.set_defaults(node="restore")
     daemon = _add(top, "daemon", "run the node in the foreground", None)
     daemon.add_argument(
         "--config", metavar="FILE", help="configuration (default: starling.toml, see configs/)"
@@ -99,6 +117,15 @@ def _node(top: Any) -> None:
     )
     daemon.set_defaults(node="daemon")
     _add(top, "stop", "end the running daemon", commands.stop)
+    backup = _add(
+        top,
+        "backup",
+        "write identity, universes, people and history to a file, sealed by a passphrase; a copy of the data directory "
+        "is none",
+        backups.backup,
+    )
+    backup.add_argument("file", metavar="FILE", help="a new file")
+    _backup_passphrase_file(backup)
 
 
 def _universes(top: Any) -> None:
@@ -390,6 +417,14 @@ def _passphrase_file(parser: argparse.ArgumentParser) -> None:
         "--passphrase-file",
         metavar="FILE",
         help="the passphrase is in this file of mode 0600 (else in STARLING_PASSPHRASE_FILE, or asked for)",
+    )
+
+
+def _backup_passphrase_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backup-passphrase-file",
+        metavar="FILE",
+        help="the passphrase of the backup is in this file of mode 0600 (else it is asked for)",
     )
 
 

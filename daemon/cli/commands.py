@@ -319,7 +319,8 @@ def status(client: Client, args: Namespace) -> int:
         output.as_json(shown)
     else:
         archives = shown.pop("archives", None)
-        output.pairs(shown)
+        made = shown.get("last_backup")
+        output.pairs(shown | {"last_backup": "never" if made is None else output.when(made)})
         if archives is not None:
             output.line("")
             archivers.show_archives(archives)

@@ -1,4 +1,4 @@
-"""The commands that are the node themselves, `init` and `daemon`: imported only when one is called."""
+"""The commands that are the node themselves, `init`, `restore` and `daemon`: imported only when one is called."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import getpass
 import os
 import sys
 import threading
+import time
 from argparse import Namespace
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -16,37 +17,64 @@ from typing import Any
 
 import trio
 
-from starling.daemon import app
-from starling.daemon.cli import output
+from starling.daemon import app, data_directory
+from starling.daemon.cli import output, passphrases
 from starling.daemon.cli.client import EXIT_OK
 from starling.daemon.config import read_config
-from starling.daemon.errors import ConfigError, PlaceError
-from starling.daemon.passphrase import check_passphrase, read_passphrase_file
+from starling.daemon.errors import ConfigError
 from starling.daemon.paths import Paths
 from starling.p2p.interface import peer_id_text
+from starling.protocol.distributed.identity import Identity
 
 _PATIENCE_SECONDS = 2.0
 """How long loading may take before it is said what is waited for."""
 
 
 def init(paths: Paths, args: Namespace) -> int:
-    passphrase = _passphrase_of_file(args)
-    if passphrase is None and args.passphrase:
-        passphrase = _ask_new_passphrase()
-    identity = app.init(paths, args.name if args.name is not None else getpass.getuser(), passphrase)
-    made = {
+    passphrase = passphrases.new_of_node(args)
+    identity = data_directory.init(
+        paths, args.name if args.name is not None else getpass.getuser(), passphrase
+    )
+    made = _made(identity, paths, passphrase)
+    locked = ", locked by the passphrase" if passphrase is not None else ""
+    text = f"{identity.name} is ready in {paths.data}{locked}; next: starling daemon"
+    return output.answer(args, made, text)
+
+
+def _made(identity: Identity, paths: Paths, passphrase: str | None) -> dict[str, Any]:
+    return {
         "name": identity.name,
         "identity": identity.identity_public_key.hex(),
         "peer_id": peer_id_text(identity.peer_id),
         "data": str(paths.data),
         "passphrase": passphrase is not None,
     }
-    if args.json:
-        output.as_json(made)
-    else:
-        locked = ", locked by the passphrase" if passphrase is not None else ""
-        output.line(f"{identity.name} is ready in {paths.data}{locked}; next: starling daemon")
-    return EXIT_OK
+
+
+def restore(paths: Paths, args: Namespace) -> int:
+    """Make a data directory of a backup; each universe asks for a confirmation then, once the daemon runs."""
+    opened_by = passphrases.of_backup(args)
+    passphrase = passphrases.new_of_node(args)
+
+    def progress(done: int, of: int) -> None:
+        if sys.stderr is not None and sys.stderr.isatty():
+            sys.stderr.write(f"\rstarling: {done} of {of} messages" + ("\n" if done == of else ""))
+
+    contents = data_directory.restore(
+        paths,
+        Path(args.file),
+        opened_by,
+        now=time.time_ns() // 1_000_000,
+        passphrase=passphrase,
+        progress=progress,
+    )
+    made = _made(contents.identity, paths, passphrase) | {"messages": contents.messages}
+    return output.answer(
+        args,
+        made,
+        f"{contents.identity.name} is back in {paths.data}, with {contents.messages} messages; next: starling daemon. "
+        "Where others admit, an admin confirms by 'starling readmit' the number that 'starling universe show' has.",
+    )
 
 
 def daemon(paths: Paths, args: Namespace) -> int:
@@ -69,9 +97,6 @@ def daemon(paths: Paths, args: Namespace) -> int:
             )
             sys.stdout.flush()
 
-    def ask_passphrase() -> str:
-        return _known_passphrase(args)
-
     # Before trio opens descriptors of its own.
     descriptors = _take_standard_descriptors() if args.stdio else None
 
@@ -80,40 +105,17 @@ def daemon(paths: Paths, args: Namespace) -> int:
             stdio = None
             if descriptors is not None:
                 stdio = await stack.enter_async_context(_stream(*descriptors))
-            await app.run(paths, config, ready=ready, load=_load, ask_passphrase=ask_passphrase, stdio=stdio)
+            await app.run(
+                paths,
+                config,
+                ready=ready,
+                load=_load,
+                ask_passphrase=lambda: passphrases.of_node(args),
+                stdio=stdio,
+            )
 
     trio.run(main)
     return EXIT_OK
-
-
-def _ask_new_passphrase() -> str:
-    passphrase = check_passphrase(_ask("New passphrase for this node: "))
-    if _ask("The same again: ") != passphrase:
-        raise PlaceError("these were two different passphrases; nothing was made, try again", "passphrase")
-    return passphrase
-
-
-def _known_passphrase(args: Namespace) -> str:
-    given = _passphrase_of_file(args)
-    return given if given is not None else _ask("Passphrase of this node: ")
-
-
-def _passphrase_of_file(args: Namespace) -> str | None:
-    path = args.passphrase_file or os.environ.get("STARLING_PASSPHRASE_FILE")
-    return read_passphrase_file(Path(path)) if path else None
-
-
-def _ask(prompt: str) -> str:
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise PlaceError(
-            "a passphrase is needed: call this in a terminal, or name a file that holds it with "
-            "--passphrase-file or STARLING_PASSPHRASE_FILE",
-            "passphrase",
-        )
-    try:
-        return getpass.getpass(prompt)
-    except EOFError:
-        raise PlaceError("no passphrase was given", "passphrase") from None
 
 
 def _load() -> None:

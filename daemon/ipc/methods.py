@@ -14,6 +14,7 @@ from starling.daemon import render
 from starling.daemon.history import OwnMessage
 from starling.daemon.ipc import openrpc
 from starling.daemon.ipc.archiver_methods import ArchiverMethods
+from starling.daemon.ipc.backup_methods import BackupMethods, last_made
 from starling.daemon.ipc.connection import Connection, Handler
 from starling.daemon.ipc.errors import refused
 from starling.daemon.ipc.event_methods import PAGE_BYTES, EventMethods
@@ -57,6 +58,7 @@ class Methods:
         self._find = Lookup(loop)
         parts = {
             "archiver": ArchiverMethods(loop, self._find.universe),
+            "backup": BackupMethods(loop),
             "events": EventMethods(loop, self._find),
             "member": MemberMethods(loop, identity, self._find),
         }
@@ -102,6 +104,7 @@ class Methods:
             "connected": len(self._network.connected()),
             "last_event": self._loop.hub.last_seq,
             "commits": self._loop.commits,
+            "last_backup": last_made(self._loop),
             "network": dict(self._network.counters()),
         }
 

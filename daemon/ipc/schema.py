@@ -389,6 +389,16 @@ METHODS = {
             (UNIVERSE,),
             members("archivers list"),
         ),
+        Method(
+            "backup.export",
+            "Write a backup of this node to a new file of mode 0600: identity, universes, people and history, nothing "
+            "of live groups. 'starling restore' makes a node of it.",
+            (
+                Parameter("path", "string", "absolute path of the file", True, low=1, high=4096),
+                Parameter("passphrase", "string", "what opens it", True, low=8, high=1024),
+            ),
+            members("path string", "time integer", "messages integer how many", "bytes integer"),
+        ),
         Method("peer.list", "The peers connected or known.", (), members("connected list", "known list")),
     )
 }

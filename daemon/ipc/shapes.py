@@ -78,6 +78,7 @@ STATUS = members(
     "connected integer how many peers",
     "last_event integer",
     "commits integer how many transactions since the start",
+    "last_backup integer? when the last backup was made",
     "network object counters",
     "name string?",
     "identity string?",

@@ -71,6 +71,11 @@ class Repeat:
     orders: tuple[int, ...]
     place: tuple[bytes, int] | None = None
 
+    def record(self, universe_id: bytes) -> tuple[str, bytes, bytes]:
+        """The stored row: table, key, value."""
+        row = [self.member, list(self.orders), list(self.place) if self.place is not None else None]
+        return "repeat", universe_id + self.number.to_bytes(8), pack(row)
+
 
 @dataclass(slots=True)
 class Lost:
@@ -188,8 +193,7 @@ class Outbox:
         """These messages are to be sent to a member again, or were, at this place."""
         number = max(self.repeats, default=-1) + 1
         repeat = self.repeats[number] = Repeat(number, member, tuple(orders), place)
-        row = [member, list(repeat.orders), list(place) if place is not None else None]
-        ctx.put("repeat", self._universe_id + number.to_bytes(8), pack(row))
+        ctx.put(*repeat.record(self._universe_id))
 
     def drop_repeat(self, ctx: Context, repeat: Repeat) -> None:
         del self.repeats[repeat.number]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from starling.protocol.engine import (
     naming,
     views,
 )
+from starling.protocol.engine.account import Record, account
 from starling.protocol.engine.fork_view import forks_view
 from starling.protocol.engine.node import Node
 from starling.protocol.engine.people import named, people_view
@@ -23,6 +24,10 @@ class Queries:
 
     _node: Node
     _now: int
+
+    def account(self) -> Callable[[Iterable[Record]], Iterator[Record]]:
+        """Chooses from the stored rows those that a backup is made of."""
+        return account(self._node)
 
     def universes(self) -> list[Mapping[str, Any]]:
         """All universes of this node, in short."""

@@ -41,14 +41,20 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
     `reason` is a word for people; `command` is the person's own.
     """
     standing = universe.roster.members.get(universe.me)
-    admins = [
-        identity for identity in universe.roster.members if universe.roster.may(identity, Right.READMIT)
-    ]
-    if standing is None or not universe.is_active or universe.is_asking or not admins:
+    somebody_may = any(universe.roster.may(identity, Right.READMIT) for identity in universe.roster.members)
+    if standing is None or not universe.is_active or universe.is_asking or not somebody_may:
         return False
     if not universe.is_admitted and reason != "command":
         return False
     _give_up_own_group(ctx, universe)
+    come_back(ctx, universe, reason)
+    return True
+
+
+def come_back(ctx: Context, universe: Universe, reason: str) -> None:
+    """Found a send group that supersedes the one that the roster names, for a node that has none, and ask to be
+    admitted with it; who may admit others admits itself."""
+    standing = universe.roster.members[universe.me]
     universe.group_id = new_send_group_id(universe.universe_id, universe.me, ctx.random)
     # In seconds, so that it rises for a node too that has forgotten what it was.
     universe.incarnation = max(ctx.now // 1000, universe.incarnation + 1, standing.incarnation + 1)
@@ -62,11 +68,10 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
     universe.save(ctx)
     digits = verification(universe)
     ctx.event("universe.recovering", universe.universe_id, {"reason": reason, "verification": digits})
-    if universe.me in admins:
+    if universe.roster.may(universe.me, Right.READMIT):
         request = request_of(universe)
         profile = profiles_of(universe, [universe.me]).profiles[0]
         sponsoring.readmit_self(ctx, universe, AsksAgain(request, digits, profile, ctx.now))
-    return True
 
 
 def _give_up_own_group(ctx: Context, universe: Universe) -> None:
@@ -121,8 +126,9 @@ def verification(universe: Universe) -> str:
 
 
 def resume(universe: Universe) -> None:
-    """After a restart: whether the own group was founded anew and nothing was sent in it yet."""
-    if universe.is_active and universe.own.graph.head_info.number == 0:
+    """After a restart: whether the own group was founded anew and nothing was sent in it yet. There is none where the
+    rows are a backup's."""
+    if universe.group_id in universe.groups and universe.own.graph.head_info.number == 0:
         description = read_universe(universe.own.head.context.extensions)
         universe.silenced = bool(description.supersedes)
         universe.timers.readmit = 0 if universe.silenced else None

@@ -12,7 +12,7 @@ from typing import Any
 import trio
 from tests.daemon.fake_engine import FakeEngine
 
-from starling.daemon import app
+from starling.daemon import app, data_directory
 from starling.daemon.config import Config
 from starling.daemon.errors import DaemonError
 from starling.daemon.ipc.schema import METHODS
@@ -123,7 +123,7 @@ class Node:
 def home(tmp_path: Path, name: str = "Ann") -> Paths:
     """The places below a new home with an identity."""
     paths = Paths.find(str(tmp_path / "home"), {})
-    app.init(paths, name)
+    data_directory.init(paths, name)
     return paths
 
 

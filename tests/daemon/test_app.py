@@ -14,7 +14,7 @@ import pytest
 import trio
 from tests.daemon.node import CONFIG, home, running
 
-from starling.daemon import app
+from starling.daemon import app, data_directory
 from starling.daemon.errors import DaemonError, LockedError, PlaceError, StoreError
 from starling.daemon.paths import Paths
 from starling.p2p.memory import MemoryHub
@@ -24,7 +24,7 @@ async def test_init_twice_is_refused_and_changes_nothing(tmp_path: Path) -> None
     paths = home(tmp_path)
     before = {file.name: file.read_bytes() for file in paths.data.iterdir() if file.name != "lock"}
     with pytest.raises(DaemonError, match=r"identity in .* already"):
-        app.init(paths, "Eve")
+        data_directory.init(paths, "Eve")
     assert {file.name: file.read_bytes() for file in paths.data.iterdir() if file.name != "lock"} == before
 
 
@@ -36,7 +36,7 @@ async def test_an_init_that_was_cut_short_can_be_repeated(tmp_path: Path) -> Non
     create_key_file(paths.key_file, os.urandom)
     (paths.data / "keys").write_bytes(bytes(64) + os.urandom(64))
     (paths.data / "starling.db").touch()
-    app.init(paths, "Ann")
+    data_directory.init(paths, "Ann")
     async with running(paths) as node:
         assert node.engine.identity.name == "Ann"
 

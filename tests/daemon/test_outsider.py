@@ -13,7 +13,7 @@ import trio
 from tests.daemon.node import CONFIG, Client
 from tests.p2p.real_node import start, until
 
-from starling.daemon import app
+from starling.daemon import app, data_directory
 from starling.daemon.paths import Paths
 from starling.p2p.interface import NetworkOptions
 from starling.p2p.network import Libp2pNetwork
@@ -48,7 +48,7 @@ class Tapped(Libp2pNetwork):
 @asynccontextmanager
 async def daemon(home: Path, name: str, said: list[bytes]) -> AsyncIterator[tuple[Client, Tapped]]:
     paths = Paths.find(str(home), {})
-    app.init(paths, name)
+    data_directory.init(paths, name)
     started = trio.Event()
     networks: list[Tapped] = []
 

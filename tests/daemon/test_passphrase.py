@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.node import running
 
-from starling.daemon import app
+from starling.daemon import data_directory
 from starling.daemon.errors import DaemonError, PlaceError
 from starling.daemon.passphrase import PassphraseKey, read_passphrase_file
 from starling.daemon.paths import Paths
@@ -25,7 +25,7 @@ MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
 
 def locked_home(tmp_path: Path) -> Paths:
     paths = Paths.find(str(tmp_path / "home"), {})
-    app.init(paths, "Ann", PASSPHRASE)
+    data_directory.init(paths, "Ann", PASSPHRASE)
     return paths
 
 

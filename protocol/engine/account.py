@@ -1,0 +1,80 @@
+"""A person's account: what a backup of a node holds, and a node made from one (PROTOCOL 5.6 B8, B4).
+
+Who this node is, its universes and the people in them, and what it still owes to others; nothing of a live send
+group, its own or another's: keys that exist twice are used twice. So who comes back by a backup starts anew in every
+universe, however old the backup is and however often it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from starling.protocol.distributed.identity import Identity
+from starling.protocol.engine import readmission, resending
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.node import Node
+from starling.protocol.engine.outbox import Repeat
+from starling.protocol.engine.step import Step
+from starling.protocol.engine.universe import Universe
+from starling.protocol.errors import DecodeError
+
+Record = tuple[str, bytes, bytes]
+
+OF_THE_NODE = frozenset({"name", "contact"})
+
+OF_A_UNIVERSE = frozenset(
+    {"universe", "roster", "profile", "claim", "blocked", "evidence", "delivered", "sent", "lost", "leaving"}
+)
+"""The tables of which a backup holds rows; the keys of these begin with the universe id, 32 bytes."""
+
+_OWED = "repeat"
+"""Its rows are made for the backup."""
+
+
+def account(node: Node) -> Callable[[Iterable[Record]], Iterator[Record]]:
+    """A filter of stored rows `(table, key, value)`: what of them is the account. It may be used while the node goes
+    on, on rows that were saved by now or later.
+
+    A universe that is still being joined is left out: its ticket is there to join again.
+    """
+    universes = {universe_id for universe_id, universe in node.universes.items() if universe.joining is None}
+    owed = [row for universe_id in universes for row in _owed(node.universes[universe_id])]
+
+    def of_account(records: Iterable[Record]) -> Iterator[Record]:
+        for table, key, value in records:
+            if table in OF_THE_NODE or (table in OF_A_UNIVERSE and key[:32] in universes):
+                yield table, key, value
+        yield from owed
+
+    return of_account
+
+
+def _owed(universe: Universe) -> Iterator[Record]:
+    """Who is to get which of the messages again that this node still has: nobody can tell that from the messages."""
+    if not universe.is_active:
+        return
+    for number, info in enumerate(universe.others()):
+        orders = resending.owed_to(universe, info.identity)
+        if orders:
+            yield Repeat(number, info.identity, tuple(orders), None).record(universe.universe_id)
+
+
+def from_account(
+    identity: Identity, records: Iterable[Record], *, now: int, random: Callable[[int], bytes]
+) -> Step:
+    """What a new node has to store, beside the `records` of a backup, to be that person again: in every universe a new
+    send group that supersedes the one before. It asks to be admitted as soon as it runs; the founder admits itself.
+
+    Raises DecodeError for rows that are none.
+    """
+    records = list(records)
+    if any(table not in OF_THE_NODE | OF_A_UNIVERSE | {_OWED} for table, _, _ in records):
+        raise DecodeError("a backup with rows that are none of an account")
+    node = Node(identity, records, now=now, readmits_automatically=False)
+    ctx = Context(now, random)
+    for universe in node.universes.values():
+        if universe.is_active:
+            if universe.me not in universe.roster.members:
+                raise DecodeError("a backup of a universe in which its owner is no member")
+            readmission.come_back(ctx, universe, "backup")
+    return ctx.step(None, None)

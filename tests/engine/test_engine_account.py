@@ -1,0 +1,168 @@
+"""A lost node that comes back from a backup of the account (PROTOCOL 5.6 B8): no keys of groups, and nothing lost."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet
+from tests.engine.test_engine_readmission import assert_all_talk, assert_gone, confirm
+
+from starling.protocol.engine.account import OF_A_UNIVERSE, OF_THE_NODE, Record, from_account
+from starling.protocol.engine.inputs import (
+    CreateUniverse,
+    LeaveUniverse,
+    NameMember,
+    ReadmitMember,
+    RemoveMember,
+    Rename,
+    SetRole,
+)
+from starling.protocol.errors import DecodeError
+
+
+def back_up(node: Node) -> list[Record]:
+    of_account = node.engine.account()
+    return list(of_account((table, key, value) for (table, key), value in node.rows.items()))
+
+
+def come_back(network: Network, node: Node, backup: list[Record]) -> None:
+    """The node has lost all that it had, and starts from the backup."""
+    if node.id in network.nodes:
+        network.stop(node)
+    node.rows = {(table, key): value for table, key, value in backup}
+    node.scopes = dict.fromkeys(node.rows, b"")
+    node.events.clear()
+    step = from_account(node.identity, backup, now=network.now, random=node.random_source())
+    assert not step.sends
+    node.save(step)
+    network.restart(node)
+
+
+def test_a_backup_holds_no_keys_of_groups() -> None:
+    _, universe, nodes = quiet("alice", "bob", "carol")
+    bob = nodes[1]
+    bob.say(universe, "on the way")
+    backup = back_up(bob)
+    assert {table for table, _, _ in backup} <= OF_THE_NODE | OF_A_UNIVERSE | {"repeat"}
+    # What lives no longer than an epoch or a KeyPackage has a scope, by which it is erased.
+    short_lived = {row for row, scope in bob.scopes.items() if scope}
+    assert {"epoch", "ratchet", "bundle"} <= {table for table, _ in short_lived}
+    assert short_lived.isdisjoint((table, key) for table, key, _ in backup)
+    values = {bob.rows[row] for row in short_lived}
+    assert not any(value in row for value in values for _, _, row in backup)
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_a_lost_node_comes_back_and_lacks_nothing_that_was_kept_for_it(who: str) -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, _, carol = nodes
+    lost = next(node for node in nodes if node.name == who)
+    others = [node for node in nodes if node is not lost]
+    network.stop(carol)
+    lost.say(universe, "for carol too")
+    network.run(5 * SECOND)
+    old = lost.universe(universe).group_id
+    backup = back_up(lost)
+    network.stop(lost)
+    network.restart(carol)
+    carol.say(universe, "while it was away")
+    network.run(MINUTE)
+    come_back(network, lost, backup)
+    assert [said["reason"] for said in lost.heard("universe.recovering")] == ["backup"]
+    assert lost.say(universe, "back again")["state"] == "queued"
+    network.run(5 * SECOND)
+    if lost is not alice:
+        assert lost.engine.universe(universe)["state"] == "asking"
+        confirm(alice, universe, lost)
+        network.run(20 * SECOND)
+    assert lost.texts() == ["while it was away"]
+    assert [carol.texts().count(text) for text in ("for carol too", "back again")] == [1, 1]
+    for node in others:
+        assert node.texts().count("back again") == 1
+        assert not node.heard("clone.detected")
+    assert_all_talk(network, universe, nodes, "on")
+    network.run(2 * MINUTE)
+    assert_gone(network, universe, nodes, old)
+
+
+def test_what_was_delivered_before_the_backup_is_not_delivered_again() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    network.cut(carol, alice)
+    alice.say(universe, "once")
+    network.run(5 * SECOND)
+    assert bob.texts() == ["once"]
+    come_back(network, bob, back_up(bob))
+    network.heal()
+    network.run(5 * SECOND)
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    assert bob.texts() == [] and carol.texts() == ["once"]
+
+
+def test_a_backup_serves_again_however_old_it_is() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, _ = nodes
+    backup = back_up(bob)
+    for word in ("first", "second"):
+        network.run(3 * HOUR)
+        come_back(network, bob, backup)
+        network.run(5 * SECOND)
+        confirm(alice, universe, bob)
+        network.run(20 * SECOND)
+        assert_all_talk(network, universe, nodes, word)
+        assert not any(node.heard("clone.detected") for node in nodes)
+
+
+def test_names_and_universes_come_back() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    _, bob, carol = nodes
+    bob.do(Rename("Robert"))
+    bob.do(NameMember(universe, carol.me, "C."))
+    own = bob.do(CreateUniverse("own"))
+    left = bob.do(CreateUniverse("left"))
+    bob.do(LeaveUniverse(left))
+    come_back(network, bob, back_up(bob))
+    network.run(5 * SECOND)
+    assert bob.engine.identity.name == "Robert"
+    states = {shown["universe_id"]: shown["state"] for shown in bob.engine.universes()}
+    assert states == {universe: "asking", own: "active", left: "left"}
+    shown = {member["identity"]: member for member in bob.engine.members(universe)}
+    assert shown[carol.me]["petname"] == "C."
+
+
+def test_who_was_removed_since_the_backup_learns_it() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    backup = back_up(bob)
+    network.stop(bob)
+    alice.do(RemoveMember(universe, bob.me))
+    network.run(MINUTE)
+    come_back(network, bob, backup)
+    network.run(MINUTE)
+    assert bob.engine.universe(universe)["state"] == "removed"
+    assert not alice.heard("member.asks_again")
+    assert_all_talk(network, universe, [alice, carol], "on")
+
+
+def test_any_admin_admits() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    alice.do(SetRole(universe, carol.me, "admin"))
+    network.run(10 * SECOND)
+    network.stop(alice)
+    come_back(network, bob, back_up(bob))
+    network.run(5 * SECOND)
+    digits = carol.heard("member.asks_again")[-1]["verification"]
+    carol.do(ReadmitMember(universe, bob.me, digits))
+    network.run(20 * SECOND)
+    network.restart(alice)
+    network.run(MINUTE)
+    assert_all_talk(network, universe, nodes, "on")
+
+
+def test_a_backup_that_lacks_its_own_member_is_refused() -> None:
+    network, _, nodes = quiet("alice", "bob", "carol")
+    bob = nodes[1]
+    backup = [row for row in back_up(bob) if row[0] != "roster"]
+    with pytest.raises(DecodeError):
+        from_account(bob.identity, backup, now=network.now, random=bob.random_source())

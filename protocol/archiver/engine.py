@@ -34,7 +34,13 @@ from starling.protocol.engine.inputs import (
 )
 from starling.protocol.engine.step import Disconnect, KnownPeers, Step, Topics
 from starling.protocol.errors import DecodeError, Pending, ProtocolError, Unsupported, UsageError
-from starling.protocol.exchange.messages import Hello, Message, Profiles, decode_message
+from starling.protocol.exchange.messages import (
+    Hello,
+    Message,
+    Profiles,
+    RosterEntries,
+    decode_message,
+)
 
 MAX_ARCHIVES = 64
 MAX_NAMING = 16
@@ -72,26 +78,48 @@ class ArchiverEngine:
         self._addresses: tuple[str, ...] = ()
         self._topics: frozenset[str] | None = None
         self._known: KnownPeers | None = None
-        self._told: tuple[object, ...] | None = None
+        self._told: dict[bytes, object] | None = None
+        """What the network was told of each archive."""
+        self._touched: set[bytes] = set()
+        """The universes that the current input is about."""
+        self._wakes: dict[bytes, int | None] = {}
+        """When each archive wants to be woken; one that is not here was not looked at yet."""
         self._now = now
 
     def handle(self, item: Input, now: int) -> Step:
         """Take one input; raises `UsageError` for a command that cannot be done, before anything changes."""
         ctx = Context(now, self._random)
         self._now = now
+        self._touched = set()
         result = self._dispatch(ctx, item)
-        for archive in list(self._archives.values()):
+        looked_at = self._to_look_at(now)
+        for archive in looked_at:
             if self._is_over(archive):
                 self._end(ctx, archive, "removed")
                 continue
             self._meet(ctx, archive)
             talking.tick(ctx, archive)
+            self._wakes[archive.universe_id] = talking.next_wake(archive)
         for universe_id, (_, until) in list(self._naming.items()):
             if until <= now:
                 del self._naming[universe_id]
-        self._tell_network(ctx)
-        wakes = [talking.next_wake(archive) for archive in self._archives.values()]
-        return ctx.step(min((wake for wake in wakes if wake is not None), default=None), result)
+        self._tell_network(ctx, looked_at)
+        wakes = (wake for wake in self._wakes.values() if wake is not None)
+        return ctx.step(min(wakes, default=None), result)
+
+    def _to_look_at(self, now: int) -> list[Archive]:
+        """The archives that the input is about, or in which something is due: what happens in one universe is nothing
+        to the others."""
+
+        def is_due(universe_id: bytes) -> bool:
+            wake = self._wakes.get(universe_id, now)
+            return wake is not None and wake <= now
+
+        return [
+            archive
+            for universe_id, archive in self._archives.items()
+            if universe_id in self._touched or is_due(universe_id)
+        ]
 
     def _dispatch(self, ctx: Context, item: Input) -> Any:
         match item:
@@ -101,9 +129,11 @@ class ArchiverEngine:
                 self._message(ctx, peer_id, data)
             case PeerConnected(peer_id):
                 self._connected.add(peer_id)
+                self._touch_shared(peer_id)
             case PeerDisconnected(peer_id):
                 self._connected.discard(peer_id)
                 self._bad_inputs.pop(peer_id, None)
+                self._touch_shared(peer_id)
                 for archive in self._archives.values():
                     archive.links.pop(peer_id, None)
             case OwnAddresses(addresses):
@@ -136,7 +166,12 @@ class ArchiverEngine:
         keeping.forget(ctx, archive)
         self._offers.forget(ctx, archive.offer)
         del self._archives[archive.universe_id]
+        self._wakes.pop(archive.universe_id, None)
         ctx.event("archive.ended", archive.universe_id, {"reason": reason})
+
+    def _touch_shared(self, peer_id: bytes) -> None:
+        """An input is about the universes that a peer is a member of."""
+        self._touched.update(key for key, archive in self._archives.items() if archive.is_member(peer_id))
 
     def _meet(self, ctx: Context, archive: Archive) -> None:
         for _, peer_id in archive.members():
@@ -190,6 +225,7 @@ class ArchiverEngine:
     def _frame(self, ctx: Context, peer_id: bytes, frame: bytes) -> None:
         """A gossiped frame of a member's node, kept where its group is known."""
         decodable = True
+        self._touch_shared(peer_id)
         for archive in self._archives.values():
             if archive.is_member(peer_id):
                 decodable, _ = keeping.take_frame(ctx, archive, peer_id, frame)
@@ -205,6 +241,8 @@ class ArchiverEngine:
         archive = self._archive_for(message, ctx.now)
         if archive is None:
             return
+        if archive.is_member(peer_id) or isinstance(message, Hello | RosterEntries):
+            self._touched.add(archive.universe_id)
         try:
             decodable = talking.handle(ctx, archive, peer_id, message, frames)
         except (ProtocolError, Unsupported, Pending) as refusal:
@@ -245,12 +283,16 @@ class ArchiverEngine:
         for peer_id in archive.links:
             ctx.send(peer_id, Profiles(archive.universe_id, (((), archive.own_address.encode()),)))
 
-    def _tell_network(self, ctx: Context) -> None:
+    def _tell_network(self, ctx: Context, looked_at: Iterable[Archive]) -> None:
         """Topics and peers, where they changed."""
-        told = tuple((key, archive.network_revision) for key, archive in self._archives.items())
-        if told == self._told:
+        told = self._told
+        if (
+            told is not None
+            and told.keys() == self._archives.keys()
+            and all(archive.network_revision == told[archive.universe_id] for archive in looked_at)
+        ):
             return
-        self._told = told
+        self._told = {key: archive.network_revision for key, archive in self._archives.items()}
         topics = frozenset(topic for archive in self._archives.values() for topic in archive.roster.topics)
         members: dict[bytes, tuple[str, ...]] = {}
         for archive in self._archives.values():

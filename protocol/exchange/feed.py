@@ -27,7 +27,8 @@ NOTHING_NEW = 50
 """The pause after a page without anything new: a list without end costs its reader little."""
 
 MOST_ATTEMPTS = 4
-MAX_DONE = 16_384
+MAX_DONE = 2048
+"""Ids of frames that need not come again and stand after something that was put off."""
 
 
 class FrameKind(enum.IntEnum):
@@ -77,7 +78,8 @@ class Feed:
         self._put_off: int | None = None
         self._pause = READ_AGAIN
         self._again_at = 0
-        self._done: dict[bytes, None] = {}
+        self._done: dict[bytes, int] = {}
+        """What need not come again, with its place: of what the list may be read again for."""
         self._due = 0
         self._attempts = 0
         self._came = False
@@ -169,6 +171,8 @@ class Feed:
         assert self._page is not None
         self._place, self._page = self._page, None
         self._last = max(self._last, self._place)
+        safe = self.safe_place
+        self._done = {name: place for name, place in self._done.items() if place > safe}
 
     def take_page(self, message: Listed, judge: Callable[[ListedFrame], Verdict], now: int) -> None:
         """A page came: note what of it is wanted. One that was not asked for is passed over."""
@@ -209,7 +213,7 @@ class Feed:
         if not used:
             self._put_back(frame)
             return
-        self._done[frame_id] = None
+        self._done[frame_id] = frame.place
         if len(self._done) > MAX_DONE:
             del self._done[next(iter(self._done))]
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from tests.archiver.archiver_network import consistent, junk, with_archiver
-from tests.engine.small_network import DAY, SECOND, Network, header_of
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, header_of
 
+from starling.protocol.archiver import talking
+from starling.protocol.archiver.archive import Archive
 from starling.protocol.archiver.engine import MAX_BAD_INPUTS
 from starling.protocol.archiver.kept_frames import MAX_SIBLINGS, ArchivedFrame, KeptFrames
 from starling.protocol.distributed.policy import FrameQuota
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.inputs import FrameReceived, MessageFromPeer, PeerConnected, UpdateKeys
+from starling.protocol.engine.inputs import (
+    CreateUniverse,
+    FrameReceived,
+    MessageFromPeer,
+    NameArchiver,
+    PeerConnected,
+    UpdateKeys,
+)
 from starling.protocol.engine.step import SendToPeer
 from starling.protocol.exchange.feed import FrameKind
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame, frame_id
@@ -217,3 +227,27 @@ def test_a_restart_loses_nothing() -> None:
     network.run(DAY // 24)
     assert header_of(vault.rows["frame", held[-1][0]])
     assert frame_id(vault.rows["frame", held[-1][0]]) == held[-1][0]
+
+
+def test_what_is_about_one_universe_is_nothing_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, universe_id, vault, (alice, _bob) = with_archiver("Alice", "Bob")
+    carol = network.add("Carol")
+    other = carol.do(CreateUniverse("other"))
+    carol.do(NameArchiver(other, vault.offer()))
+    network.run(10 * SECOND)
+    looked_at: list[bytes] = []
+    tick = talking.tick
+
+    def seen(ctx: Context, archive: Archive) -> None:
+        looked_at.append(archive.universe_id)
+        tick(ctx, archive)
+
+    monkeypatch.setattr(talking, "tick", seen)
+    pulse = ListPulse(universe_id, bytes(32), bytes(16), 0, b"", 0, full=False)
+    vault.hear(alice, pulse)
+    eve = network.add("Eve")
+    vault.hear(eve, pulse)
+    vault.do(PeerConnected(eve.id))
+    assert looked_at == [universe_id], "a stranger is nothing to any"
+    network.run(MINUTE)
+    assert {universe_id, other} <= set(looked_at[1:]), "each is woken when something is due in it"

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Collection
 
 from starling.protocol.exchange.feed import (
+    MAX_DONE,
     MOST_ATTEMPTS,
     READ_AGAIN,
     READ_SELDOM,
@@ -148,6 +149,19 @@ def test_what_is_put_off_is_read_again_ever_more_seldom() -> None:
     reader.read()
     assert len(reader.fetched) == 3
     assert reader.feed.safe_place == source.listing.last
+
+
+def test_what_came_is_remembered_only_where_the_list_may_be_read_again() -> None:
+    source = Source(3 * MAX_DONE)
+    reader = Reader(source)
+    reader.read(judge=lambda frame: Verdict.TAKE)
+    assert len(reader.fetched) == len(set(reader.fetched)) == 3 * MAX_DONE
+    assert not reader.feed._done
+    reader = Reader(source)
+    first = name(0)
+    reader.read(judge=lambda frame: Verdict.LATER if frame.frame_id == first else Verdict.TAKE)
+    assert len(reader.fetched) == 3 * MAX_DONE - 1
+    assert len(reader.feed._done) == MAX_DONE, "of a list that never ends neither"
 
 
 def test_a_frame_that_cannot_be_used_yet_comes_again() -> None:

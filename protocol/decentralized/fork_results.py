@@ -37,7 +37,7 @@ class ForkMessage:
 
     dmls_epoch: bytes
     sender: bytes
-    application_data: bytes
+    application_data: bytes = field(repr=False)
     authenticated_data: bytes
 
 

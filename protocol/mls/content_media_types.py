@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starling.protocol.errors import DecodeError, Invalid
 from starling.protocol.mls.components import CONTENT_MEDIA_TYPES, read_component
@@ -51,7 +51,7 @@ class ApplicationFraming(Struct):
     """The application_data of a group with required media types; an empty type stands for the first of them."""
 
     media_type: MediaType
-    inner_application_content: opaque
+    inner_application_content: opaque = field(repr=False)
 
 
 def read_media_types(extensions: Iterable[Extension]) -> tuple[MediaType, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
@@ -55,7 +55,9 @@ class FramedContent(Remembered):
     sender: Sender
     authenticated_data: opaque
     content_type: uint8
-    application_data: Annotated[bytes | None, When("content_type", ContentType.APPLICATION, of=opaque)] = None
+    application_data: Annotated[bytes | None, When("content_type", ContentType.APPLICATION, of=opaque)] = (
+        field(default=None, repr=False)
+    )
     proposal: Annotated[Proposal | None, When("content_type", ContentType.PROPOSAL, of=ProposalField)] = None
     commit: Annotated[Commit | None, When("content_type", ContentType.COMMIT)] = None
 

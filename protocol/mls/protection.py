@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls import framing
@@ -42,7 +42,7 @@ class ApplicationMessage:
 
     sender_leaf_index: int
     generation: int
-    application_data: bytes
+    application_data: bytes = field(repr=False)
     authenticated_data: bytes
 
 

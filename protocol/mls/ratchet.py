@@ -7,7 +7,7 @@ a forged message burns nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from starling.protocol.crypto.cipher_suite import CipherSuite
@@ -27,12 +27,15 @@ class MessageKey(NamedTuple):
     key: bytes
     nonce: bytes
 
+    def __repr__(self) -> str:
+        return "MessageKey()"
+
 
 @dataclass(frozen=True, slots=True)
 class SkippedKey(Struct):
     generation: uint32
-    key: opaque
-    nonce: opaque
+    key: opaque = field(repr=False)
+    nonce: opaque = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class RatchetRecord(Struct):
     """A saved ratchet. `retained` is 1 where the secret stays at generation 0."""
 
     retained: uint8
-    secret: opaque
+    secret: opaque = field(repr=False)
     generation: uint32
     skipped: Vector[SkippedKey]
 

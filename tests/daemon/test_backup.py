@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,23 @@ from tests.daemon.test_recover import PATIENCE, until
 from starling.daemon import account_kit, data_directory
 from starling.daemon.account_kit import Row, read_kit, write_kit
 from starling.daemon.errors import BackupError, DaemonError
+from starling.daemon.passphrase import SALT_SIZE, PassphraseKey
 from starling.daemon.paths import Paths
 from starling.p2p.memory import MemoryHub
 from starling.protocol.distributed.identity import Identity
 
 PASSPHRASE = "correct horse battery"
 NOW = 1_700_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keys cost stands in the file; here it is next to nothing."""
+
+    def generate(random: Callable[[int], bytes]) -> PassphraseKey:
+        return PassphraseKey(random(SALT_SIZE), 1, 64, 1)
+
+    monkeypatch.setattr(PassphraseKey, "generate", generate)
 
 
 def kit(path: Path, rows: list[Row]) -> Path:
@@ -79,7 +91,7 @@ def test_no_changed_file_is_taken_for_whole(tmp_path: Path, monkeypatch: pytest.
         whole[:-1],
         whole[: start + 2],
         b"something else\n" + whole,
-        whole.replace(b"t=3", b"t=4", 1),
+        whole.replace(b"t=1", b"t=2", 1),
         whole.replace(b"argon2id", b"argon2i", 1),
         head + b"\xff\xff\xff\xff" + whole[start + 4 :],
         b"",

@@ -18,6 +18,7 @@ from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.policy import FrameQuota
 from starling.protocol.distributed.roster_body import Archiver, Kind
 from starling.protocol.distributed.roster_entry import decode_entry, read_entry
+from starling.protocol.engine.bad_inputs import BadInputs
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import (
     ClockJumped,
@@ -32,7 +33,7 @@ from starling.protocol.engine.inputs import (
     PeerDisconnected,
     Wake,
 )
-from starling.protocol.engine.step import Disconnect, KnownPeers, Step, Topics
+from starling.protocol.engine.step import KnownPeers, Step, Topics
 from starling.protocol.errors import DecodeError, Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.messages import (
     Hello,
@@ -45,8 +46,6 @@ from starling.protocol.exchange.messages import (
 MAX_ARCHIVES = 64
 MAX_NAMING = 16
 """Universes of which the roster is being asked for, since somebody knows an offer."""
-
-MAX_BAD_INPUTS = 16
 
 NAMING_PATIENCE = 10 * 60_000
 """How long a universe may take to show that it names this archiver, in milliseconds."""
@@ -74,7 +73,7 @@ class ArchiverEngine:
         self._naming: dict[bytes, tuple[Archive, int]] = {}
         """Archives that no roster names yet, with when they are given up: only in memory."""
         self._connected: set[bytes] = set()
-        self._bad_inputs: dict[bytes, int] = {}
+        self._bad_inputs = BadInputs()
         self._addresses: tuple[str, ...] = ()
         self._topics: frozenset[str] | None = None
         self._known: KnownPeers | None = None
@@ -132,7 +131,7 @@ class ArchiverEngine:
                 self._touch_shared(peer_id)
             case PeerDisconnected(peer_id):
                 self._connected.discard(peer_id)
-                self._bad_inputs.pop(peer_id, None)
+                self._bad_inputs.forget(peer_id)
                 self._touch_shared(peer_id)
                 for archive in self._archives.values():
                     archive.links.pop(peer_id, None)
@@ -230,13 +229,13 @@ class ArchiverEngine:
             if archive.is_member(peer_id):
                 decodable, _ = keeping.take_frame(ctx, archive, peer_id, frame)
         if not decodable:
-            self._bad_input(ctx, peer_id)
+            self._bad_inputs.note(ctx, peer_id)
 
     def _message(self, ctx: Context, peer_id: bytes, data: bytes) -> None:
         try:
             message, frames = decode_message(data)
         except DecodeError:
-            self._bad_input(ctx, peer_id)
+            self._bad_inputs.note(ctx, peer_id)
             return
         archive = self._archive_for(message, ctx.now)
         if archive is None:
@@ -251,7 +250,7 @@ class ArchiverEngine:
         if not archive.is_named:
             self._finish_naming(ctx, archive)
         if not decodable:
-            self._bad_input(ctx, peer_id)
+            self._bad_inputs.note(ctx, peer_id)
 
     def _archive_for(self, message: Message, now: int) -> Archive | None:
         universe_id = getattr(message, "universe_id", b"")
@@ -261,15 +260,6 @@ class ArchiverEngine:
         if archive is None and universe_id in self._naming:
             return self._naming[universe_id][0]
         return archive
-
-    def _bad_input(self, ctx: Context, peer_id: bytes) -> None:
-        """Only what does not decode counts against its forwarder (I7)."""
-        count = self._bad_inputs.get(peer_id, 0) + 1
-        if len(self._bad_inputs) < 4096 or peer_id in self._bad_inputs:
-            self._bad_inputs[peer_id] = count
-        if count >= MAX_BAD_INPUTS:
-            self._bad_inputs.pop(peer_id, None)
-            ctx.add_send(Disconnect(peer_id, "undecodable"))
 
     def _own_addresses(self, ctx: Context, addresses: tuple[str, ...]) -> None:
         self._addresses = addresses[:8]

@@ -12,7 +12,7 @@ from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster_entry import entry_id
 from starling.protocol.engine.context import Context
 from starling.protocol.errors import Pending, ProtocolError, Unsupported
-from starling.protocol.exchange.answer import MAX_ANSWER_BYTES
+from starling.protocol.exchange.answer import take_in_turn
 from starling.protocol.exchange.entries import in_messages
 from starling.protocol.exchange.feed import Feed, ListedFrame, page_of
 from starling.protocol.exchange.frame import frame_id
@@ -30,9 +30,8 @@ from starling.protocol.exchange.messages import (
     WantProfiles,
     WantRoster,
 )
+from starling.protocol.exchange.profiles import in_one_message
 from starling.protocol.mls.key_package import KeyPackage
-
-MAX_PROFILES_BYTES = 2 * 1024 * 1024
 
 
 def greet(ctx: Context, archive: Archive, peer_id: bytes) -> None:
@@ -164,17 +163,9 @@ def answer_list(ctx: Context, archive: Archive, peer_id: bytes, message: WantLis
 
 
 def _answer_frames(ctx: Context, archive: Archive, peer_id: bytes, message: WantFrames) -> None:
-    chosen: list[bytes] = []
-    size = 0
-    for name in dict.fromkeys(message.frame_ids):
-        held = archive.frames.get(name)
-        if held is None:
-            continue
-        size += held.size
-        if chosen and size > MAX_ANSWER_BYTES:
-            break
-        chosen.append(name)
-    ctx.send(peer_id, Frames(archive.universe_id), tuple(chosen))
+    held = (archive.frames.get(name) for name in dict.fromkeys(message.frame_ids))
+    chosen = take_in_turn([(frame for frame in held if frame is not None)])
+    ctx.send(peer_id, Frames(archive.universe_id), chosen)
 
 
 def _take_floors(ctx: Context, archive: Archive, peer_id: bytes, message: MemberFloors) -> None:
@@ -264,15 +255,6 @@ def _learn(ctx: Context, archive: Archive, packages: tuple[bytes, ...], address:
 
 
 def _answer_profiles(ctx: Context, archive: Archive, peer_id: bytes, message: WantProfiles) -> None:
-    found = []
-    size = 0
-    for identity in dict.fromkeys(message.identities):
-        profile = archive.profiles.get(identity)
-        if profile is None:
-            continue
-        packages, address = profile.wire()
-        size += sum(map(len, packages)) + len(address)
-        if size > MAX_PROFILES_BYTES:
-            break
-        found.append((packages, address))
-    ctx.send(peer_id, Profiles(archive.universe_id, tuple(found)))
+    held = (archive.profiles.get(identity) for identity in dict.fromkeys(message.identities))
+    wires = (profile.wire() for profile in held if profile is not None)
+    ctx.send(peer_id, in_one_message(archive.universe_id, wires))

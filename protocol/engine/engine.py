@@ -18,6 +18,7 @@ from starling.protocol.engine import (
     joining,
     timers,
 )
+from starling.protocol.engine.bad_inputs import BadInputs
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import greet, profiles_of
 from starling.protocol.engine.inputs import (
@@ -36,7 +37,7 @@ from starling.protocol.engine.peer_messages import handle_message
 from starling.protocol.engine.people import named
 from starling.protocol.engine.queries import Queries
 from starling.protocol.engine.receiving import group_of_frame, receive
-from starling.protocol.engine.step import Disconnect, Event, Step
+from starling.protocol.engine.step import Event, Step
 from starling.protocol.engine.told_network import ToldNetwork
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import (
@@ -48,8 +49,6 @@ from starling.protocol.errors import (
     UsageError,
 )
 from starling.protocol.exchange.messages import decode_message
-
-MAX_BAD_INPUTS = 16
 
 MOST_BACKWARDS = 10_000
 """How far time may go back, in milliseconds, before that counts as a new run (B2)."""
@@ -77,7 +76,7 @@ class Engine(Queries):
         self._now = now
         self._node = Node(identity, records, now=now, readmits_automatically=readmits_automatically)
         self._told = ToldNetwork()
-        self._bad_inputs: dict[bytes, int] = {}
+        self._bad_inputs = BadInputs()
         self._wakes: dict[bytes, int | None] = {}
         """When each universe wants to be woken; one that is not here was not looked at yet."""
 
@@ -190,7 +189,7 @@ class Engine(Queries):
 
     def _disconnected_peer(self, peer_id: bytes) -> None:
         self._node.connected.discard(peer_id)
-        self._bad_inputs.pop(peer_id, None)
+        self._bad_inputs.forget(peer_id)
         self._node.touch_all()
         for universe in self._node.universes.values():
             universe.links.pop(peer_id, None)
@@ -210,13 +209,13 @@ class Engine(Queries):
         if shared:
             self._node.touched.add(shared[0].universe_id)
             if not receive(ctx, shared[0], peer_id, frame):
-                self._bad_input(ctx, peer_id)
+                self._bad_inputs.note(ctx, peer_id)
 
     def _message(self, ctx: Context, peer_id: bytes, data: bytes) -> None:
         try:
             message, frames = decode_message(data)
         except DecodeError:
-            self._bad_input(ctx, peer_id)
+            self._bad_inputs.note(ctx, peer_id)
             return
         universe = self._node.universes.get(getattr(message, "universe_id", b""))
         if universe is None:
@@ -231,19 +230,10 @@ class Engine(Queries):
             universe.refuse(type(refusal).__name__)
             decodable = not isinstance(refusal, DecodeError)
         if not decodable:
-            self._bad_input(ctx, peer_id)
+            self._bad_inputs.note(ctx, peer_id)
         gone = universe.joining is None and not universe.removed and not universe.groups
         if gone and universe.universe_id in self._node.universes:
             del self._node.universes[universe.universe_id]
-
-    def _bad_input(self, ctx: Context, peer_id: bytes) -> None:
-        """Only what does not decode counts against its forwarder (I7)."""
-        count = self._bad_inputs.get(peer_id, 0) + 1
-        if len(self._bad_inputs) < 4096 or peer_id in self._bad_inputs:
-            self._bad_inputs[peer_id] = count
-        if count >= MAX_BAD_INPUTS:
-            self._bad_inputs.pop(peer_id, None)
-            ctx.add_send(Disconnect(peer_id, "undecodable"))
 
     def _own_addresses(self, ctx: Context, addresses: tuple[str, ...]) -> None:
         self._node.addresses = addresses[:8]

@@ -34,12 +34,11 @@ from starling.protocol.exchange.messages import (
     WantProfiles,
     WantRoster,
 )
+from starling.protocol.exchange.profiles import in_one_message
 from starling.protocol.packed import pack
 
 MAX_HELLO_BYTES = 16 * 1024
 """Of roster entries in a `Hello`: who was away for more than these asks for the rest."""
-
-MAX_PROFILES_BYTES = 2 * 1024 * 1024
 
 
 # opening
@@ -244,23 +243,16 @@ def _following(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> Iterator[L
 
 
 def profiles_of(universe: Universe, identities: list[bytes]) -> Profiles:
-    """The newest KeyPackages and addresses of these members, this node's own from its bundles.
+    """The newest KeyPackages and addresses of these members, this node's own from its bundles: each once, and as many
+    as one message can hold."""
+    found = (_profile(universe, identity) for identity in dict.fromkeys(identities))
+    return in_one_message(universe.universe_id, (profile for profile in found if profile is not None))
 
-    Each once, and as many as one message can hold: for the others one asks again.
-    """
-    found = []
-    size = 0
-    for identity in dict.fromkeys(identities):
-        if identity == universe.me:
-            packages = tuple(package.encode() for package in universe.bundles.newest())
-            own = universe.own_address
-            address = own.encode() if own is not None else b""
-        elif (profile := universe.profiles.get(identity)) is not None:
-            packages, address = profile.wire()
-        else:
-            continue
-        size += sum(map(len, packages)) + len(address)
-        if size > MAX_PROFILES_BYTES:
-            break
-        found.append((packages, address))
-    return Profiles(universe.universe_id, tuple(found))
+
+def _profile(universe: Universe, identity: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
+    if identity == universe.me:
+        own = universe.own_address
+        packages = tuple(package.encode() for package in universe.bundles.newest())
+        return packages, own.encode() if own is not None else b""
+    profile = universe.profiles.get(identity)
+    return profile.wire() if profile is not None else None

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-
-from starling.protocol.exchange.frame_log import LoggedFrame
+from typing import Protocol
 
 MAX_ANSWER_BYTES = 512 * 1024
 MAX_ANSWER_FRAMES = 256
 
 
-def take_in_turn(queues: Iterable[Iterator[LoggedFrame]]) -> tuple[bytes, ...]:
+class HeldFrame(Protocol):
+    """What is kept beside the bytes of a frame: its id and their number."""
+
+    @property
+    def frame_id(self) -> bytes: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+def take_in_turn(queues: Iterable[Iterator[HeldFrame]]) -> tuple[bytes, ...]:
     """The ids of the frames to send now.
 
     Groups take turns: a commit in one group can wait for a commit in another, so an answer filled by one
@@ -20,7 +29,7 @@ def take_in_turn(queues: Iterable[Iterator[LoggedFrame]]) -> tuple[bytes, ...]:
     chosen: dict[bytes, None] = {}
     size = 0
     while waiting:
-        still: list[Iterator[LoggedFrame]] = []
+        still: list[Iterator[HeldFrame]] = []
         for queue in waiting:
             frame = next(queue, None)
             if frame is None:

@@ -10,9 +10,9 @@ from tests.engine.small_network import DAY, MINUTE, SECOND, Network, header_of
 
 from starling.protocol.archiver import talking
 from starling.protocol.archiver.archive import Archive
-from starling.protocol.archiver.engine import MAX_BAD_INPUTS
 from starling.protocol.archiver.kept_frames import MAX_SIBLINGS, ArchivedFrame, KeptFrames
 from starling.protocol.distributed.policy import FrameQuota
+from starling.protocol.engine.bad_inputs import MAX_BAD_INPUTS
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import (
     CreateUniverse,

@@ -29,7 +29,7 @@ CODE = ("protocol", "p2p", "daemon")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"`([\w.-]+(?:/[\w.-]*)+)`")
-_ID = re.compile(r"\b(?:[KXCT]-\d+|P-\d{1,2}|[RB]\d|I\d)\b")
+_ID = re.compile(r"\b(?:[KXCTS]-\d+|P-\d{1,2}|[RB]\d{1,2}|I\d)\b")
 
 
 def _prose(page: Path) -> str:
@@ -213,7 +213,9 @@ def test_the_settings_are_all_described() -> None:
 
 def test_the_ids_in_the_code_are_all_explained() -> None:
     text = (DOCS / "decisions.md").read_text().split("## Ids in the code")[1]
-    explained = set(re.findall(r"^\| ([A-Z]-?\d+) \|", text, re.MULTILINE))
+    rows = re.findall(r"^\| ([A-Z]-?\d+) \|", text, re.MULTILINE)
+    explained = set(rows)
+    assert len(explained) == len(rows)
     cited = {
         found
         for folder in CODE

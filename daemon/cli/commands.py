@@ -270,8 +270,14 @@ def _member_table(shown: dict[str, Any]) -> None:
         )
     for member in shown["former_members"]:
         if member["removed_by"] < member["groups"]:
+            fell = member.get("reason") == "admission"
+            why = (
+                f", admitted by right of {output.name({'name': member['by_name']})}, who has it no more"
+                if fell
+                else ""
+            )
             output.line(
-                f"{output.name(member)}: removed by {member['removed_by']} of {member['groups']} senders"
+                f"{output.name(member)}{why}: removed by {member['removed_by']} of {member['groups']} senders"
             )
 
 

@@ -110,7 +110,11 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "makes it the one that counts",
         (),
     ),
-    "member.removed": ("somebody was removed from the roster", ("identity",)),
+    "member.removed": (
+        "somebody, perhaps this node, is no member any more. `reason` is `removed`, `left`, or `admission` where who "
+        "admitted it, or made its ticket, had lost the right to; `by` is who removed it, or who lost that right",
+        ("identity", "reason", "by"),
+    ),
     "member.role": ("a member, perhaps this node, has another role", ("identity", "name", "role")),
     "policy.changed": (
         "the universe's policy: the weakest role that may invite, and the one that may remove",

@@ -13,7 +13,8 @@ from starling.protocol.distributed.admission import admission_by
 from starling.protocol.distributed.archivers import ArchiverInfo, farewell
 from starling.protocol.distributed.identity import Identity, check_name
 from starling.protocol.distributed.member import DmlsMember
-from starling.protocol.distributed.roster_body import Admission, Founding, Kind, Removal, Target
+from starling.protocol.distributed.roster_body import Admission, Founding, Kind
+from starling.protocol.distributed.roster_departures import Departure, departure_of, told_departure
 from starling.protocol.distributed.roster_entry import (
     decode_entry,
     entry_id,
@@ -200,21 +201,16 @@ class Roster(RosterMaking):
 
     # Decisions
 
-    def is_told_removed(self, identity: bytes) -> bool:
-        """Whether somebody who may says that this member is removed, in an entry that follows others not known here.
+    def departure(self, identity: bytes) -> Departure | None:
+        """Why somebody is no member any more; None for a member, and for who never was one."""
+        if identity in self.members:
+            return None
+        lost = self._graph.fallen_of(self._graph.everything, self._graph.tips)
+        return departure_of(self._graph, self._graph.everything & ~lost, identity)
 
-        A removed member is not shown those: they hold secrets of the others. So its word counts before its ancestors
-        are known, if it names the entry that made the member one.
-        """
-        member = self.members.get(identity)
-        return member is not None and any(
-            isinstance(read.body, Removal)
-            and read.body.target in (Target.MEMBER, Target.LEAVE)
-            and read.entry.subject == identity
-            and (read.entry.author == identity or self.may(read.entry.author, Right.REMOVE, member.role))
-            and member.entry_id in read.entry.predecessors
-            for read in self._graph.waiting
-        )
+    def told_departure(self, identity: bytes) -> Departure | None:
+        """Why a member is none any more, by entries that follow others not known here."""
+        return told_departure(self._graph, identity) if identity in self.members else None
 
     def admits(self, entries: Sequence[bytes], peer_id: bytes) -> bool:
         """Whether the last of these is new here and says that a peer is a member's, on the word of who may sponsor.
@@ -222,17 +218,31 @@ class Roster(RosterMaking):
         That is a member known here, or somebody whom the others of these entries lead back to one. It is true whatever
         the entry follows. Raises what `read_entry` raises.
         """
+        return self._voucher(entries, peer_id, self._may_sponsor) is not None
+
+    def disowns(self, entries: Sequence[bytes], peer_id: bytes) -> Departure | None:
+        """Why the last of these does not make a peer a member's: it is the word of who is none any more, or of somebody
+        whom the others lead back to one. Raises what `read_entry` raises."""
+        voucher = self._voucher(entries, peer_id, lambda author: author in self.former)
+        return self.departure(voucher) if voucher is not None else None
+
+    def _voucher(
+        self, entries: Sequence[bytes], peer_id: bytes, counts: Callable[[bytes], bool]
+    ) -> bytes | None:
+        """The first whose word counts, from the last of these entries back, which is new here and says that a peer is a
+        member's."""
         if not entries or entry_id(entries[-1]) in self._graph:
-            return False
+            return None
         chain = [decode_entry(entries[-1])]
         others = {entry.subject: entry for entry in map(decode_entry, entries[:-1]) if entry.kind in _ADMITS}
-        while not self._may_sponsor(chain[-1].author):
+        while not counts(chain[-1].author):
             if chain[-1].author not in others or self._knows(chain[-1].author):
-                return False
+                return None
             chain.append(others.pop(chain[-1].author))
         bodies = [read_entry(entry.encode(), self.universe_id).body for entry in chain]
         admits_all = all(isinstance(body, Admission) for body in bodies)
-        return admits_all and isinstance(bodies[0], Admission) and bodies[0].peer_id == peer_id
+        is_peers = admits_all and isinstance(bodies[0], Admission) and bodies[0].peer_id == peer_id
+        return chain[-1].author if is_peers else None
 
     def awaits(self, peer_id: bytes) -> bool:
         """Whether an entry that admits this peer waits for others that it follows, as `admits` says."""

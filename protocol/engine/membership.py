@@ -12,6 +12,7 @@ from starling.protocol.distributed.member import leaf_identity, member_id, read_
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.roster import MemberInfo, Roster
 from starling.protocol.distributed.roster_body import Kind
+from starling.protocol.distributed.roster_departures import Departure
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
 from starling.protocol.distributed.roster_rights import Policy, Right
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
@@ -46,8 +47,9 @@ def add_entries(
             incomplete = True
         except (ProtocolError, Unsupported) as refusal:
             universe.refuse(type(refusal).__name__)
-    if incomplete and universe.roster.is_told_removed(universe.me):
-        _note_own_removal(ctx, universe)
+    told = universe.roster.told_departure(universe.me) if incomplete else None
+    if told is not None:
+        _note_own_removal(ctx, universe, told)
         return True
     if incomplete and source is not None and (source in universe.links or universe.roster.awaits(source)):
         ask_for_roster(ctx, universe, source)
@@ -113,9 +115,9 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
             direct.drop_queued(ctx, universe, identity, "removed")
         if identity == universe.me:
             if identity not in members:
-                _note_own_removal(ctx, universe)
+                _note_own_removal(ctx, universe, universe.roster.departure(identity))
         elif identity not in anew:
-            ctx.event("member.removed", universe.universe_id, {"identity": identity})
+            _tell_removal(ctx, universe, identity, universe.roster.departure(identity))
             catching_up.note(universe, identity)
     if universe.removed:
         return
@@ -160,10 +162,17 @@ def _is_readmitted(universe: Universe, member: MemberInfo) -> bool:
     return entry is not None and decode_entry(entry).kind == Kind.MEMBER
 
 
-def _note_own_removal(ctx: Context, universe: Universe) -> None:
-    """Somebody else has removed this node: it is told once."""
+def _tell_removal(ctx: Context, universe: Universe, identity: bytes, departure: Departure | None) -> None:
+    reason = departure.reason.value if departure is not None else None
+    by = departure.by if departure is not None else None
+    body = {"identity": identity, "reason": reason, "by": by}
+    ctx.event("member.removed", universe.universe_id, body)
+
+
+def _note_own_removal(ctx: Context, universe: Universe, departure: Departure | None) -> None:
+    """This node is no member any more, by others' word: it is told once."""
     if not universe.removed:
-        ctx.event("member.removed", universe.universe_id, {"identity": universe.me})
+        _tell_removal(ctx, universe, universe.me, departure)
         forget_universe(ctx, universe)
 
 

@@ -89,6 +89,9 @@ def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> 
     # What a stranger says is looked at only where its last entry is the word of who may admit that it is none.
     if not known and not universe.roster.admits(message.entries, peer_id):
         _tell_former_member(ctx, universe, peer_id)
+        disowned = universe.roster.disowns(message.entries, peer_id)
+        if disowned is not None:
+            ctx.send(peer_id, RosterEntries(universe.universe_id, disowned.entries))
         return
     membership.add_entries(ctx, universe, message.entries, source=peer_id)
     if universe.member_of_peer(peer_id) is None:
@@ -107,13 +110,13 @@ def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> 
 
 
 def _tell_former_member(ctx: Context, universe: Universe, peer_id: bytes) -> None:
-    """A removed member is told when it speaks as one, by its removals alone: other entries hold secrets that
-    it is not to know."""
+    """Who is no member any more is told when it speaks as one, by the entries alone that say so: others hold secrets
+    that it is not to know."""
     for identity, info in universe.roster.former.items():
         if info.peer_id == peer_id and identity not in universe.roster.members:
-            ids = universe.roster.removed.get(identity, ())
-            entries = tuple(entry for key in ids if (entry := universe.roster.entry(key)) is not None)
-            ctx.send(peer_id, RosterEntries(universe.universe_id, entries))
+            departure = universe.roster.departure(identity)
+            if departure is not None:
+                ctx.send(peer_id, RosterEntries(universe.universe_id, departure.entries))
 
 
 def _as_member(

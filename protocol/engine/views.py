@@ -104,12 +104,24 @@ def former_view(universe: Universe) -> list[View]:
         {
             "identity": identity,
             "name": universe.name_of(identity),
+            **_departure(universe, identity),
             "removed_by": catching_up.out_of_groups(universe, identity),
             "groups": len(roster.members),
         }
         for identity, info in sorted(roster.former.items())
         if identity not in roster.members
     ]
+
+
+def _departure(universe: Universe, identity: bytes) -> View:
+    departure = universe.roster.departure(identity)
+    if departure is None:
+        return {"reason": None, "by": None, "by_name": None}
+    return {
+        "reason": departure.reason.value,
+        "by": departure.by,
+        "by_name": universe.name_of(departure.by),
+    }
 
 
 def invites_view(universe: Universe, now: int) -> list[View]:

@@ -269,8 +269,13 @@ def test_members_says_how_many_owners_have_followed(tmp_path: Path) -> None:
         {"identity": digits * 32, "name": name, "removed_by": by, "groups": 3}
         for digits, name, by in (("ae", "carol", 2), ("af", "dave", 3))
     ]
+    erin = {"identity": "b0" * 32, "name": "erin", "removed_by": 1, "groups": 3}
+    former.append(erin | {"reason": "admission", "by": "af" * 32, "by_name": "dave"})
     with scripted(tmp_path / "home", always({"members": MEMBERS[:1], "former_members": former})):
         shown = starling(tmp_path / "home", "members", "lab").stdout
+    why = "admitted by right of dave, who has it no more"
+    assert f"erin, {why}: removed by 1 of 3 senders" in shown.replace("\n", " ")
+    shown = shown.replace(why, "")
     assert "2 of 3" in shown and "carol: removed by 2 of 3 senders" in shown and "dave" not in shown
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.distributed.people import ALICE, BOB, CAROL, DAVE, add_invite
-from tests.distributed.rosters import ERIN, B, C, D, admit, copy, ticket, with_roles
+from tests.distributed.people import ALICE, BOB, CAROL, DAVE, add_invite, admission
+from tests.distributed.rosters import ERIN, A, B, C, D, E, admit, copy, merged, ticket, with_roles
 
+from starling.protocol.distributed.roster_departures import Departure, Reason
 from starling.protocol.distributed.roster_entry import entry_id
-from starling.protocol.distributed.roster_rights import ADMIN, MEMBER
+from starling.protocol.distributed.roster_rights import ADMIN, MEMBER, READER
 from starling.protocol.errors import Pending
 
 
@@ -44,5 +45,66 @@ def test_any_admin_tells_a_member_that_it_is_removed() -> None:
         removal = theirs.make_remove(by, C)
         with pytest.raises(Pending):
             mine.add(removal)
-        assert mine.is_told_removed(C) is told
-        assert not mine.is_told_removed(D)
+        departure = mine.told_departure(C)
+        assert (departure is not None) is told
+        if departure is not None:
+            assert departure == Departure(Reason.REMOVED, by.identity_public_key, (removal,))
+        assert mine.told_departure(D) is None
+
+
+def test_who_fell_with_its_sponsor_is_told_by_what_took_the_right() -> None:
+    """Carol made the ticket, bob admitted by it, and erin came by him; who hears only that one of them is removed, or
+    may not any more, knows none of what that follows."""
+    roster = with_roles(bob=MEMBER, carol=MEMBER)
+    mine, theirs = copy(roster), copy(roster)
+    carols = ticket("carols", CAROL)
+    add_invite(mine, carols, by=CAROL)
+    mine.add(admission(mine, DAVE, by=BOB, ticket=carols))
+    admit(mine, ERIN, DAVE)
+    add_invite(theirs, ticket("unknown"))
+    words = (
+        (theirs.make_remove(ALICE, B), B, {D, E}),
+        (theirs.make_remove(ALICE, C), C, {D, E}),
+        (theirs.make_role(ALICE, B, READER), B, {D, E}),
+        (theirs.make_role(ALICE, B, ADMIN), B, set()),
+    )
+    for word, subject, fallen in words:
+        told = copy(mine)
+        with pytest.raises(Pending):
+            told.add(word)
+        for who in (D, E):
+            departure = told.told_departure(who)
+            assert (departure is not None) == (who in fallen)
+            assert departure in (None, Departure(Reason.ADMISSION, subject, (word,)))
+        whole = merged(theirs, mine)
+        whole.add(word)
+        assert {D, E} - whole.members.keys() == fallen
+        for who in fallen:
+            assert whole.departure(who) == Departure(Reason.ADMISSION, subject, (word,))
+    assert mine.departure(D) is None
+
+
+def test_a_word_that_honours_what_is_not_known_tells_nobody_that_it_fell() -> None:
+    roster = with_roles(bob=MEMBER)
+    admit(roster, DAVE, BOB)
+    theirs = copy(roster)
+    add_invite(theirs, ticket("later", BOB), by=BOB)
+    removal = theirs.make_remove(ALICE, B)
+    with pytest.raises(Pending):
+        roster.add(removal)
+    assert roster.told_departure(D) is None and roster.told_departure(B) is not None
+    theirs.add(removal)
+    assert D in theirs.members
+
+
+def test_who_came_by_somebody_removed_is_told_so_by_its_hello() -> None:
+    roster = with_roles(bob=MEMBER)
+    theirs = copy(roster)
+    admit(theirs, DAVE, BOB)
+    hello = theirs.proof(D, 10_000)
+    assert roster.admits(hello, DAVE.peer_id) and roster.disowns(hello, DAVE.peer_id) is None
+    removal = roster.make_remove(ALICE, B)
+    roster.add(removal)
+    assert not roster.admits(hello, DAVE.peer_id)
+    assert roster.disowns(hello, DAVE.peer_id) == Departure(Reason.REMOVED, A, (removal,))
+    assert roster.disowns(hello, ERIN.peer_id) is None and roster.disowns((), DAVE.peer_id) is None

@@ -81,7 +81,8 @@ def test_who_is_removed_while_it_lacks_other_entries_learns_of_it() -> None:
     network.restart(carol)
     network.run(MINUTE)
     assert carol.engine.universe(universe)["state"] == "removed"
-    assert {"identity": carol.me} in carol.heard("member.removed")
+    (told,) = carol.heard("member.removed")
+    assert (told["identity"], told["reason"], told["by"]) == (carol.me, "removed", alice.me)
     assert dave.me not in carol.universe(universe).roster.members
     assert not {table for table, _ in carol.rows} & {"epoch", "ratchet", "psk", "bundle"}
     network.stop(carol)
@@ -90,3 +91,40 @@ def test_who_is_removed_while_it_lacks_other_entries_learns_of_it() -> None:
     bob.do(SendMessage(universe, b"i" * 16, b"on"))
     network.run(10 * SECOND)
     assert not carol.texts() and alice.texts() == ["on"]
+
+
+def test_who_fell_with_its_sponsor_learns_of_it_and_so_do_the_others() -> None:
+    """It is removed nowhere: only who admitted it was, unknown to it, by who knew nothing of it."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.cut(alice, bob)
+    network.cut(alice, carol)
+    dave = network.add("dave")
+    network.cut(alice, dave)
+    dave.do(JoinUniverse(network.invite(bob, universe)))
+    network.run(MINUTE)
+    assert dave.me in carol.universe(universe).roster.members
+    network.stop(dave)
+    erin = network.add("erin")
+    network.cut(erin, bob, carol, dave)
+    erin.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(MINUTE)
+    alice.do(RemoveMember(universe, bob.me))
+    network.run(10 * SECOND)
+    network.stop(bob)
+    network.stop(carol)
+    network.heal()
+    network.restart(dave)
+    network.run(MINUTE)
+    assert dave.engine.universe(universe)["state"] == "removed", (
+        "alice alone knows why, and it not all of that"
+    )
+    (told,) = dave.heard("member.removed")
+    assert told == {"identity": dave.me, "reason": "admission", "by": bob.me}
+    assert erin.me not in dave.universe(universe).roster.members
+    network.restart(carol)
+    network.run(MINUTE)
+    bodies = {body["identity"]: (body["reason"], body["by"]) for body in carol.heard("member.removed")}
+    assert bodies == {bob.me: ("removed", alice.me), dave.me: ("admission", bob.me)}
+    former = {row["identity"]: row for row in carol.engine.former_members(universe)}
+    assert (former[dave.me]["reason"], former[dave.me]["by_name"]) == ("admission", "bob")
+    assert (former[bob.me]["reason"], former[bob.me]["by_name"]) == ("removed", "alice")

@@ -92,6 +92,13 @@ def test_the_layout_names_folders_that_exist() -> None:
     assert packages <= seen
 
 
+def test_the_engines_page_names_each_of_its_files_once() -> None:
+    rows = re.findall(r"^\|.*\|$", (DOCS / "engine.md").read_text(), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+\.py)`", row)]
+    held = {path.name for path in (TOP / "protocol" / "engine").glob("*.py")} - {"__init__.py"}
+    assert sorted(named) == sorted(held)
+
+
 def test_make_commands_exist() -> None:
     targets = set(re.findall(r"^([\w-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
     named = {name for page in PAGES for name in re.findall(r"\bmake ([a-z-]+)`", page.read_text())}

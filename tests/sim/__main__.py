@@ -12,16 +12,16 @@ import random
 import sys
 
 from tests.sim.faults import LEVELS
-from tests.sim.history import KINDS_OF_COPIES, PAUSES, Action, History, play
+from tests.sim.history import KINDS_OF_COPIES, KINDS_OF_MEMBERS, PAUSES, Action, History, play
 from tests.sim.violation import Violation
 
 from starling.protocol.engine.engine import Engine
 
 
-def history(seed: int, size: int, level: int) -> History:
+def history(seed: int, size: int, level: int, kinds: tuple[str, ...] = KINDS_OF_COPIES) -> History:
     rng = random.Random(seed)
     actions = [
-        Action(rng.choice(KINDS_OF_COPIES), rng.randrange(7), rng.randrange(128), rng.choice(PAUSES))
+        Action(rng.choice(kinds), rng.randrange(7), rng.randrange(128), rng.choice(PAUSES))
         for _ in range(rng.randint(15, 25))
     ]
     return History(seed, size, level, tuple(actions))
@@ -35,10 +35,14 @@ def main() -> int:
     parser.add_argument(
         "--level", type=int, default=0, choices=range(len(LEVELS)), help="how bad the network is"
     )
+    parser.add_argument(
+        "--members", action="store_true", help="who is a member, and with what rights, changes too"
+    )
     args = parser.parse_args()
+    kinds = KINDS_OF_MEMBERS if args.members else KINDS_OF_COPIES
     failed = 0
     for seed in range(args.seed, args.seed + args.histories):
-        drawn = history(seed, args.size, args.level)
+        drawn = history(seed, args.size, args.level, kinds)
         try:
             play(drawn, Engine)
         except Violation as violation:

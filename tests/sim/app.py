@@ -34,6 +34,7 @@ class Copy:
     seen: dict[int, Event]
     knows_removed: frozenset[bytes]
     memory: Memory
+    joined: bool
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class App:
         self.universe_id: bytes | None = None
         self.joined = False
         self.removed = False
+        self.muted = False
         self.refused_join: str | None = None
         self.alarms = ALARMS
         self.knows_removed: set[bytes] = set()
@@ -147,10 +149,11 @@ class App:
             self.node.command(request.command, answered)
         except UsageError as error:
             del self._pending[number]
-            if isinstance(request.command, SendMessage) and request.command.to and not self.removed:
+            goes_on = not (self.removed or self.muted)
+            if isinstance(request.command, SendMessage) and request.command.to and goes_on:
                 self.oracle.undelivered(request.command.message_id)
                 return
-            if not (request.may_be_refused or self.removed):
+            if goes_on and not request.may_be_refused:
                 raise Violation("refused", f"{type(request.command).__name__}: {error}") from error
 
     def imports_of(self, other: App) -> dict[bytes, bytes]:
@@ -176,6 +179,7 @@ class App:
             dict(self._seen),
             frozenset(self.knows_removed),
             self.oracle.memory(self.key),
+            self.joined,
         )
 
     def put_back(self, copy: Copy) -> None:
@@ -199,6 +203,7 @@ class App:
         self._read = self._acknowledged = copy.read
         self._seen = dict(copy.seen)
         self.knows_removed = set(copy.knows_removed)
+        self.joined = copy.joined
         self.superseded = False
 
     # events
@@ -231,6 +236,8 @@ class App:
             case "universe.joined":
                 self.universe_id = event.universe_id
                 self.joined = True
+            case "member.joined":
+                self.knows_removed.discard(body["identity"])
             case "group.entered":
                 self.oracle.entered(self.key, body["owner"])
             case "universe.superseded" | "universe.recovering":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 from tests.sim.faults import LEVELS
-from tests.sim.node import Crash, EngineFactory
+from tests.sim.node import Crash, EngineFactory, Node
 from tests.sim.universes import fresh_universe, saved_universe
 from tests.sim.violation import Violation
 from tests.sim.world import World
@@ -30,6 +30,16 @@ _KINDS = (
     "repeat",
 )
 KINDS_OF_COPIES = (*_KINDS, *["copy"] * 6, *["put back"] * 4, *["confirm"] * 2, "clone")
+KINDS_OF_MEMBERS = (
+    *KINDS_OF_COPIES,
+    *["invite by"] * 3,
+    *["remove by"] * 2,
+    "leave",
+    *["role"] * 2,
+    "policy",
+    *["archiver"] * 3,
+)
+"""Copies, and changes of who is a member with what rights."""
 PAUSES = (0, 0, 5, 40, 100, 200, 500, 1_500)
 _LARGE = 70_000
 _SLEEP = 65_000
@@ -129,6 +139,19 @@ def _play(history: History, factory: EngineFactory) -> Counter[str]:
     return world.counts
 
 
+def _visit(carrier: Node, amount: int, restart_after: int) -> None:
+    """Copy the archiver's data directory, put the copy back, or let it crash."""
+    match amount % 4:
+        case 0 | 1:
+            carrier.saved = carrier.store.copy()
+        case 2 if carrier.saved is not None:
+            carrier.crash(None)
+            carrier.store = carrier.saved.copy()
+            carrier.start()
+        case _:
+            carrier.crash(restart_after)
+
+
 def _perform(world: World, action: Action) -> None:
     app = world.apps[action.who % len(world.apps)]
     amount = action.amount
@@ -175,5 +198,20 @@ def _perform(world: World, action: Action) -> None:
             world.put_back(app)
         case "clone":
             world.clone(app)
+        case "invite by":
+            world.invite(app, ("member", "member", "admin", "reader")[amount % 4])
+        case "remove by":
+            world.membership.remove(world.apps[amount % len(world.apps)], app)
+        case "leave":
+            world.membership.leave(app)
+        case "role":
+            role = "reader" if amount % 8 == 7 else ("member", "admin")[amount % 2]
+            world.membership.set_role(world.apps[amount // 8 % len(world.apps)], app, role)
+        case "policy":
+            world.membership.set_policy(app, ("member", "member", "admin")[amount % 3])
+        case "archiver" if world.carrier is None:
+            world.name_archiver()
+        case "archiver":
+            _visit(world.carrier, amount, restart_after)
         case "confirm":
             world.confirm()

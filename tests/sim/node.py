@@ -77,6 +77,8 @@ class Node:
         self.index = index
         self.identity = identity
         self.store = store
+        self.saved: Store | None = None
+        """A copy of the store, where no app keeps one."""
         self.network = network
         self.app: App | None = None
         self.address = f"/ip4/10.0.0.{index + 1}/tcp/4001"

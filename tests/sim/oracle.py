@@ -30,6 +30,8 @@ class SentMessage:
     reported: int | None = None
     forgotten: bool = False
     """Its sender's node does not know it any more."""
+    excused: bool = False
+    """Nothing is promised about it."""
     delivered: set[bytes] = field(default_factory=set)
     waived: set[bytes] = field(default_factory=set)
     """Apps that had it and forgot it: it may come again, and need not."""
@@ -59,6 +61,9 @@ class Oracle:
         """Apps of members of everybody's send group, by construction."""
         self.removed: set[bytes] = set()
         self.cloned: set[bytes] = set()
+        self.muted: set[bytes] = set()
+        """Members who became readers: what they had said may be shown, or not."""
+        self.reinstated: set[bytes] = set()
         self._counts: dict[bytes, int] = {}
         self._lives: dict[bytes, int] = {}
         self._last: dict[tuple[bytes, bytes, int], int] = {}
@@ -83,7 +88,7 @@ class Oracle:
     def undelivered(self, message_id: bytes) -> None:
         """An engine refused a direct message, or gave it up, for its recipient is no member any more."""
         message = self.messages[message_id]
-        if message.to not in self.removed:
+        if message.to not in self.removed | self.reinstated:
             raise Violation("refused", f"message {message.number} is for a member and was not sent")
         message.forgotten = True
 
@@ -91,6 +96,19 @@ class Oracle:
         """A removal was asked for: from now on nothing is owed to this member or promised for it."""
         self.removed.add(member)
         self.certain = {app for app in self.certain if member_of(app) != member}
+
+    def reinstate(self, member: bytes) -> None:
+        """A removal came to nothing. What was said by this member or to it so far is promised to nobody."""
+        self.removed.discard(member)
+        self.reinstated.add(member)
+        for message in self.messages.values():
+            message.owed = frozenset(app for app in message.owed if member_of(app) != member)
+            message.waived.add(member)
+            message.excused |= message.sender == member
+
+    def mute(self, member: bytes) -> None:
+        """This member is a reader from some time on, which not all learn at one time."""
+        self.muted.add(member)
 
     # copies
 
@@ -193,7 +211,9 @@ class Oracle:
     def missing(self) -> str | None:
         """The first promise that is not kept yet, or None."""
         for message in self.messages.values():
-            if message.sender in self.removed or (message.forgotten and not message.delivered):
+            if message.excused or message.sender in self.removed | self.muted:
+                continue
+            if message.forgotten and not message.delivered:
                 continue
             name = f"message {message.number} of {message.sender.hex()[:8]}"
             lost = {

@@ -13,20 +13,32 @@ from tests.sim.app import ALARMS, App, Copy
 from tests.sim.event_queue import BEGINNING, EventQueue
 from tests.sim.faults import CALM, Faults
 from tests.sim.ledger import SealLedger
+from tests.sim.membership import DOUBT, Membership
 from tests.sim.network import Network
 from tests.sim.node import Crash, EngineFactory, Node
 from tests.sim.oracle import Oracle
 from tests.sim.store import Store
 from tests.sim.violation import Violation
 
+from starling.protocol.archiver.engine import ArchiverEngine
 from starling.protocol.distributed.identity import Identity
-from starling.protocol.engine.inputs import CreateInvite, ReadmitMember, Recover, RemoveMember, UpdateKeys
+from starling.protocol.engine.inputs import (
+    CreateInvite,
+    NameArchiver,
+    OfferArchiver,
+    ReadmitMember,
+    Recover,
+    RemoveMember,
+    UpdateKeys,
+)
 
 MOST_NODES = 7
 PATIENCE = 10 * 60_000
 """How long, in virtual time, a healed network may take until all is delivered and all are equal."""
 
 _LOOK_EVERY = 1_000
+_CARRIER = 100
+"""The archiver's number among the nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +81,21 @@ class World:
         self.copies: dict[bytes, Copy] = {}
         self.confirmed: Counter[bytes] = Counter()
         """How often the founder has admitted each member anew."""
+        self.membership = Membership(self)
+        self.carrier: Node | None = None
+        """An archiver's node, once there is one."""
         self.ledger = SealLedger(frozenset() if saved is None else saved.used)
         self._factory = factory
         self._converged = converged
         self._suites = suites
         self._alarms = ALARMS
-        self._joining: dict[int, str | None] = {}
+        self._is_late = False
         self._texts = 0
         certain = (
             frozenset() if saved is None else frozenset(s.identity.identity_public_key for s in saved.seats)
         )
         self.oracle = Oracle(certain)
-        self._founding = sorted(certain)
+        self.from_beginning = sorted(certain)
         if saved is not None:
             for seat in saved.seats:
                 app = self._seat(seat.identity, seat.store.copy())
@@ -134,27 +149,30 @@ class World:
         founder.create("universe", self._suites[0])
         self.oracle.certain.add(founder.identity)
 
-    def invite(self) -> App | None:
-        """The founder makes a ticket, and a new node joins with it as soon as it has it."""
-        founder = self.founder
-        if len(self.apps) >= MOST_NODES or founder.universe_id is None:
+    def invite(self, inviter: App | None = None, role: str = "member") -> App | None:
+        """A member, or the founder, makes a ticket, and a new node joins with it as soon as it has it."""
+        inviter = inviter or self.founder
+        if len(self.apps) >= MOST_NODES or inviter.universe_id is None or inviter.removed or inviter.muted:
             return None
         joiner = self.add_node()
         suite = self._suites[joiner.node.index % len(self._suites)]
-        universe_id = founder.universe_id
+        universe_id = inviter.universe_id
 
         def invited(result: Any) -> None:
             joiner.join(result["ticket"], suite)
 
-        self._joining[joiner.node.index] = None
-        founder.ask(CreateInvite(universe_id), invited)
+        if role == "reader":
+            self.membership.mute(joiner)
+        elif inviter is not self.founder:
+            role = "member"
+        inviter.ask(CreateInvite(universe_id, role=role), invited, may_be_refused=inviter is not self.founder)
         return joiner
 
     def send_direct(self, app: App, which: int) -> None:
         """A message to one of the members that were there from the beginning."""
         others = [
             identity
-            for identity in self._founding
+            for identity in self.from_beginning
             if identity != app.identity and identity not in self.oracle.removed
         ]
         if others:
@@ -162,7 +180,7 @@ class World:
 
     def send(self, app: App, size: int = 0, to: bytes = b"") -> None:
         """A message of that many bytes at least, if its app is in the universe."""
-        if not app.joined or app.removed or app.node.retired:
+        if not app.joined or app.removed or app.muted or app.node.retired:
             return
         self._texts += 1
         text = f"{self._texts} from {app.node.name} ".encode()
@@ -196,13 +214,15 @@ class World:
             app.node.crash(restart_after)
 
     def partition(self, sides: list[int]) -> None:
-        self.network.partition({node.index: sides[node.index % len(sides)] for node in self.nodes})
+        nodes = [*self.nodes, *([self.carrier] if self.carrier is not None else [])]
+        self.network.partition({node.index: sides[node.index % len(sides)] for node in nodes})
 
     # copies of data directories
 
     def copy(self, app: App) -> Copy | None:
-        """Copy a member's data directory, and keep that in place of an earlier copy."""
-        if not app.joined or app.removed or app.node.retired:
+        """Copy the data directory of a member, or of who is about to become one, and keep that in place of an earlier
+        copy."""
+        if app.universe_id is None or app.removed or app.node.retired:
             return None
         copy = self.copies[app.key] = app.copy()
         return copy
@@ -210,7 +230,7 @@ class World:
     def put_back(self, app: App, copy: Copy | None = None) -> None:
         """The node ends, its disk holds the copy again (the newest one), and it starts with fresh randomness."""
         copy = copy or self.copies.get(app.key)
-        if copy is None or app.node.retired or app.removed:
+        if copy is None or app.node.retired:
             return
         self.counts[faults.PUT_BACK] += 1
         self._expect_alarms()
@@ -223,7 +243,9 @@ class World:
         No member has more than two nodes, and nobody clones the founder, who confirms.
         """
         copy = copy or self.copies.get(app.key)
-        if copy is None or app.removed or app is self.founder or app.identity in self.oracle.cloned:
+        if copy is None or not copy.joined or app.removed:
+            return None
+        if app is self.founder or app.identity in self.oracle.cloned:
             return None
         self.counts[faults.CLONED] += 1
         self._expect_alarms()
@@ -242,10 +264,11 @@ class World:
 
     def end_clones(self) -> None:
         """The person with two nodes ends the second one for good, and starts anew with the first."""
-        for app in self.present:
-            if len(app.key) > len(app.identity):
+        for app in self.apps:
+            if len(app.key) > len(app.identity) and not app.node.retired:
                 self.retire(app)
-                self.recover(next(other for other in self.apps if other.key == app.identity))
+                if not app.removed:
+                    self.recover(next(other for other in self.apps if other.key == app.identity))
 
     def retire(self, app: App) -> None:
         """A node ends for good."""
@@ -273,6 +296,24 @@ class World:
 
             founder.ask(command, done, may_be_refused=True)
 
+    # an archiver
+
+    def name_archiver(self) -> None:
+        """The founder names an archiver, which begins to carry."""
+        founder = self.founder
+        if self.carrier is not None or founder.universe_id is None:
+            return
+        universe_id = founder.universe_id
+        identity = Identity.generate("carrier", random.Random(f"{self.seed} carrier").randbytes)
+        self.carrier = Node(_CARRIER, identity, Store(), self.network, ArchiverEngine, self.seed)
+        self.network.nodes.append(self.carrier)
+        self.carrier.start()
+
+        def offered(result: Any) -> None:
+            founder.ask(NameArchiver(universe_id, result["offer"]), may_be_refused=True)
+
+        self.carrier.command(OfferArchiver(), offered)
+
     # the end
 
     def settle(self, patience: int = PATIENCE) -> None:
@@ -280,7 +321,7 @@ class World:
         start anew meanwhile is confirmed."""
         self.network.heal()
         self.network.level = CALM
-        for node in self.nodes:
+        for node in [*self.nodes, *([self.carrier] if self.carrier is not None else [])]:
             node.cancel_crash()
             node.restart()
         deadline = self.queue.now + patience
@@ -290,17 +331,22 @@ class World:
                 raise Violation(*problem)
             if self.queue.now >= deadline - patience // 2:
                 self._end_forgotten_joins()
+            self._is_late = self.queue.now >= deadline - patience + DOUBT
             self.run(_LOOK_EVERY)
 
     def _end_forgotten_joins(self) -> None:
-        """A founder that was put back to before it invited somebody does not know the ticket, nor does anybody else."""
+        """Who was put back to before it invited somebody does not know the ticket, nor does anybody else. Nor is one of
+        use whose maker is no member any more."""
         universe_id = self.founder.universe_id
-        if not self.counts[faults.PUT_BACK] or universe_id is None:
+        waiting = [app for app in self.present if not app.joined]
+        if universe_id is None or not waiting:
             return
+        nobody_forgets = not self.counts[faults.PUT_BACK] and not self.membership.removals
         joined = [app for app in self.present if app.joined]
         known = {member["identity"] for app in joined for member in app.node.engine.members(universe_id)}
-        for app in self.present:
-            if not app.joined and app.identity not in known:
+        for app in waiting:
+            has_ticket = app.universe_id is not None
+            if app.identity not in known and not (has_ticket and nobody_forgets):
                 self.retire(app)
 
     def _unsettled(self) -> tuple[str, str] | None:
@@ -311,6 +357,10 @@ class World:
                 return "stuck", f"{app.node.name} has commands without an answer"
             if not app.removed and not app.joined:
                 return "join", f"{app.node.name} did not get in ({app.refused_join})"
+        if self.membership.removals:
+            problem = self.membership.decide(is_late=self._is_late)
+            if problem is not None:
+                return "members", problem
         problem = self.oracle.missing()
         if problem is not None:
             return "lost", problem
@@ -330,6 +380,8 @@ class World:
         self.oracle.check_complete()
         expected = len(present) - 1
         for app in present:
+            if app.muted:
+                continue
             newest = self.oracle.messages[app.sent_ids[-1].message_id]
             if newest.reported != expected:
                 raise Violation(

@@ -1,4 +1,4 @@
-"""Evidence that an owner committed twice: to save it, and to check it without being a member or running a node."""
+"""Evidence that an owner committed or runs twice: to save it, and to check it without being a member or a node."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from starling.daemon.errors import DaemonError
 if TYPE_CHECKING:
     from starling.protocol.distributed.evidence import Evidence
 
+TWO_NODES = (
+    "It proves that two holders of this identity's keys answered each other: one asked to start anew, the other had "
+    "made what that one names, and denied afterwards to be it. A node that was merely put back to an old state "
+    "signs no such thing; one that lies can."
+)
 PROVES = (
     "It proves that whoever holds this identity's keys signed more commits than one where an owner that keeps to "
     "the protocol signs one."
@@ -21,6 +26,7 @@ LEAVES_OPEN = (
     "It does not prove why: a node that was put back to an old state, a copy that runs beside it, and somebody who "
     "lies look alike. Nor when, nor to whom the commits went. Whose identity this is only who knows it can tell."
 )
+WHOSE = "It does not prove when. Whose identity this is only who knows it can tell."
 
 
 def list_evidence(client: Client, args: Namespace) -> int:
@@ -29,8 +35,8 @@ def list_evidence(client: Client, args: Namespace) -> int:
         output.as_json(held)
     else:
         rows = [{**entry, "owner": entry["owner"][:16]} for entry in held]
-        columns = ("name", "owner", "detected_at", "epochs")
-        output.table(rows, columns, "no evidence: no owner is known to have committed twice")
+        columns = ("name", "owner", "detected_at", "epochs", "denials")
+        output.table(rows, columns, "no evidence: no owner is known to have committed twice or to run twice")
     return EXIT_OK
 
 
@@ -111,12 +117,20 @@ def _plain(evidence: Evidence, faults: list[str]) -> dict[str, Any]:
             }
             for statement in evidence.statements
         ],
+        "denials": [
+            {
+                "new_group_id": denial.sighting.send_group_id.hex(),
+                "heads": [head.hex() for head in denial.sighting.heads],
+            }
+            for denial in evidence.denials
+        ],
     }
 
 
 def _show(evidence: Evidence, faults: list[str]) -> None:
     shown = _plain(evidence, faults)
-    output.line("INVALID: it does not hold" if faults else "VALID: an owner contradicts itself")
+    proven = "two nodes act as one owner" if evidence.denials else "an owner contradicts itself"
+    output.line("INVALID: it does not hold" if faults else f"VALID: {proven}")
     for fault in faults:
         output.line(f"  {fault}")
     output.line("")
@@ -127,7 +141,17 @@ def _show(evidence: Evidence, faults: list[str]) -> None:
             for statement in statements:
                 if statement.parent_dmls_epoch == parent:
                     output.line(f"  commit {statement.commit_hash.hex()}")
+    for denial in evidence.denials:
+        output.line(f"starts anew as {denial.sighting.send_group_id.hex()}")
+        for head in denial.sighting.heads:
+            output.line(f"  shown epoch {head.hex()}")
+        output.line("  denied by the node that made one of these")
     if not faults:
         output.line("")
-        output.paragraph(PROVES)
-        output.paragraph(LEAVES_OPEN)
+        if evidence.denials:
+            output.paragraph(TWO_NODES)
+        if evidence.statements:
+            output.paragraph(PROVES)
+            output.paragraph(LEAVES_OPEN)
+        else:
+            output.paragraph(WHOSE)

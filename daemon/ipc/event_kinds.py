@@ -163,8 +163,8 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("owner", "head", "closed"),
     ),
     "clone.detected": (
-        "two nodes act as this owner: nothing is imported from it until the roster says something new of it; "
-        "`evidence` as with fork.detected",
+        "two nodes act as this owner, perhaps this node's own: nothing is imported from it until the roster says "
+        "something new of it; `evidence` as with fork.detected",
         ("owner", "evidence"),
     ),
     "epoch.settled": (

@@ -351,8 +351,8 @@ METHODS = {
         ),
         Method(
             "evidence.list",
-            "What proves to anybody that an owner committed twice: a text for each send group, with the epochs that it "
-            "is about.",
+            "What proves to anybody that an owner committed twice or runs twice: a text for each send group, with the "
+            "epochs that it is about, and how often one of two nodes denied to be the other.",
             (UNIVERSE,),
             members("evidence list"),
         ),

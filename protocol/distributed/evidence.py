@@ -1,9 +1,10 @@
-"""Evidence against an owner that committed twice, which anybody can check (PROTOCOL 5.1 R4, 5.6 B6).
+"""Evidence against an owner that committed twice, or whose keys two nodes hold, which anybody can check (PROTOCOL 5.1
+R4, 5.6 B6).
 
-It holds head statements that contradict each other and what binds the key that signed them to an identity: neither
-membership nor a GroupContext is needed. It says that the holder of the keys signed two commits where an owner that
-keeps to the protocol signs one. It cannot say why: a node that was put back to an old state, a copy that runs beside
-it, and a liar sign the same.
+It holds head statements that contradict each other, or denials, and what binds the key that signed them to an identity:
+neither membership nor a GroupContext is needed. Statements say that the holder of the keys signed two commits where an
+owner that keeps to the protocol signs one. They cannot say why: a node that was put back to an old state, a copy that
+runs beside it, and a liar sign the same. A denial is signed by no node that was merely put back.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import base64
 import binascii
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
+from starling.protocol.distributed.denial import Denial
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.identity import KEY_LENGTH
 from starling.protocol.distributed.member import DmlsMember, leaf_identity, read_member, verify_binding
@@ -22,11 +24,12 @@ from starling.protocol.errors import DecodeError, ProtocolError
 from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.wire import Struct, Vector, opaque, uint16
 
-VERSION = 1
+VERSION = 2
 PREFIX = "starling-evidence1-"
 """What the text form begins with; unpadded base64url follows."""
 
 MAX_STATEMENTS = 16
+MAX_DENIALS = 4
 MAX_BYTES = 8 * 1024
 MAX_TEXT = 16 * 1024
 
@@ -36,10 +39,11 @@ Key = tuple[int, bytes, bytes]
 @dataclass(frozen=True, slots=True)
 class Evidence(Struct):
     """`struct{uint16 version; opaque identity<V>; opaque signature_key<V>; DmlsMember member; HeadStatement
-    statements<V>;}`.
+    statements<V>; Denial denials<V>;}`.
 
     `member` binds the signature key of leaf 0 to the identity key (X-1). The 2 to 16 statements ascend by epoch,
-    parent and hash of the commit, so that one contradiction has one encoding.
+    parent and hash of the commit, so that one contradiction has one encoding; there may be none beside 1 to 4 denials,
+    which ascend by their encoding.
     """
 
     version: uint16
@@ -47,17 +51,25 @@ class Evidence(Struct):
     signature_key: opaque
     member: DmlsMember
     statements: Vector[HeadStatement]
+    denials: Vector[Denial]
 
     @classmethod
-    def of(cls, owner_leaf: LeafNode, statements: Iterable[HeadStatement]) -> Self:
-        """From leaf 0 of the group and what its owner signed; a repeated statement counts once."""
-        distinct = {_key(statement): statement for statement in statements}
-        return cls(
-            VERSION,
-            leaf_identity(owner_leaf),
-            owner_leaf.signature_key,
-            read_member(owner_leaf),
-            tuple(distinct[key] for key in sorted(distinct)),
+    def of(
+        cls, owner_leaf: LeafNode, statements: Iterable[HeadStatement], denials: Iterable[Denial] = ()
+    ) -> Self:
+        """From leaf 0 of the group and what its owner signed; what is repeated counts once."""
+        key = owner_leaf.signature_key
+        nothing = cls(VERSION, leaf_identity(owner_leaf), key, read_member(owner_leaf), (), ())
+        return nothing.with_more(statements, denials)
+
+    def with_more(self, statements: Iterable[HeadStatement], denials: Iterable[Denial]) -> Self:
+        """The same with more that the owner signed."""
+        distinct = {_key(statement): statement for statement in (*self.statements, *statements)}
+        denied = {denial.encode(): denial for denial in (*self.denials, *denials)}
+        return replace(
+            self,
+            statements=tuple(distinct[key] for key in sorted(distinct)),
+            denials=tuple(denied[key] for key in sorted(denied)),
         )
 
     # the text form
@@ -79,12 +91,18 @@ class Evidence(Struct):
             data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars="-_", validate=True)
         except (binascii.Error, ValueError) as error:
             raise DecodeError("evidence is cut short or changed") from error
+        evidence = cls.parse_encoded(data)
+        if evidence.text() != word:
+            raise DecodeError("evidence is not encoded in its one way")
+        return evidence
+
+    @classmethod
+    def parse_encoded(cls, data: bytes) -> Self:
+        """From the encoded structure, its form checked; DecodeError for anything else."""
         if len(data) > MAX_BYTES:
             raise DecodeError(f"evidence has at most {MAX_BYTES} bytes")
         evidence = cls.decode(data)
         evidence._check_form()
-        if evidence.text() != word:
-            raise DecodeError("evidence is not encoded in its one way")
         return evidence
 
     def _check_form(self) -> None:
@@ -92,10 +110,13 @@ class Evidence(Struct):
             raise DecodeError(f"evidence of version {self.version}, which is not known here")
         if len(self.identity) != KEY_LENGTH or len(self.signature_key) != KEY_LENGTH:
             raise DecodeError(f"the keys of evidence have {KEY_LENGTH} bytes")
-        if not 2 <= len(self.statements) <= MAX_STATEMENTS:
+        if len(self.denials) > MAX_DENIALS:
+            raise DecodeError(f"evidence holds at most {MAX_DENIALS} denials")
+        if not 2 <= len(self.statements) <= MAX_STATEMENTS and (self.statements or not self.denials):
             raise DecodeError(f"evidence holds 2 to {MAX_STATEMENTS} statements")
         keys = [_key(statement) for statement in self.statements]
-        if keys != sorted(set(keys)):
+        encoded = [denial.encode() for denial in self.denials]
+        if keys != sorted(set(keys)) or encoded != sorted(set(encoded)):
             raise DecodeError("the statements of evidence do not ascend")
 
     # what it shows
@@ -120,6 +141,14 @@ class Evidence(Struct):
         except ProtocolError:
             faults.append("the identity and its peer did not both sign that the key is theirs")
         place = (self.member.universe_id, self.member.send_group_id)
+        for number, denial in enumerate(self.denials, 1):
+            sighting = denial.sighting
+            try:
+                denial.verify(self.signature_key)
+            except ProtocolError:
+                faults.append(f"denial {number} is not signed by the identity and the key")
+            if (sighting.universe_id, sighting.former_group_id, sighting.identity) != (*place, self.identity):
+                faults.append(f"denial {number} is about another group than the identity's")
         contradicting = self.contradictions
         for number, statement in enumerate(self.statements, 1):
             try:

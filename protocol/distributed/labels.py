@@ -34,6 +34,11 @@ JOIN_ANSWER = "Starling join answer"
 READMIT = "Starling readmit request"
 """A member's identity key over its request to start anew (5.6 B7)."""
 
+SIGHTING = "Starling sighting"
+"""A member's identity key over the heads of its former send group that it was shown when it started anew (5.6 B6)."""
+DENIAL = "Starling denial"
+"""An owner over the sighting of another node with its keys (5.6 B6)."""
+
 TICKET_KEY = "Starling ticket key"
 """Derives the ticket's Ed25519 seed from its secret."""
 TICKET_MAC_KEY = "Starling ticket mac"

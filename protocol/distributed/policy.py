@@ -48,6 +48,13 @@ READMIT_AGAIN = 15 * SECOND
 READMIT_MIN_GAP = MINUTE
 """How soon a member may make another request to start anew: each is costly to look at, and told."""
 
+READMIT_WAIT = 20 * SECOND
+"""How long another node with the keys of who starts anew has to deny it, before anybody is admitted without a person's
+word."""
+
+SIGHTING_MIN_GAP = 10 * SECOND
+"""How soon another sighting of one member is passed on."""
+
 READMIT_REQUESTS = 4
 """How many requests of one member may wait for a person, the newest: of copies that run each makes its own."""
 

@@ -57,6 +57,9 @@ class Rule(enum.Enum):
     HEAD_FIELDS = ("R4", "a head statement's hashes have 32 bytes and its ids are bounded")
     HEAD_COMMIT = ("R4", "a head statement names the commit it travels with")
 
+    # two nodes with the keys of one
+    SIGHTING_FIELDS = ("B6", "a sighting names two groups and 1 to 8 heads that ascend")
+
     # floors
     FLOOR_FIELDS = ("7", "floors name this universe, a member, and groups that ascend")
 

@@ -34,6 +34,7 @@ def new_run(ctx: Context, universe: Universe) -> None:
     elif not universe.removed:
         universe.boot = Boot(deadline=ctx.now + BOOT_WAIT, asks=True)
         universe.began_at = universe.own.graph.head_info.number
+        universe.made.clear()
         universe.resolves = 0
 
 

@@ -137,6 +137,7 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
     lacking: dict[bytes, tuple[bytes, int]] = {}
     own_heads: list[bytes] = []
     own_floors: list[int] = []
+    former_heads: list[tuple[int, bytes]] = []
     for group_id, head, number, count, whole, floor in message.positions:
         state = universe.groups.get(group_id)
         if state is not None and state.is_own:
@@ -146,6 +147,8 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
         elif state is None:
             if universe.owner_of(group_id) is not None:
                 lacking[group_id] = (head, 0)
+            elif universe.was_own(group_id) and head not in universe.given_up:
+                former_heads.append((number, head))
         elif is_unknown(state, head):
             if number >= state.graph.oldest_number:
                 lacking[group_id] = (head, count)
@@ -154,6 +157,8 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
     for group_id, (head, count) in lacking.items():
         note_behind(ctx, universe, peer_id, group_id, head, count)
     member = universe.member_of_peer(peer_id)
+    if former_heads and member is not None:
+        universe.shown_heads[member.identity] = max(former_heads)[1]
     if own_heads and member is not None:
         resolving.note_floor(universe, member.identity, own_heads, min(own_floors))
     universe.boot.answered = True

@@ -1,4 +1,5 @@
-"""The evidence that this node holds against owners that committed twice (PROTOCOL R4): one for each send group.
+"""The evidence that this node holds against owners that committed twice or run twice (PROTOCOL R4, B6): one for each
+send group.
 
 It outlives the group: people need it to decide about a member, and to show why they did.
 """
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from starling.protocol.distributed.evidence import MAX_BYTES, MAX_STATEMENTS, Evidence
+from starling.protocol.distributed.denial import Denial
+from starling.protocol.distributed.evidence import MAX_BYTES, MAX_DENIALS, MAX_STATEMENTS, Evidence
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.engine.context import Context
 from starling.protocol.mls.leaf_node import LeafNode
@@ -28,12 +30,13 @@ class KeptEvidence:
 
 
 def contradicting(evidence: Evidence) -> Evidence:
-    """The same with the statements alone that contradict others, of as many epochs as there is room for."""
+    """The same with the statements alone that contradict others, of as many epochs as there is room for, and as many
+    denials."""
     statements: list[HeadStatement] = []
     for _, found in sorted(evidence.contradictions.items()):
         room = MAX_STATEMENTS - len(statements)
         statements += found[:room] if room > 1 else ()
-    return replace(evidence, statements=tuple(statements))
+    return replace(evidence, statements=tuple(statements), denials=evidence.denials[:MAX_DENIALS])
 
 
 class EvidenceStore:
@@ -52,10 +55,15 @@ class EvidenceStore:
         Two Welcomes by which this node was let into a group on different branches can be such: only it knows that
         one does not lead to the other.
         """
+        return self.merge(ctx, group_id, Evidence.of(owner_leaf, statements))
+
+    def merge(self, ctx: Context, group_id: bytes, found: Evidence) -> str:
+        """Keep what evidence about a group adds to that which is kept; the text of all, as with `add`."""
         held = self.kept.get(group_id)
-        known = held.evidence.statements if held is not None else ()
-        new = contradicting(Evidence.of(owner_leaf, [*known, *statements]))
-        if not new.statements or new.faults():
+        if held is not None:
+            found = found.with_more(held.evidence.statements, held.evidence.denials)
+        new = contradicting(found)
+        if not (new.statements or new.denials) or new.faults():
             return held.evidence.text() if held is not None else ""
         if held is None and len(self.kept) >= MAX_KEPT:
             return new.text()
@@ -63,6 +71,19 @@ class EvidenceStore:
         self.kept[group_id] = kept
         ctx.put("evidence", self._universe_id + group_id, pack([kept.detected_at, new.encode()]))
         return new.text()
+
+    def denials(self, group_id: bytes) -> tuple[Denial, ...]:
+        """The denials of the owner of a group to be who asked to start anew."""
+        held = self.kept.get(group_id)
+        return held.evidence.denials if held is not None else ()
+
+    def is_denied(self, send_group_id: bytes) -> bool:
+        """Whether somebody else with the same keys denies to be who starts anew with a group."""
+        return any(
+            denial.sighting.send_group_id == send_group_id
+            for held in self.kept.values()
+            for denial in held.evidence.denials
+        )
 
     def load(self, key: bytes, row: bytes) -> None:
         detected_at, encoded = shape(unpack(row, max_bytes=2 * MAX_BYTES), _ROW)

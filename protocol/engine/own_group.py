@@ -143,6 +143,7 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
     info = enter_epoch(ctx, universe, state, group, None, has_path=False)
     healing.note_founding(ctx, universe, info)
     universe.forget_foreign_heads()
+    universe.made.clear()
     universe.boot.done = True
 
 
@@ -256,6 +257,7 @@ def commit(
         application_count=count,
         head_statement=statement.encode(),
     )
+    universe.made.append(info.dmls_epoch)
     take_resolve(ctx, universe, state, info, closes)
     note_imports(ctx, universe, state, parent, info, dependencies)
     healing.note_commit(

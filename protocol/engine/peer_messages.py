@@ -7,6 +7,7 @@ from starling.protocol.engine import (
     admitting,
     archiving,
     asking,
+    denying,
     exchanging,
     joining,
     membership,
@@ -17,6 +18,7 @@ from starling.protocol.engine.readding import take_gone
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.messages import (
+    Denied,
     Excluded,
     Frames,
     Gone,
@@ -32,6 +34,7 @@ from starling.protocol.exchange.messages import (
     Pulse,
     ReadmitRequest,
     RosterEntries,
+    Sighted,
     Summary,
     Want,
     WantProfiles,
@@ -99,6 +102,7 @@ def _hello(ctx: Context, universe: Universe, peer_id: bytes, message: Hello) -> 
         return
     if peer_id not in universe.links and peer_id in universe.connected:
         exchanging.greet(ctx, universe, peer_id)
+    denying.tell_again(ctx, universe, peer_id)
     lacking = [
         info.identity
         for info in universe.others()
@@ -154,6 +158,10 @@ def _as_member(
             membership.take_profiles(ctx, universe, message)
         case WantProfiles():
             membership.answer_profiles(ctx, universe, peer_id, message.identities)
+        case Sighted():
+            denying.take_sighting(ctx, universe, peer_id, message)
+        case Denied():
+            denying.take_denial(ctx, universe, peer_id, message)
         case _:
             pass
     return decodable

@@ -83,7 +83,7 @@ class Queries:
         return list(named(universe, forks_view(universe, owner)))
 
     def evidence(self, universe_id: bytes) -> list[Mapping[str, Any]]:
-        """The evidence held against owners that committed twice."""
+        """The evidence held against owners that committed twice or run twice."""
         universe = self._node.universe(universe_id)
         return list(named(universe, views.evidence_view(universe)))
 

@@ -16,7 +16,7 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.universe_component import read_universe
-from starling.protocol.engine import membership, own_group, resending, resolving, sponsoring
+from starling.protocol.engine import denying, membership, own_group, resending, resolving, sponsoring
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk
 from starling.protocol.engine.exchanging import profiles_of
@@ -28,7 +28,9 @@ from starling.protocol.exchange.messages import ReadmitRequest, WantProfiles
 
 def recover(ctx: Context, universe: Universe) -> dict[str, Any]:
     """Start anew because a person says so; raises `UsageError` where nobody could admit this node."""
-    if not universe.is_asking and not begin(ctx, universe, "command"):
+    if universe.is_asking:
+        _admit_self(ctx, universe)
+    elif not begin(ctx, universe, "command"):
         raise UsageError("nobody is left in this universe who could admit this node again", "forbidden")
     state = "active" if universe.is_admitted else "asking"
     return {"state": state, "verification": verification(universe)}
@@ -46,6 +48,8 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
         return False
     if not universe.is_admitted and reason != "command":
         return False
+    shown = {identity: head for head, named in universe.foreign_heads.items() for identity in named}
+    universe.given_up, universe.shown_heads = frozenset(universe.own.graph.epochs), shown
     _give_up_own_group(ctx, universe)
     come_back(ctx, universe, reason)
     return True
@@ -53,7 +57,8 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
 
 def come_back(ctx: Context, universe: Universe, reason: str) -> None:
     """Found a send group that supersedes the one that the roster names, for a node that has none, and ask to be
-    admitted with it; who may admit others admits itself."""
+    admitted with it. Who may admit others admits itself: at once where a person did this, else when no other node with
+    its keys denies to be it for a while."""
     standing = universe.roster.members[universe.me]
     universe.group_id = new_send_group_id(universe.universe_id, universe.me, ctx.random)
     # In seconds, so that it rises for a node too that has forgotten what it was.
@@ -65,19 +70,28 @@ def come_back(ctx: Context, universe: Universe, reason: str) -> None:
     universe.boot = Boot(deadline=ctx.now)
     universe.silenced = True
     universe.timers.readmit = ctx.now
+    universe.timers.undenied = None
     universe.save(ctx)
     digits = verification(universe)
     ctx.event("universe.recovering", universe.universe_id, {"reason": reason, "verification": digits})
+    if reason != "rollback":
+        _admit_self(ctx, universe)
+
+
+def _admit_self(ctx: Context, universe: Universe) -> None:
+    """Who may admit others asks nobody."""
     if universe.roster.may(universe.me, Right.READMIT):
         request = request_of(universe)
         profile = profiles_of(universe, [universe.me]).profiles[0]
-        sponsoring.readmit_self(ctx, universe, AsksAgain(request, digits, profile, ctx.now))
+        asked = AsksAgain(request, request.verification(), profile, ctx.now)
+        sponsoring.readmit_self(ctx, universe, asked)
 
 
 def _give_up_own_group(ctx: Context, universe: Universe) -> None:
     """Wipe the own send group, alarms about it included. What others imported from it stays until they have this
     node anew: their commits cannot be followed without."""
     own = universe.own
+    universe.told_twice = own.frozen_by
     resending.hold_back_all(ctx, universe)
     universe.waiting.forget_group(own.group_id)
     universe.behind.pop(own.group_id, None)
@@ -157,8 +171,16 @@ def watch(ctx: Context, universe: Universe) -> None:
 
 
 def _ask(ctx: Context, universe: Universe) -> None:
-    """Ask all connected members who may admit."""
-    universe.timers.readmit = ctx.now + ctx.jittered(policy.READMIT_AGAIN)
+    """Ask all connected members who may admit; who may do so itself waits for another node with its keys to deny it,
+    and if one does for a person."""
+    timers = universe.timers
+    timers.readmit = ctx.now + ctx.jittered(policy.READMIT_AGAIN)
+    timers.undenied = timers.undenied or ctx.now
+    if ctx.now - timers.undenied >= policy.READMIT_WAIT and not denying.is_denied(universe):
+        _admit_self(ctx, universe)
+    if universe.is_admitted:
+        return
+    denying.tell_sighting(ctx, universe)
     asked = [
         info.peer_id
         for info in universe.others()

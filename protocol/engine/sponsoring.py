@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.admission import admission_of
 from starling.protocol.distributed.identity import is_name
@@ -12,7 +14,7 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.rules import Rule
-from starling.protocol.engine import membership
+from starling.protocol.engine import denying, membership
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import profiles_of
 from starling.protocol.engine.managing import require
@@ -87,10 +89,11 @@ def take_readmit_request(
     if not universe.roster.may(universe.me, Right.READMIT):
         return
     held = universe.asks_again.get(member.identity, ())
-    if any(
-        other.profile[0] == message.profile[0] or 0 <= ctx.now - other.asked_at < policy.READMIT_MIN_GAP
-        for other in held
-    ):
+    known = next((other for other in held if other.profile[0] == message.profile[0]), None)
+    if known is not None:
+        _look_again(ctx, universe, member, known)
+        return
+    if any(0 <= ctx.now - other.asked_at < policy.READMIT_MIN_GAP for other in held):
         return
     packages, shown = _check_profile(ctx, universe, member.peer_id, message.profile, message.cipher_suite)
     if leaf_identity(packages[0].leaf_node) != member.identity or not is_name(message.name):
@@ -111,20 +114,43 @@ def take_readmit_request(
         raise Invalid(Rule.MEMBER_INCARNATION)
     if shown.send_group_id in universe.roster.send_groups:
         raise Invalid(Rule.MEMBER_SEND_GROUP)
-    asked = AsksAgain(request, request.verification(), message.profile, ctx.now)
+    automatically = universe.readmits_automatically
+    asked = AsksAgain(request, request.verification(), message.profile, ctx.now, not automatically)
     universe.asks_again[member.identity] = (*held, asked)[-policy.READMIT_REQUESTS :]
-    if universe.readmits_automatically and _is_seldom(ctx, universe, member.identity):
+    if not automatically:
+        _tell_request(ctx, universe, asked)
+    elif not denying.was_shown_heads(universe, member.identity, shown.send_group_id):
+        _admit_or_tell(ctx, universe, member, asked)
+
+
+def _look_again(ctx: Context, universe: Universe, member: MemberInfo, asked: AsksAgain) -> None:
+    """A request that came before comes again: another node with the keys of this member had time to deny it."""
+    if not asked.is_told and not 0 <= ctx.now - asked.asked_at < policy.READMIT_WAIT:
+        _admit_or_tell(ctx, universe, member, asked)
+
+
+def _admit_or_tell(ctx: Context, universe: Universe, member: MemberInfo, asked: AsksAgain) -> None:
+    """Admit where nobody is to be asked; a person is where the member runs twice, or did this too often."""
+    state = universe.groups.get(member.send_group_id)
+    runs_twice = state is not None and universe.is_frozen(state)
+    if not runs_twice and _is_seldom(ctx, universe, member.identity):
         _readmit(ctx, universe, asked, member.peer_id)
         return
-    ctx.event(
-        "member.asks_again",
-        universe.universe_id,
-        {
-            "identity": member.identity,
-            "name": universe.name_of(member.identity),
-            "verification": asked.verification,
-        },
+    universe.asks_again[member.identity] = tuple(
+        replace(other, is_told=True) if other is asked else other
+        for other in universe.asks_again[member.identity]
     )
+    _tell_request(ctx, universe, asked)
+
+
+def _tell_request(ctx: Context, universe: Universe, asked: AsksAgain) -> None:
+    identity = asked.request.identity
+    body = {
+        "identity": identity,
+        "name": universe.name_of(identity),
+        "verification": asked.verification,
+    }
+    ctx.event("member.asks_again", universe.universe_id, body)
 
 
 def _is_seldom(ctx: Context, universe: Universe, identity: bytes) -> bool:

@@ -67,6 +67,8 @@ class AsksAgain:
     verification: str
     profile: tuple[tuple[bytes, ...], bytes] = field(repr=False)
     asked_at: int
+    is_told: bool = True
+    """Whether a person is asked; else it is waited whether another node with the same keys denies it."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ class Timers:
     """When to look again who is stale and who lags."""
     readmit: int | None = None
     """When to ask again to be admitted anew, or for what is needed then."""
+    undenied: int | None = None
+    """Since when this node asks, and no other one with its keys has denied to be it."""
     readmitted: int | None = None
     """Admitted anew: until when the others' KeyPackages are waited for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from starling.protocol.decentralized.epoch_graph import EpochGraph
 from starling.protocol.decentralized.settling import Reported
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.denial import Sighting
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import MemberId, member_id
@@ -39,6 +41,8 @@ from starling.protocol.exchange.waiting import Waiting
 from starling.protocol.packed import Blob, Either, Uint, pack, shape, unpack
 
 _ROW = (Blob.of(32), Uint(0xFFFF), Uint(2**32 - 1), Blob(32), Either(None, Uint()), bool)
+
+MAX_MADE = 256
 
 
 class Universe:
@@ -117,6 +121,16 @@ class Universe:
         """The number of the oldest epoch of ours that a commit follows which we do not know."""
         self.began_at = 0
         """The number of the head of our own group when this run began."""
+        self.made: deque[bytes] = deque(maxlen=MAX_MADE)
+        """The newest epochs of our own group that this run's commits started."""
+        self.given_up: frozenset[bytes] = frozenset()
+        """The epochs that this node knew of the group which it gave up to start anew."""
+        self.shown_heads: dict[bytes, bytes] = {}
+        """By member, the newest head that it named of that group and that is none of these."""
+        self.told_twice = b""
+        """The roster entry under which a member was told to run twice of whose group nothing is held here."""
+        self.sightings: dict[bytes, tuple[int, Sighting]] = {}
+        """Of members that start anew, by identity, when it came and what they were shown last."""
         self.resolves = 0
         """How often we have closed heads of our own group in this run."""
         self.floors: dict[bytes, int] = {}

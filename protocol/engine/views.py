@@ -158,7 +158,7 @@ def _invite_state(invite: InviteInfo, now: int) -> str:
 
 
 def evidence_view(universe: Universe) -> list[View]:
-    """The evidence held against owners that committed twice, oldest first."""
+    """The evidence held against owners that committed twice or run twice, oldest first."""
     held = sorted(universe.evidence.kept.items(), key=lambda item: (item[1].detected_at, item[0]))
     return [
         {
@@ -167,6 +167,7 @@ def evidence_view(universe: Universe) -> list[View]:
             "group_id": group_id,
             "detected_at": kept.detected_at,
             "epochs": sorted(kept.evidence.contradictions),
+            "denials": len(kept.evidence.denials),
             "evidence": kept.evidence.text(),
         }
         for group_id, kept in held

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from starling.protocol.distributed.evidence import MAX_BYTES as MAX_EVIDENCE
 from starling.protocol.distributed.floor import MAX_FLOORS
 from starling.protocol.distributed.key_packages import MAX_KEY_PACKAGE
 from starling.protocol.distributed.roster_entry import MAX_ENTRY
@@ -358,6 +359,30 @@ class ReadmitRequest(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Sighted(Message):
+    """A member that starts anew tells which heads of its former send group it was shown, by an encoded
+    `denial.Sighting`, and others pass it on: whoever made one of them in its present run is another node with the same
+    keys (5.6 B6)."""
+
+    kind = 25
+    max_bytes = 4096
+    patterns = (_UNIVERSE_ID, Blob(2048, 1))
+    universe_id: bytes
+    sighting: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Denied(Message):
+    """Evidence that two nodes hold the keys of a member: an encoded `Evidence` with a denial (5.6 B6)."""
+
+    kind = 26
+    max_bytes = 16 * 1024
+    patterns = (_UNIVERSE_ID, Blob(MAX_EVIDENCE, 1))
+    universe_id: bytes
+    evidence: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
     """What an answer to a joiner holds, msgpack `[entries, profiles]`: the roster or its next part, and with the last
     part all profiles."""
@@ -383,6 +408,7 @@ _KINDS: dict[int, type[Message]] = {
         Hello, Pulse, Summary, Want, Frames, RosterEntries, WantRoster, Profiles, WantProfiles, Gone, Excluded,
         ListPulse, WantList, Listed, WantFrames, MemberFloors,
         JoinHello, JoinProof, JoinRequest, JoinAnswer, JoinRefused, ReadmitRequest,
+        Sighted, Denied,
     )
 }  # fmt: skip
 

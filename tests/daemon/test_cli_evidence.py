@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.scripted_socket import scripted
 from tests.daemon.test_cli import HEAVY, always, failed, starling
-from tests.distributed.test_evidence import VALID
+from tests.distributed.test_evidence import DENIED, VALID
 
 from starling.protocol.distributed.evidence import MAX_TEXT, PREFIX
 
@@ -23,9 +23,11 @@ HELD = [
         "group_id": "ab" * 32,
         "detected_at": 1_000,
         "epochs": [12],
+        "denials": 0,
         "evidence": VALID.text(),
     },
-    {"owner": "cd" * 32, "name": "eve", "group_id": "ef" * 32, "detected_at": 2_000, "epochs": [3, 4], "evidence": "x"},
+    {"owner": "cd" * 32, "name": "eve", "group_id": "ef" * 32, "detected_at": 2_000, "epochs": [3, 4], "denials": 1,
+     "evidence": "x"},
 ]  # fmt: skip
 
 
@@ -51,6 +53,19 @@ def test_valid_evidence_is_told_with_what_it_leaves_open(tmp_path: Path) -> None
     assert all(statement.commit_hash.hex() in done.stdout for statement in VALID.statements)
     assert "look alike" in done.stdout.replace("\n", " ")
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_two_nodes_that_answered_each_other_are_told_as_such(tmp_path: Path) -> None:
+    done = verified(tmp_path, DENIED.text())
+    assert done.returncode == 0 and done.stdout.startswith("VALID: two nodes act as one owner")
+    said = " ".join(done.stdout.split())
+    assert "answered each other" in said and "look alike" not in said and "more commits than one" not in said
+    told = json.loads(verified(tmp_path, DENIED.text(), "--json").stdout)
+    (denial,) = told["denials"]
+    assert denial["heads"] == [head.hex() for head in DENIED.denials[0].sighting.heads]
+    both = replace(VALID, denials=DENIED.denials)
+    said = " ".join(verified(tmp_path, both.text()).stdout.split())
+    assert "answered each other" in said and "look alike" in said
 
 
 def test_invalid_evidence_says_what_does_not_hold(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Evidence that an owner committed twice: what anybody can check, and what is no evidence (PROTOCOL R4)."""
+"""Evidence that an owner committed twice, or that two nodes have its keys: what anybody can check, and what is no
+evidence (PROTOCOL R4, B6)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from tests.distributed.people import ALICE, BOB, group_of, random_from
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
-from starling.protocol.distributed.evidence import MAX_BYTES, MAX_STATEMENTS, PREFIX, Evidence
+from starling.protocol.distributed.denial import MAX_SHOWN, Denial, Sighting
+from starling.protocol.distributed.evidence import MAX_BYTES, MAX_DENIALS, MAX_STATEMENTS, PREFIX, Evidence
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import build_owner_leaf
@@ -52,7 +54,27 @@ def head(
     )
 
 
+NEW_GROUP = group_of(ALICE, UNIVERSE, b"new")
+
+
+def sighting(
+    *heads: bytes,
+    who: Identity = ALICE,
+    former: bytes = GROUP,
+    new: bytes = NEW_GROUP,
+    universe: bytes = UNIVERSE,
+) -> Sighting:
+    return Sighting.sign(
+        who, universe_id=universe, former_group_id=former, send_group_id=new, heads=heads or (b"h" * 32,)
+    )
+
+
+def denial(shown: Sighting, signing: bytes = SIGNING) -> Denial:
+    return Denial.sign(signing, shown)
+
+
 VALID = Evidence.of(leaf_of(), [head(b"one"), head(b"two")])
+DENIED = Evidence.of(leaf_of(), [], [denial(sighting())])
 
 
 def test_two_commits_on_one_parent_are_evidence() -> None:
@@ -66,6 +88,48 @@ def test_two_branches_are_evidence_at_every_number_that_both_have() -> None:
     """Whoever has not seen the fork itself can prove it by what was built on both sides."""
     found = Evidence.of(leaf_of(), [head(b"one", parent=b"a" * 32), head(b"two", parent=b"b" * 32)])
     assert found.faults() == ()
+
+
+def test_a_denial_is_evidence_with_statements_and_without() -> None:
+    assert DENIED.faults() == () and DENIED.contradictions == {}
+    both = Evidence.of(leaf_of(), VALID.statements, DENIED.denials)
+    assert both.faults() == ()
+    for evidence in (DENIED, both):
+        assert Evidence.parse(evidence.text()) == evidence
+
+
+SIGNED = sighting()
+
+
+@pytest.mark.parametrize(
+    ("shown", "fault"),
+    [
+        (sighting(who=BOB), "another group"),
+        (sighting(former=b"g" * 32), "another group"),
+        (sighting(universe=b"v" * 32), "another group"),
+        (sighting(new=GROUP), "not signed"),
+        (sighting(b"b" * 32, b"a" * 32), "not signed"),
+        (sighting(b"a" * 32, b"a" * 32), "not signed"),
+        (sighting(b""), "not signed"),
+        (sighting(b"h" * 65), "not signed"),
+        (sighting(*(bytes([number]) * 32 for number in range(MAX_SHOWN + 1))), "not signed"),
+        (replace(SIGNED, heads=(b"i" * 32,)), "not signed"),
+        (replace(SIGNED, heads=()), "not signed"),
+        (replace(SIGNED, send_group_id=b"n" * 32), "not signed"),
+        (replace(SIGNED, identity=b"short"), "not signed"),
+        (replace(SIGNED, signature=sighting(who=BOB).signature), "not signed"),
+    ],
+)
+def test_a_denial_of_what_was_not_signed_so_does_not_hold(shown: Sighting, fault: str) -> None:
+    read = Evidence.parse(Evidence.of(leaf_of(), [], [denial(shown)]).text())
+    assert any(fault in sentence for sentence in read.faults()), read.faults()
+
+
+def test_a_denial_is_the_owners() -> None:
+    forged = Evidence.of(leaf_of(), [], [denial(SIGNED, OTHER_SIGNING)])
+    assert any("denial 1 is not signed" in sentence for sentence in forged.faults())
+    changed = replace(DENIED, denials=(replace(DENIED.denials[0], sighting=sighting(b"i" * 32)),))
+    assert any("denial 1 is not signed" in sentence for sentence in changed.faults())
 
 
 def test_one_contradiction_has_one_text() -> None:
@@ -123,7 +187,7 @@ def test_a_changed_hash_is_not_signed() -> None:
         "x" + VALID.text(),
         VALID.text() + VALID.text(),
         PREFIX + "A" * 20_000,
-        replace(VALID, version=2).text(),
+        replace(VALID, version=1).text(),
         replace(VALID, identity=b"short").text(),
         replace(VALID, signature_key=b"s" * 33).text(),
         replace(VALID, statements=VALID.statements[:1]).text(),
@@ -131,6 +195,12 @@ def test_a_changed_hash_is_not_signed() -> None:
         replace(VALID, statements=(VALID.statements[0],) * 2).text(),
         replace(VALID, statements=tuple(head(bytes([i])) for i in range(MAX_STATEMENTS + 1))).text(),
         replace(VALID, member=replace(VALID.member, peer_id=b"p" * MAX_BYTES)).text(),
+        replace(DENIED, denials=()).text(),
+        replace(DENIED, denials=DENIED.denials * 2).text(),
+        replace(DENIED, statements=VALID.statements[:1]).text(),
+        Evidence.of(
+            leaf_of(), [], [denial(sighting(bytes([n]) * 32)) for n in range(MAX_DENIALS + 1)]
+        ).text(),
     ],
 )
 def test_what_is_no_evidence(text: str) -> None:
@@ -138,9 +208,12 @@ def test_what_is_no_evidence(text: str) -> None:
         Evidence.parse(text)
 
 
-@given(st.integers(0, len(VALID.encode()) - 1), st.integers(0, 7))
+WHOLE = Evidence.of(leaf_of(), VALID.statements, DENIED.denials)
+
+
+@given(st.integers(0, len(WHOLE.encode()) - 1), st.integers(0, 7))
 def test_no_bit_can_be_changed(position: int, bit: int) -> None:
-    data = bytearray(VALID.encode())
+    data = bytearray(WHOLE.encode())
     data[position] ^= 1 << bit
     try:
         changed = Evidence.decode(bytes(data))

@@ -326,7 +326,7 @@ def test_a_founder_that_was_put_back_too_far_needs_nobody() -> None:
     put_back(network, alice, lambda: go_on(network, universe, nodes))
     network.restart(alice)
     alice.say(universe, "back")
-    network.run(30 * SECOND)
+    network.run(MINUTE)
     assert bob.texts() == carol.texts() == ["back"]
     assert_all_talk(network, universe, nodes, "on")
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from tests.distributed.people import ALICE, group_of
-from tests.distributed.test_evidence import GROUP, OTHER_SIGNING, UNIVERSE, head, leaf_of
+from tests.distributed.test_evidence import (
+    DENIED,
+    GROUP,
+    NEW_GROUP,
+    OTHER_SIGNING,
+    UNIVERSE,
+    denial,
+    head,
+    leaf_of,
+    sighting,
+)
 
-from starling.protocol.distributed.evidence import MAX_STATEMENTS, Evidence
+from starling.protocol.distributed.evidence import MAX_BYTES, MAX_DENIALS, MAX_STATEMENTS, Evidence
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.kept_evidence import MAX_KEPT, EvidenceStore
 from starling.protocol.engine.step import Put
@@ -63,9 +73,33 @@ def test_an_owner_that_contradicts_itself_for_ever_fills_no_store() -> None:
     assert len(store.kept) == MAX_KEPT
 
 
+def test_denials_are_kept_beside_statements() -> None:
+    store, ctx = kept()
+    assert not store.is_denied(NEW_GROUP)
+    assert Evidence.parse(store.merge(ctx, GROUP, DENIED)) == DENIED
+    text = store.add(ctx, GROUP, leaf_of(), [head(b"one"), head(b"two"), head(b"on", epoch=13)])
+    assert store.is_denied(NEW_GROUP) and store.denials(GROUP) == DENIED.denials
+    assert len(Evidence.parse(text).statements) == 2 and Evidence.parse(text).denials == DENIED.denials
+    forged = Evidence.of(leaf_of(), [], [denial(sighting(b"i" * 32), OTHER_SIGNING)])
+    assert store.merge(ctx, GROUP, forged) == text
+
+
+def test_all_that_can_be_kept_of_one_group_can_be_sent() -> None:
+    store, ctx = kept()
+    for epoch in range(MAX_STATEMENTS):
+        store.add(ctx, GROUP, leaf_of(), [head(b"one", epoch=epoch), head(b"two", epoch=epoch)])
+    for number in range(MAX_DENIALS + 1):
+        heads = (bytes([number, position]) * 32 for position in range(8))
+        text = store.merge(ctx, GROUP, Evidence.of(leaf_of(), [], [denial(sighting(*heads))]))
+    evidence = Evidence.parse(text)
+    assert len(evidence.statements) == MAX_STATEMENTS and len(evidence.denials) == MAX_DENIALS
+    assert len(evidence.encode()) < MAX_BYTES
+
+
 def test_it_comes_back_from_its_row() -> None:
     store, ctx = kept()
     store.add(ctx, GROUP, leaf_of(), [head(b"one"), head(b"two")])
+    store.merge(ctx, GROUP, DENIED)
     again, _ = kept()
     for key, row in rows(ctx).items():
         again.load(key, row)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.sim.app import App
-from tests.sim.restoring import quiet_world, talk, update
+from tests.sim.restoring import SETTLING, quiet_world, talk, update
 from tests.sim.world import World
 
 from starling.protocol.distributed.evidence import Evidence
@@ -38,6 +39,52 @@ def test_both_stay_readable_and_nothing_is_imported() -> None:
         world.end_clones()
         world.finish()
         assert world.confirmed == {bob.identity: 1}
+
+
+@pytest.mark.parametrize("order", ["beside", "after", "apart"])
+def test_one_that_notices_before_it_says_anything_is_denied(order: str) -> None:
+    """What it would go on from is settled, so it is silent and asks: nothing that it has signed contradicts anything.
+    The one that lives is the second one's original, or the second one itself where the original was away."""
+    with quiet_world(f"silent clone {order}") as world:
+        alice, bob, carol, dave = world.apps
+        others = [alice, carol, dave]
+        copy = bob.copy()
+        if order == "after":
+            bob.node.crash(None)
+            twin = world.clone(bob, copy)
+            assert twin is not None
+            alive, silent = twin, bob
+        update(world, twin if order == "after" else bob)
+        talk(world, alice, carol)
+        world.settle() if order != "after" else world.run(10_000)
+        world.run(SETTLING)
+        if order == "after":
+            bob.node.start()
+        else:
+            twin = world.clone(bob, copy)
+            assert twin is not None
+            alive, silent = bob, twin
+        if order == "apart":
+            world.partition([0, 0, 1, 1, 1])
+            talk(world, *world.apps)
+            world.run(30_000)
+            world.network.heal()
+        for _ in range(10):
+            talk(world, alive, *others)
+            if all(app.heard["clone.detected"] for app in world.apps):
+                break
+        assert silent.heard["universe.recovering"] and not alive.heard["universe.recovering"]
+        for app in world.apps:
+            (told,) = (event.body for event in app.events if event.kind == "clone.detected")
+            evidence = Evidence.parse(told["evidence"])
+            assert told["owner"] == evidence.identity == bob.identity and evidence.faults() == ()
+            assert len(evidence.denials) == 1 and not evidence.statements
+        imported = [app.imports_of(bob) for app in others]
+        update(world, alive)
+        talk(world, *others)
+        assert [app.imports_of(bob) for app in others] == imported
+        world.end_clones()
+        world.finish()
 
 
 def test_everybody_has_evidence_and_the_clone_is_removed() -> None:

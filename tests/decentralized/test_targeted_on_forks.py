@@ -124,9 +124,7 @@ def test_without_a_name_the_sender_data_tell_the_fork() -> None:
     commits = (a.commit(), b.commit())
     messages = (_bare(a.send(c)).encode(), _bare(b.send(c)).encode())
     for message in messages:
-        assert (
-            refused(lambda message=message: c.forked.receive_targeted(message, now=NOW)) is Rule.WRONG_EPOCH
-        )
+        assert refused(c.forked.receive_targeted, message, now=NOW) is Rule.WRONG_EPOCH
     c.get(commits[0].message)
     with pytest.raises(VerificationFailed):
         c.forked.receive_targeted(messages[1], now=NOW)

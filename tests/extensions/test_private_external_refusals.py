@@ -87,7 +87,7 @@ def test_a_forwarder_that_changes_the_header_is_noticed() -> None:
         replace(body, content_type=ContentType.COMMIT),
         replace(body, content_type=ContentType.APPLICATION),
     ):
-        assert refused(lambda changed=changed: opened(group, changed)) is Rule.PRIVATE_EXTERNAL_HEADER  # type: ignore[misc]  # a bound default
+        assert refused(opened, group, changed) is Rule.PRIVATE_EXTERNAL_HEADER
     assert refused(lambda: opened(group, replace(body, group_id=b"other"))) is mls.Rule.WRONG_GROUP
     assert refused(lambda: opened(group, replace(body, epoch=group.epoch + 1))) is mls.Rule.WRONG_EPOCH
     with pytest.raises(DecodeError):

@@ -257,6 +257,6 @@ def test_the_info_stands_in_a_group_info() -> None:
         (replace(info, cipher_suite=3), Rule.EXTERNAL_ENCRYPTION_ROOT),
         (replace(info, root_public_signature_key=b"\x09" * 32), Rule.EXTERNAL_ENCRYPTION_ROOT),
     ):
-        assert refused(lambda other=other: bundle_of_group_info(with_info(other))) is rule  # type: ignore[misc]  # a bound default
+        assert refused(bundle_of_group_info, with_info(other)) is rule
     with pytest.raises(VerificationFailed):
         bundle_of_group_info(with_info(replace(info, external_encryption_public_key=b"\x09" * 32)))

@@ -85,8 +85,7 @@ def test_replays_and_the_ratchet_that_both_formats_share() -> None:
     for message in reversed(messages):
         bob.open_handshake(MLSMessage.decode(message))
     for message in messages:
-        again = lambda message=message: bob.open_handshake(MLSMessage.decode(message))  # noqa: E731
-        assert refused(again) is MlsRule.GENERATION_CONSUMED
+        assert refused(bob.open_handshake, MLSMessage.decode(message)) is MlsRule.GENERATION_CONSUMED
     assert ARCHIVE.open(messages[0]) == ARCHIVE.open(messages[0])
 
 

@@ -151,7 +151,7 @@ def test_receivers_that_are_left_out() -> None:
         if entries.count(first) == 1:
             assert ARCHIVE.open(body).content == liar.content
         else:
-            assert refused(lambda body=body: ARCHIVE.open(body)) is Rule.SEMI_PRIVATE_RECEIVER
+            assert refused(ARCHIVE.open, body) is Rule.SEMI_PRIVATE_RECEIVER
 
 
 def test_keys_for_one_receiver_that_are_none() -> None:
@@ -163,7 +163,7 @@ def test_keys_for_one_receiver_that_are_none() -> None:
         {"nonce": b""},
         {"nonce": liar.keys.nonce[:8]},
     ):
-        assert refused(lambda keys=keys: ARCHIVE.open(liar.given(**keys))) is Rule.SEMI_PRIVATE_KEY_LENGTH
+        assert refused(ARCHIVE.open, liar.given(**keys)) is Rule.SEMI_PRIVATE_KEY_LENGTH
     assert refused(lambda: ARCHIVE.open(liar.given(sender_leaf_index=1))) is Rule.SEMI_PRIVATE_CONTEXT
     for keys in ({"key": bytes(16)}, {"reuse_guard": b"none"}):
         with pytest.raises(VerificationFailed):

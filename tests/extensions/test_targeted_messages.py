@@ -168,7 +168,7 @@ def test_padding_that_is_not_zero_is_refused() -> None:
     for place in (0, 7, 19):
         bad = encode_opaque(TEXT) + bytes(place) + b"\x01" + bytes(19 - place)
         message = craft(groups[0], 1, bad)
-        assert refused(lambda message=message: unprotect_targeted(groups[1], message)) is Rule.PADDING
+        assert refused(unprotect_targeted, groups[1], message) is Rule.PADDING
 
 
 def test_content_that_does_not_decode_is_refused() -> None:
@@ -188,7 +188,7 @@ def test_nobody_speaks_in_the_name_of_another() -> None:
     assert refused(lambda: unprotect_targeted(groups[1], to_itself)) is Rule.OWN_MESSAGE
     for index in (3, 200, 2**32 - 1):
         nobody = craft(groups[2], 1, encode_opaque(TEXT), sender=index)
-        assert refused(lambda nobody=nobody: unprotect_targeted(groups[1], nobody)) is Rule.SENDER_BLANK
+        assert refused(unprotect_targeted, groups[1], nobody) is Rule.SENDER_BLANK
 
 
 def test_what_is_for_another_leaf_is_not_taken_by_changing_the_name_on_it() -> None:
@@ -263,7 +263,7 @@ def test_other_messages_and_other_places_are_refused() -> None:
         (replace(body, epoch=7), Rule.WRONG_EPOCH),
     ):
         message = MLSMessage.of(changed)
-        assert refused(lambda message=message: unprotect_targeted(groups[1], message)) is expected
+        assert refused(unprotect_targeted, groups[1], message) is expected
 
 
 def test_a_superseded_epoch_of_a_plain_group_takes_none() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import ParamSpec
 
 from tests.fuzz.findings import REFUSALS, Finding
 from tests.fuzz.group_member import Member, NegotiatingClient
@@ -58,6 +59,8 @@ from starling.protocol.mls.psk import PreSharedKeyID
 from starling.protocol.mls.safe_aad import EMPTY, uses_safe_aad
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.mls.wire_format import WireFormat
+
+P = ParamSpec("P")
 
 SUITES = (1,) * 12 + (2, 2, 3, 3, 4, 5, 6, 7, 83)
 MOST_MEMBERS = 7
@@ -386,17 +389,17 @@ class LiveGroup:
                 opened = other.group.unprotect(MLSMessage.decode(sent[place]))
                 if opened.application_data != texts[place]:
                     raise Finding("a text arrives as another")
-            if accepts(lambda held=other: held.group.unprotect(MLSMessage.decode(sent[0]))):  # type: ignore[misc]  # bound at once
+            if accepts(other.group.unprotect, MLSMessage.decode(sent[0])):
                 raise Finding("a text is opened twice")
 
     def others(self, member: Member) -> list[Member]:
         return [other for other in self.members if other is not member]
 
 
-def accepts(action: Callable[[], object]) -> bool:
-    """Whether it is accepted, else refused by an error that may come out."""
+def accepts(action: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> bool:
+    """Whether a call is accepted, else refused by an error that may come out."""
     try:
-        action()
+        action(*args, **kwargs)
     except REFUSALS:
         return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, ParamSpec
 
 import pytest
 
@@ -25,6 +25,8 @@ from starling.protocol.mls.proposal import PROPOSALS, Add, CustomProposal, Propo
 from starling.protocol.mls.ratchet_tree import RatchetTree
 from starling.protocol.mls.welcome import Welcome
 from starling.protocol.wire import uint32
+
+P = ParamSpec("P")
 
 COMPONENT = 0x8123
 
@@ -161,10 +163,10 @@ def receive(group: Group, message: bytes, **options: object) -> Group:
     return staged.next
 
 
-def refused(attempt: Callable[[], object]) -> object:
-    """The rule by which an attempt is refused."""
+def refused(attempt: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> object:
+    """The rule by which a call is refused."""
     with pytest.raises(Invalid) as refusal:
-        attempt()
+        attempt(*args, **kwargs)
     return refusal.value.rule
 
 

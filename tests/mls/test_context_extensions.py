@@ -50,8 +50,7 @@ def test_a_new_leaf_still_bears_the_extensions() -> None:
     def poorer(leaf: LeafNode) -> LeafNode:
         return replace(leaf, capabilities=replace(leaf.capabilities, extensions=()))
 
-    attempt = lambda: group.commit(leaf_node=poorer, path=True, random=os.urandom)  # noqa: E731  # used once
-    assert refused(attempt) is Rule.LEAF_NODE_CONTEXT
+    assert refused(group.commit, leaf_node=poorer, path=True, random=os.urandom) is Rule.LEAF_NODE_CONTEXT
     client = Client("client 1", extensions=())
     client.signature_private_key = party.clients[1].signature_private_key
     client.signature_key = party.clients[1].signature_key
@@ -73,7 +72,7 @@ def test_receivers_look_at_the_leaf_of_a_path_too() -> None:
         signed = leaf.sign(party.clients[0].suite, party.clients[0].signature_private_key, b"group", 0)
         forged = replace(commit, path=replace(commit.path, leaf_node=signed))
         content = replace(made.content, content=replace(made.content.content, commit=forged))
-        assert refused(lambda c=content: party.groups[1].stage(c)) is rule  # type: ignore[misc]  # bound at once
+        assert refused(party.groups[1].stage, content) is rule
 
 
 def test_a_credential_is_replaced_by_a_successor_only() -> None:
@@ -83,8 +82,7 @@ def test_a_credential_is_replaced_by_a_successor_only() -> None:
     def renamed(leaf: LeafNode) -> LeafNode:
         return replace(leaf, credential=Credential.basic(b"somebody else"))
 
-    attempt = lambda: group.commit(leaf_node=renamed, path=True, random=os.urandom)  # noqa: E731  # used once
-    assert refused(attempt) is Rule.CREDENTIAL_SUCCESSOR
+    assert refused(group.commit, leaf_node=renamed, path=True, random=os.urandom) is Rule.CREDENTIAL_SUCCESSOR
     impostor = Client("impostor")
     impostor.signature_private_key = party.clients[1].signature_private_key
     impostor.signature_key = party.clients[1].signature_key

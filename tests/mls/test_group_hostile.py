@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ParamSpec
 
 import pytest
 from tests.mls.group_members import COMPONENT, Client, OwnerRules, ReplaceLeaf, dictionary, found, open_text
@@ -42,6 +43,8 @@ from starling.protocol.mls.welcome import (
     open_group_secrets,
 )
 
+P = ParamSpec("P")
+
 ROUNDS = 400
 RULES = OwnerRules()
 
@@ -69,10 +72,10 @@ def _mutate(rng: random.Random, data: bytes) -> bytes:
             return bytes(changed)
 
 
-def _attempt(action: Callable[[], object]) -> bool:
+def _accepted(action: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> bool:
     """Whether it was accepted; anything but an error for the input fails the test."""
     try:
-        action()
+        action(*args, **kwargs)
     except InternalError:
         raise
     except StarlingError:
@@ -120,10 +123,10 @@ def test_a_changed_commit_of_an_insider_is_refused(kind: int) -> None:
         content = replace(made.content, commit=Commit.decode(data))
         receiver.stage(AuthenticatedContent(made.wire_format, content, made.auth), psks=_psk)
 
-    assert _attempt(lambda: stage(encoded))
+    assert _accepted(stage, encoded)
     for _ in range(ROUNDS):
         changed = _mutate(rng, encoded)
-        assert not _attempt(lambda data=changed: stage(data)), changed.hex()  # type: ignore[misc]  # bound at once
+        assert not _accepted(stage, changed), changed.hex()
     assert (receiver.save(), receiver.save_ratchets()) == before
 
 
@@ -134,11 +137,15 @@ def test_a_changed_message_of_an_outsider_is_refused_and_burns_nothing() -> None
     text = owner.protect(b"hello", padding=20, random=party.clients[0].random)
     commit = owner.commit(random=party.clients[0].random).message
     before = receiver.save(), receiver.save_ratchets()
+
+    def open_handshake(data: bytes) -> None:
+        receiver.open_handshake(MLSMessage.decode(data))
+
     for _ in range(ROUNDS):
         changed = _mutate(rng, text)
-        assert not _attempt(lambda data=changed: receiver.unprotect(MLSMessage.decode(data)))  # type: ignore[misc]  # bound at once
+        assert not _accepted(open_text, receiver, changed)
         changed = _mutate(rng, commit)
-        assert not _attempt(lambda data=changed: receiver.open_handshake(MLSMessage.decode(data)))  # type: ignore[misc]  # bound at once
+        assert not _accepted(open_handshake, changed)
     assert (receiver.save(), receiver.save_ratchets()) == before
     assert open_text(receiver, text) == b"hello"
 
@@ -165,12 +172,12 @@ def test_a_changed_external_commit_is_refused() -> None:
         receiver.stage(receiver.open_handshake(MLSMessage.decode(data)))
 
     before = receiver.save(), receiver.save_ratchets()
-    assert _attempt(lambda: receive(made.message)) and _attempt(lambda: stage(encoded))
+    assert _accepted(receive, made.message) and _accepted(stage, encoded)
     for _ in range(ROUNDS):
         changed = _mutate(rng, made.message)
-        assert not _attempt(lambda data=changed: receive(data))  # type: ignore[misc]  # bound at once
+        assert not _accepted(receive, changed)
         changed = _mutate(rng, encoded)
-        assert not _attempt(lambda data=changed: stage(data))  # type: ignore[misc]  # bound at once
+        assert not _accepted(stage, changed)
     assert (receiver.save(), receiver.save_ratchets()) == before
 
 
@@ -181,18 +188,21 @@ def test_a_changed_group_info_is_refused_by_who_joins_externally() -> None:
     leaf = newcomer.signed_leaf()[0]
     rng = random.Random(6)
 
-    def join(info: GroupInfo) -> None:
+    suite, signing = owner.cipher_suite, party.clients[0].signature_private_key
+
+    def join(data: bytes, sign: bool = False) -> None:
+        info = GroupInfo.decode(data)
+        info = info.sign(suite, signing) if sign else info
         Group.external_join(info, leaf, newcomer.signature_private_key, random=newcomer.random)
 
-    assert _attempt(lambda: join(GroupInfo.decode(encoded)))
+    assert _accepted(join, encoded)
     for _ in range(ROUNDS // 2):
         changed = _mutate(rng, encoded)
-        assert not _attempt(lambda data=changed: join(GroupInfo.decode(data)))  # type: ignore[misc]  # bound at once
-    suite, signing = owner.cipher_suite, party.clients[0].signature_private_key
+        assert not _accepted(join, changed)
     for _ in range(ROUNDS // 4):
         # Signed by the member that changed it: it leads nowhere or to a group, never to a crash.
         changed = _mutate(rng, encoded)
-        _attempt(lambda data=changed: join(GroupInfo.decode(data).sign(suite, signing)))  # type: ignore[misc]  # bound at once
+        _accepted(join, changed, sign=True)
 
 
 def _welcomed() -> tuple[bytes, KeyPackageBundle, Client, Client]:
@@ -243,11 +253,11 @@ def test_a_group_info_that_an_insider_changed_and_sealed_again() -> None:
         )
         assert group.context == expected.context and group.tree == expected.tree
 
-    assert _attempt(lambda: join(info.encode(), secrets.encode()))
+    assert _accepted(join, info.encode(), secrets.encode())
     for number in range(ROUNDS):
         info_data, secrets_data = info.encode(), secrets.encode()
         if number % 4:
             info_data = _mutate(rng, info_data)
         else:
             secrets_data = _mutate(rng, secrets_data)
-        _attempt(lambda a=info_data, b=secrets_data: join(a, b))  # type: ignore[misc]  # bound at once
+        _accepted(join, info_data, secrets_data)

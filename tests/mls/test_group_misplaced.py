@@ -141,8 +141,7 @@ class Vandals(GroupRules):
 @pytest.mark.parametrize("what", [0, 1])
 def test_a_private_proposal_neither_empties_a_leaf_nor_changes_the_size(what: int) -> None:
     party = found(3, Vandals(), proposals=(Vandalize.proposal_type,))
-    attempt = lambda: party.groups[0].commit([Vandalize(what)], random=os.urandom)  # noqa: E731  # used once
-    assert refused(attempt) is Rule.PROPOSAL_CUSTOM
+    assert refused(party.groups[0].commit, [Vandalize(what)], random=os.urandom) is Rule.PROPOSAL_CUSTOM
 
 
 def test_a_private_proposal_that_takes_the_leaf_of_an_update_away() -> None:
@@ -152,5 +151,7 @@ def test_a_private_proposal_that_takes_the_leaf_of_an_update_away() -> None:
         party.groups[2].propose(Vandalize(1), random=os.urandom)[1],
         party.groups[1].propose(update, random=os.urandom)[1],
     ]
-    attempt = lambda: party.groups[0].commit(by_reference=proposed, random=os.urandom)  # noqa: E731  # used once
-    assert refused(attempt) is Rule.PROPOSAL_UPDATE_SENDER
+    assert (
+        refused(party.groups[0].commit, by_reference=proposed, random=os.urandom)
+        is Rule.PROPOSAL_UPDATE_SENDER
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from tests.mls.group_members import Client, ComponentRules, Party, ReplaceLeaf, dictionary, found
+from tests.mls.group_members import Client, ComponentRules, Party, ReplaceLeaf, dictionary, found, refused
 
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, VerificationFailed
 from starling.protocol.mls.commit import Commit, ProposalOrRef
@@ -64,12 +64,6 @@ def _commit(
     return AuthenticatedContent(
         WireFormat.MLS_PRIVATE_MESSAGE, content, FramedContentAuthData(b"", bytes(32))
     )
-
-
-def _refused(attempt: Callable[[], object]) -> object:
-    with pytest.raises(Invalid) as refused:
-        attempt()
-    return refused.value.rule
 
 
 def _package(name: str = "newcomer", *, proposals: tuple[int, ...] = (8, 9, 0xF0DD)) -> Add:
@@ -148,26 +142,26 @@ def party() -> Party:
 @pytest.mark.parametrize("case", CASES)
 def test_receivers_refuse_a_bad_list(party: Party, case: str) -> None:
     rule, proposals = CASES[case]
-    assert _refused(lambda: party.groups[1].stage(_commit(party, proposals(party)))) is rule
+    assert refused(lambda: party.groups[1].stage(_commit(party, proposals(party)))) is rule
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "update by value"])
 def test_committers_refuse_a_bad_list(party: Party, case: str) -> None:
     rule, proposals = CASES[case]
-    assert _refused(lambda: party.groups[0].commit(proposals(party), random=party.clients[0].random)) is rule
+    assert refused(lambda: party.groups[0].commit(proposals(party), random=party.clients[0].random)) is rule
 
 
 def test_the_path_is_required(party: Party) -> None:
     for proposals in ([], [Remove(2)], [GroupContextExtensions(())]):
         content = _commit(party, proposals, path=False)
-        assert _refused(lambda content=content: party.groups[1].stage(content)) is Rule.PATH_REQUIRED
+        assert refused(party.groups[1].stage, content) is Rule.PATH_REQUIRED
 
 
 def test_an_added_members_lifetime_is_checked_against_now(party: Party) -> None:
     bundle = Client("brief").bundle(lifetime=Lifetime(10, 20))
     content = _commit(party, [Add(bundle.key_package)])
-    assert _refused(lambda: party.groups[1].stage(content, now=21_000)) is Rule.LEAF_NODE_LIFETIME
-    assert _refused(lambda: party.groups[1].stage(content, now=20_999)) is not Rule.LEAF_NODE_LIFETIME
+    assert refused(lambda: party.groups[1].stage(content, now=21_000)) is Rule.LEAF_NODE_LIFETIME
+    assert refused(lambda: party.groups[1].stage(content, now=20_999)) is not Rule.LEAF_NODE_LIFETIME
 
 
 def test_all_members_that_stay_support_a_proposal_type() -> None:
@@ -175,7 +169,7 @@ def test_all_members_that_stay_support_a_proposal_type() -> None:
     made = party.groups[0].commit([_package(proposals=())], random=party.clients[0].random)
     random = party.clients[0].random
     ephemeral = AppEphemeral(0x8123, b"")
-    assert _refused(lambda: made.next.commit([ephemeral], random=random)) is Rule.PROPOSAL_TYPE_SUPPORT
+    assert refused(lambda: made.next.commit([ephemeral], random=random)) is Rule.PROPOSAL_TYPE_SUPPORT
     assert made.next.commit([ephemeral, Remove(2)], random=random).added == ()
     # A member that the same commit adds need not support it either.
     assert party.groups[0].commit([ephemeral, _package(proposals=())], random=random).added == (2,)
@@ -215,9 +209,7 @@ def test_updates_are_of_their_senders_and_new() -> None:
     for rule, content in cases.items():
         reference = content.reference(suite)
         commit = _commit(party, references=[reference])
-        assert (
-            _refused(lambda c=commit, r={reference: content}: party.groups[2].stage(c, proposals=r)) is rule
-        )
+        assert refused(party.groups[2].stage, commit, proposals={reference: content}) is rule
 
 
 def test_the_dictionary_changes_by_app_data_updates_only_where_they_are_required() -> None:
@@ -227,7 +219,7 @@ def test_the_dictionary_changes_by_app_data_updates_only_where_they_are_required
     dropped = GroupContextExtensions((required,))
     for proposal in (changed, dropped):
         content = _commit(party, [proposal])
-        assert _refused(lambda c=content: party.groups[1].stage(c)) is Rule.APP_DATA_BY_CONTEXT
+        assert refused(party.groups[1].stage, content) is Rule.APP_DATA_BY_CONTEXT
     kept = GroupContextExtensions((dictionary({0x8123: b"a"}), required))
     party.commit([kept])
     assert party.groups[1].context.extensions[0].extension_type == APP_DATA_DICTIONARY
@@ -237,7 +229,7 @@ def test_components_and_private_proposals_that_are_not_known(party: Party) -> No
     group = party.groups[1]
     for proposal in (AppDataUpdate(0x8123, 1, b""), AppEphemeral(0x8123, b"")):
         content = _commit(party, [proposal])
-        assert _refused(lambda content=content: group.stage(content)) is Rule.COMPONENT_UNKNOWN
+        assert refused(group.stage, content) is Rule.COMPONENT_UNKNOWN
     leaf, _ = party.clients[2].signed_leaf()
     with pytest.raises(Unsupported):
         group.stage(_commit(party, [ReplaceLeaf(2, leaf)]))
@@ -245,9 +237,9 @@ def test_components_and_private_proposals_that_are_not_known(party: Party) -> No
 
 def test_senders_of_commits(party: Party) -> None:
     group = party.groups[1]
-    assert _refused(lambda: group.stage(_commit(party, sender=Sender.member(1)))) is Rule.OWN_MESSAGE
-    assert _refused(lambda: group.stage(_commit(party, sender=Sender.member(3)))) is Rule.SENDER_BLANK
-    assert _refused(lambda: group.stage(_commit(party, sender=Sender(2, None, 0)))) is Rule.SENDER_TYPE
+    assert refused(lambda: group.stage(_commit(party, sender=Sender.member(1)))) is Rule.OWN_MESSAGE
+    assert refused(lambda: group.stage(_commit(party, sender=Sender.member(3)))) is Rule.SENDER_BLANK
+    assert refused(lambda: group.stage(_commit(party, sender=Sender(2, None, 0)))) is Rule.SENDER_TYPE
 
 
 def test_the_confirmation_tag_and_every_part_of_a_path_count(party: Party) -> None:
@@ -256,7 +248,7 @@ def test_the_confirmation_tag_and_every_part_of_a_path_count(party: Party) -> No
     content = made.content
     assert content.content.commit is not None and content.content.commit.path is not None
     bad_tag = replace(content, auth=replace(content.auth, confirmation_tag=bytes(32)))
-    assert _refused(lambda: group.stage(bad_tag)) is Rule.CONFIRMATION_TAG
+    assert refused(lambda: group.stage(bad_tag)) is Rule.CONFIRMATION_TAG
     path = content.content.commit.path
     bad_paths = {
         Rule.UPDATE_PATH_LENGTH: replace(path, nodes=path.nodes[:-1]),
@@ -265,7 +257,7 @@ def test_the_confirmation_tag_and_every_part_of_a_path_count(party: Party) -> No
     }
     for rule, bad in bad_paths.items():
         framed = replace(content.content, commit=Commit((), bad))
-        assert _refused(lambda f=framed: group.stage(replace(content, content=f))) is rule
+        assert refused(group.stage, replace(content, content=framed)) is rule
 
 
 def _public(party: Party) -> PublicMessage:
@@ -293,15 +285,15 @@ def test_public_messages(party: Party) -> None:
         with pytest.raises(VerificationFailed):
             attempt(**changes)()
     content = body.content
-    assert _refused(attempt(content=replace(content, epoch=2))) is Rule.WRONG_EPOCH
-    assert _refused(attempt(content=replace(content, group_id=b"other"))) is Rule.WRONG_GROUP
-    assert _refused(attempt(content=replace(content, sender=Sender.member(3)))) is Rule.SENDER_BLANK
+    assert refused(attempt(content=replace(content, epoch=2))) is Rule.WRONG_EPOCH
+    assert refused(attempt(content=replace(content, group_id=b"other"))) is Rule.WRONG_GROUP
+    assert refused(attempt(content=replace(content, sender=Sender.member(3)))) is Rule.SENDER_BLANK
     application = FramedContent(b"group", 1, Sender.member(0), b"", ContentType.APPLICATION, b"data")
-    assert _refused(attempt(content=application)) is Rule.PUBLIC_APPLICATION
+    assert refused(attempt(content=application)) is Rule.PUBLIC_APPLICATION
     new_member = replace(content, sender=Sender(3))
-    assert _refused(attempt(content=new_member, membership_tag=None)) is Rule.PROPOSAL_EXTERNAL_TYPE
+    assert refused(attempt(content=new_member, membership_tag=None)) is Rule.PROPOSAL_EXTERNAL_TYPE
     external = replace(content, sender=Sender(2, None, 0))
-    assert _refused(attempt(content=external, membership_tag=None)) is Rule.EXTERNAL_SENDER
+    assert refused(attempt(content=external, membership_tag=None)) is Rule.EXTERNAL_SENDER
 
 
 def test_a_membership_tag_covers_the_signature() -> None:
@@ -324,7 +316,7 @@ def test_private_messages_that_were_changed(party: Party) -> None:
         changed[position] ^= 1
         with pytest.raises((ProtocolError, Unsupported)):
             group.unprotect(MLSMessage.decode(bytes(changed)))
-    assert _refused(lambda: group.open_handshake(MLSMessage.of(body))) is Rule.CONTENT_TYPE
+    assert refused(lambda: group.open_handshake(MLSMessage.of(body))) is Rule.CONTENT_TYPE
     assert group.application_progress(0)[1] == ()
     assert len(group.save_ratchets()) >= len(before)
     assert group.unprotect(MLSMessage.of(body)).application_data == b"data"
@@ -348,8 +340,8 @@ def test_welcomes(party: Party) -> None:
         return lambda: Group.join(welcome, with_bundle, key)  # type: ignore[arg-type]  # a bundle
 
     assert join(welcome)()
-    assert _refused(join(welcome, Client("another").bundle())) is Rule.WELCOME_NOT_FOR_ME
-    assert _refused(join(replace(welcome, cipher_suite=3))) is Rule.WELCOME_SUITE
+    assert refused(join(welcome, Client("another").bundle())) is Rule.WELCOME_NOT_FOR_ME
+    assert refused(join(replace(welcome, cipher_suite=3))) is Rule.WELCOME_SUITE
     changed = bytearray(welcome.encrypted_group_info)
     changed[5] ^= 1
     with pytest.raises(VerificationFailed):

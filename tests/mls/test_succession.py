@@ -271,8 +271,7 @@ def test_the_new_group_is_what_the_reinit_says() -> None:
     past = party.groups[1].past_epoch()
     for changes in ({"group_id": b"other"}, {"version": 2}, {"cipher_suite": 1}, {"extensions": ()}):
         other = replace(past, reinit=_reinit(**changes))
-        attempt = lambda other=other: _join(made, bundle, successor, other)  # noqa: E731  # bound at once
-        assert refused(attempt) is Rule.REINIT_PARAMETERS
+        assert refused(_join, made, bundle, successor, other) is Rule.REINIT_PARAMETERS
     assert (
         refused(lambda: _join(made, bundle, successor, replace(past, reinit=None))) is Rule.REINIT_COMMITTED
     )
@@ -334,8 +333,7 @@ def test_psks_of_a_welcome_are_well_formed() -> None:
     }
     for rule, psk_ids in cases.items():
         forged = _forged_add(made.next, bundle, psk_ids, past)
-        attempt = lambda forged=forged: _join(forged, bundle, party.clients[1], past)  # noqa: E731  # bound at once
-        assert refused(attempt) is rule
+        assert refused(_join, forged, bundle, party.clients[1], past) is rule
 
 
 def _forged_add(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
 from tests.mls.certificates import BEGIN, ENCIPHERS, END, NOW, Issued, PrivateKey, issue, new_key
+from tests.mls.group_members import refused
 
-from starling.protocol.errors import Invalid
 from starling.protocol.mls.credential import Certificate, Credential
 from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.x509 import check_certificate_chain, check_x509_credential
@@ -21,12 +21,6 @@ LEAF = issue("leaf", new_key(), MIDDLE)
 
 def credential(*chain: Issued) -> Credential:
     return Credential.x509(issued.der for issued in chain)
-
-
-def refused(attempt: Callable[[], object]) -> object:
-    with pytest.raises(Invalid) as caught:
-        attempt()
-    return caught.value.rule
 
 
 def test_the_codec_is_a_vector_of_certificates() -> None:
@@ -68,7 +62,7 @@ def test_the_first_certificate_is_for_the_signature_key(private_key: PrivateKey,
     assert len(key) == length
     check_x509_credential(credential(issued, MIDDLE), key)
     for wrong in (b"", key[:-1], bytes(length)):
-        assert refused(lambda: check_x509_credential(credential(issued), wrong)) is Rule.X509_KEY  # noqa: B023
+        assert refused(check_x509_credential, credential(issued), wrong) is Rule.X509_KEY
     assert refused(lambda: check_x509_credential(credential(MIDDLE, issued), key)) is Rule.X509_KEY
 
 
@@ -126,8 +120,7 @@ ENCIPHERING_LEAF = issue("leaf", new_key(), MIDDLE, usage=ENCIPHERS)
 )  # fmt: skip
 def test_a_chain_that_does_not(chain: Sequence[Issued], anchors: Sequence[Issued]) -> None:
     listed = [anchor.der for anchor in anchors]
-    attempt = lambda: check_certificate_chain(credential(*chain), listed, NOW)  # noqa: E731
-    assert refused(attempt) is Rule.X509_CHAIN
+    assert refused(check_certificate_chain, credential(*chain), listed, NOW) is Rule.X509_CHAIN
 
 
 def test_a_chain_of_one_authority_is_as_long_as_its_root_allows() -> None:
@@ -141,14 +134,12 @@ def test_all_of_a_chain_is_valid_at_the_time() -> None:
     for now in (begin, end):
         check_certificate_chain(whole, [ROOT.der], now)
     for now in (begin - 1, end + 1):
-        attempt = lambda now=now: check_certificate_chain(whole, [ROOT.der], now)  # noqa: E731
-        assert refused(attempt) is Rule.X509_VALIDITY
+        assert refused(check_certificate_chain, whole, [ROOT.der], now) is Rule.X509_VALIDITY
     early = BEGIN.replace(month=2)
     expired_middle = issue("middle", MIDDLE.private_key, ROOT, authority=True, end=early)
     expired_root = issue("root", ROOT.private_key, authority=True, end=early)
     for chain, anchor in (((LEAF, expired_middle), ROOT), ((LEAF, MIDDLE), expired_root)):
-        attempt = lambda c=chain, a=anchor: check_certificate_chain(credential(*c), [a.der], NOW)  # noqa: E731
-        assert refused(attempt) is Rule.X509_VALIDITY
+        assert refused(check_certificate_chain, credential(*chain), [anchor.der], NOW) is Rule.X509_VALIDITY
 
 
 def test_a_changed_certificate_does_not_count() -> None:

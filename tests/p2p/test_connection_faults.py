@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ from tests.p2p.plain_library import (
     seed,
     unstarted,
 )
-from tests.p2p.real_node import start, until
+from tests.p2p.real_node import Node, start, until
 
 from starling.p2p.gate import buffered
 from starling.p2p.host import GuardedHost, make_host
@@ -165,6 +166,11 @@ async def test_two_processes_share_a_port() -> None:
     # The node's answer to it is in the tests of the real network.
 
 
+def has_replaced(node: Node, connections: int) -> bool:
+    """Whether so many second connections were taken for a peer's first."""
+    return node.network.counters().get("second_connections", 0) == connections
+
+
 async def test_a_peer_that_came_back_is_served_on_its_dead_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -194,7 +200,7 @@ async def test_a_peer_that_came_back_is_served_on_its_dead_connection(
             host, _ = await attacker(nursery, 2, node.addresses[0], node.peer_id)
             hosts.append(host)
             host.set_stream_handler(TProtocol(PROTOCOL_ID_V11), _ignore)
-            await until(lambda: node.network.counters().get("second_connections", 0) == count - 1)  # noqa: B023  # waited for here
+            await until(partial(has_replaced, node, count - 1))
             await until(lambda: peer in node.network._gossip.peers)
             await trio.sleep(0.3)
         await until(lambda: len(node.network._host.swarm.get_connections(peer)) == 1)

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from starling.daemon.cli.arguments import WrongUsage
 from starling.daemon.cli.arguments import parser as command_line
 from starling.daemon.config import Config, parse_config
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
@@ -134,6 +135,8 @@ def _parses(words: list[str]) -> bool:
         command_line().parse_args(words)
     except SystemExit as end:
         return end.code == 0
+    except WrongUsage:
+        return False
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from starling.daemon.cli import (
     archivers,
@@ -26,6 +26,9 @@ _EXIT_CODES = """exit codes:
   3  no daemon is running
   4  refused or not found (unknown universe, bad ticket, not a member, ...)
   5  it did not happen in time
+with --json every failure prints {"error": {"code": WORD, "message": TEXT}}; but
+where a result tells what is wrong (a join that goes on, a message that cannot
+be delivered, a check that found faults) that result
 """
 
 ROLES = ("reader", "member", "admin")
@@ -35,10 +38,26 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 Command = Callable[[Client, argparse.Namespace], int]
 
 
+class WrongUsage(Exception):
+    """The words of a command line do not fit together; `usage` are the lines that show how they do."""
+
+    def __init__(self, prog: str, usage: str, message: str) -> None:
+        self.prog = prog
+        self.usage = usage
+        super().__init__(message)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `WrongUsage` instead of ending the process: programs are told in JSON too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise WrongUsage(self.prog, self.format_usage(), message)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line. A command leaves in `run` what does it with a client, in `local` what does it without
     one, or in `node` the name of what runs a node."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="starling",
         description="Messages between people without a server.",
         epilog=_EXIT_CODES,

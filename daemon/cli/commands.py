@@ -155,7 +155,9 @@ def listen(client: Client, args: Namespace) -> int:
         left = None if deadline is None else deadline - time.monotonic()
         told = None if left is not None and left <= 0 else client.next_notification(left)
         if told is None:
-            return EXIT_OK if args.count is None else EXIT_TIMEOUT
+            if args.count is not None:
+                raise DaemonError(f"{printed} of {args.count} events came in time", "events.late")
+            return EXIT_OK
         if told.get("params", {}).get("subscription") != subscription:
             continue
         if told.get("method") == "events.event":
@@ -306,15 +308,14 @@ def readmit(client: Client, args: Namespace) -> int:
         (member,) = client.call("member.list", params)["members"]
         asked = member.get("asks_again") or []
         if not asked:
-            _warn(f"{output.name(member)} does not ask to start anew")
-        else:
-            numbers = " or ".join(map(output.grouped, asked))
-            copies = ", and copies of it run" if len(asked) > 1 else ""
-            _warn(
-                f"{output.name(member)} asks to start anew{copies}; if their own node shows {numbers} too: "
-                f"starling readmit {args.universe} {args.member} NUMBER"
-            )
-        return EXIT_REFUSED
+            raise DaemonError(f"{output.name(member)} does not ask to start anew", "readmit.number")
+        numbers = " or ".join(map(output.grouped, asked))
+        copies = ", and copies of it run" if len(asked) > 1 else ""
+        raise DaemonError(
+            f"{output.name(member)} asks to start anew{copies}; if their own node shows {numbers} too: "
+            f"starling readmit {args.universe} {args.member} NUMBER",
+            "readmit.number",
+        )
     done = client.call("member.readmit", {**params, "verification": digits})
     return output.answer(args, done, f"readmitted {done['readmitted']}")
 

@@ -48,8 +48,7 @@ def export(client: Client, args: Namespace) -> int:
         against = "" if args.member is None else f" against {output.clean(args.member)}"
         what = f"no evidence{against}" if not found else f"evidence for {len(found)} send groups{against}"
         advice = "'starling evidence list' shows all" if held else "no owner is known to have committed twice"
-        sys.stderr.write(f"starling: there is {what} in this universe; {advice}\n")
-        return EXIT_REFUSED
+        raise DaemonError(f"there is {what} in this universe; {advice}", "evidence.unclear")
     if args.json:
         output.as_json(found[0])
     else:

@@ -12,6 +12,7 @@ from starling.daemon.cli.client import (
     EXIT_ERROR,
     EXIT_NOT_RUNNING,
     EXIT_REFUSED,
+    EXIT_TIMEOUT,
     EXIT_USAGE,
     CallError,
     Client,
@@ -25,6 +26,9 @@ _EXITS = {
     "empty": EXIT_USAGE,
     "not_utf8": EXIT_USAGE,
     "ticket.bad": EXIT_REFUSED,
+    "evidence.unclear": EXIT_REFUSED,
+    "readmit.number": EXIT_REFUSED,
+    "events.late": EXIT_TIMEOUT,
 }
 """The exit codes of errors that are found here and not by the daemon."""
 
@@ -32,6 +36,14 @@ _EXITS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     _open_closed_streams()
+    try:
+        args = _parse(argv)
+    except arguments.WrongUsage as wrong:
+        return _wrong(wrong, sys.argv[1:] if argv is None else argv)
+    return _run(args)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = arguments.parser()
     args, further = parser.parse_known_args(argv)
     is_send = getattr(args, "run", None) is commands.send
@@ -45,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = getattr(args, "start", None)
     if start is not None and start != "now" and not start.isdecimal():
         parser.error("--from takes an event number or 'now'")
+    return args
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         paths = Paths.find(args.home)
         if args.node is not None:
@@ -99,9 +115,19 @@ def _fail(message: str, code: int, args: argparse.Namespace, word: str) -> int:
 
     line = output.clean(message).replace("\n", " ")
     sys.stderr.write(f"starling: {line}\n")
-    if args.json and code == EXIT_REFUSED:
+    if args.json:
         output.as_json({"error": {"code": word, "message": line}})
     return code
+
+
+def _wrong(wrong: arguments.WrongUsage, words: Sequence[str]) -> int:
+    """What argparse says, and that in JSON too where it is among the words, which could not be read to their end."""
+    sys.stderr.write(f"{wrong.usage}{wrong.prog}: error: {wrong}\n")
+    if "--json" in words:
+        from starling.daemon.cli import output
+
+        output.as_json({"error": {"code": "usage", "message": str(wrong)}})
+    return EXIT_USAGE
 
 
 if __name__ == "__main__":

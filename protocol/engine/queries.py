@@ -56,10 +56,10 @@ class Queries:
         return shown
 
     def archivers(self, universe_id: bytes) -> list[Mapping[str, Any]]:
-        return list(naming.archivers_view(self._node.universe(universe_id)))
+        return list(naming.archivers_view(self._node.active(universe_id)))
 
     def invites(self, universe_id: bytes) -> list[Mapping[str, Any]]:
-        return list(views.invites_view(self._node.universe(universe_id), self._now))
+        return list(views.invites_view(self._node.active(universe_id), self._now))
 
     def security(self, universe_id: bytes, member: bytes | None = None) -> Mapping[str, Any]:
         """Who is healed of what, who is stale, and a digest to compare; of one member with every send group.

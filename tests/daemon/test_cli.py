@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -129,8 +130,7 @@ def test_a_refusal_is_one_line_and_a_code(tmp_path: Path, word: str, message: st
     with scripted(tmp_path / "home", lambda request: [refusal(request, word, message + "\nsecond line")]):
         failed(starling(tmp_path / "home", "join", "ticket"), code, message)
         done = starling(tmp_path / "home", "--json", "join", "ticket")
-    if code == 4:
-        assert json.loads(done.stdout)["error"] == {"code": word, "message": message + " second line"}
+    assert json.loads(done.stdout)["error"] == {"code": word, "message": message + " second line"}
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, argparse.Action]]:
@@ -381,8 +381,40 @@ def test_every_command_has_help_with_the_exit_codes(tmp_path: Path, command: str
 )
 def test_a_wrong_command_line_is_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = starling(tmp_path, *arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 2 and not done.stdout
+    assert "Traceback" not in done.stderr and done.stderr.startswith("usage: starling")
+    told = starling(tmp_path, *arguments, "--json")
+    assert (told.returncode, json.loads(told.stdout)["error"]["code"]) == (2, "usage")
+    assert json.loads(told.stdout)["error"]["message"] in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "code", "word"),
+    [
+        (("status",), None, 3, "not_running"),
+        (("send", "lab", ""), {}, 2, "empty"),
+        (("listen", "--count", "2", "--timeout", "0.05"), {"subscription": 1}, 5, "events.late"),
+        (
+            ("readmit", "lab", "bob"),
+            {"members": [{"identity": "ab" * 32, "name": "bob"}]},
+            4,
+            "readmit.number",
+        ),
+        (("evidence", "export", "lab"), {"evidence": []}, 4, "evidence.unclear"),
+        (("invite", "inspect", "starling1x"), None, 4, "ticket.bad"),
+        (("evidence", "verify", "no such file"), None, 1, "error"),
+    ],
+)
+def test_every_failure_is_an_object_for_programs(
+    tmp_path: Path, arguments: tuple[str, ...], answer: dict[str, Any] | None, code: int, word: str
+) -> None:
+    home = tmp_path / "home"
+    with contextlib.nullcontext() if answer is None else scripted(home, always(answer)):
+        done = starling(home, "--json", *arguments)
+        failed(done, code)
+        failed(starling(home, *arguments), code)
+    told = json.loads(done.stdout)["error"]
+    assert (told["code"], f"starling: {told['message']}\n") == (word, done.stderr)
 
 
 def test_a_name_that_is_no_text_is_not_sent(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ class Reported:
         return (self, *self.others)
 
     @property
+    def held(self) -> tuple[Reported, ...]:
+        """The branches without those of which the member only says that it still asks for them."""
+        return (self, *(row for row in self.others if row.past))
+
+    @property
     def has_ended(self) -> bool:
         """Whether this is no head, but an epoch of which the member holds messages that no commit counts."""
         return self.past == self.head
@@ -48,7 +53,7 @@ Reports = Mapping[bytes, Reported | None]
 
 def has_reached(graph: EpochGraph, report: Reported | None, dmls_epoch: bytes) -> bool:
     """Whether one of a member's reported heads is this epoch or descends from it."""
-    return report is not None and any(graph.is_at_or_after(row.head, dmls_epoch) for row in report.branches)
+    return report is not None and any(graph.is_at_or_after(row.head, dmls_epoch) for row in report.held)
 
 
 def has_past(graph: EpochGraph, identity: bytes, report: Reported | None, dmls_epoch: bytes) -> bool:

@@ -276,9 +276,15 @@ def _may_come_again(graph: EpochGraph | None, used: LastImport, retained: Contai
 
 def _is_before(graph: EpochGraph | None, first: bytes, number: int, second: bytes, later: int) -> bool:
     """Whether the first epoch is the second or leads to it. Where one is not known any more, it is old, and the
-    numbers tell."""
-    if graph is None or not has_branches(graph) or first not in graph or second not in graph:
+    numbers tell, but of a dead branch: what its owner said since it closed that is not on the way to it."""
+    if graph is None or not has_branches(graph) or first not in graph:
         return number <= later
+    if second not in graph:
+        resolving = graph.closed.get(second)
+        is_since = resolving is not None and (
+            resolving not in graph or graph.is_at_or_after(first, resolving)
+        )
+        return number <= later and not is_since
     return graph.is_at_or_after(second, first)
 
 

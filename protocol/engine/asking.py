@@ -157,7 +157,7 @@ def ask(ctx: Context, universe: Universe) -> None:
         behind.asked = want
         behind.due = ctx.now + ctx.jittered(min(policy.ASK_AGAIN << min(behind.attempts, 6), MAX_RETRY))
         if behind.attempts > 8:
-            _note_asked_in_vain(ctx, universe, group_id, behind)
+            note_asked_in_vain(ctx, universe, group_id, behind)
             _ask_another(ctx, universe, group_id)
             continue
         wanted.setdefault(behind.peer_id, []).append(want)
@@ -166,13 +166,25 @@ def ask(ctx: Context, universe: Universe) -> None:
             ctx.send(peer_id, Want(universe.universe_id, part))
 
 
-def _note_asked_in_vain(ctx: Context, universe: Universe, group_id: bytes, behind: Behind) -> None:
-    """A peer that names a closed head does not bring what leads to it."""
+def note_asked_in_vain(ctx: Context, universe: Universe, group_id: bytes, behind: Behind) -> None:
+    """A peer that names a closed head does not bring what leads to it, or one that holds more of an epoch which is over
+    than any commit counts does not bring that."""
     state = universe.groups.get(group_id)
     member = universe.member_of_peer(behind.peer_id)
-    if state is not None and member is not None and behind.head in state.awaited:
+    if state is None or member is None:
+        return
+    if behind.head in state.awaited:
         state.asked_in_vain.setdefault(behind.head, set()).add(member.identity)
         universe.sweep_soon(group_id, max(ctx.now, state.awaited[behind.head] + policy.GONE_WAIT))
+    elif is_over(state, behind.head):
+        state.asked_in_vain.setdefault(behind.head, set()).add(member.identity)
+        universe.sweep_soon(group_id, ctx.now)
+
+
+def is_over(state: GroupState, dmls_epoch: bytes) -> bool:
+    """Whether this node has all that any commit counts of an epoch, and can still read more of it."""
+    info = state.graph.get(dmls_epoch)
+    return info is not None and info.is_past and state.state(dmls_epoch) is not None
 
 
 def in_messages(groups: Iterable[WantedGroup]) -> Iterator[tuple[WantedGroup, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from starling.protocol.decentralized.epoch_graph import EpochInfo
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
+from starling.protocol.decentralized.settling import lingers_until
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.export_psk import export_psk
 from starling.protocol.distributed.member import MemberId, leaf_identity, member_id
@@ -96,8 +97,10 @@ def _supersede(ctx: Context, state: GroupState, parent: EpochInfo, child: Group)
 
 
 def let_go_of_targeted(ctx: Context, state: GroupState, info: EpochInfo) -> None:
-    """T-10: where all messages of an epoch are here, or given up, its secrets for targeted messages go."""
-    group = state.state(info.dmls_epoch) if info.is_past else None
+    """T-10: where all messages of an epoch are here, or given up, its secrets for targeted messages go, but as long as
+    more may come from another copy of its owner (`LINGER`)."""
+    is_over = info.is_past and ctx.now >= lingers_until(state.graph, info)
+    group = state.state(info.dmls_epoch) if is_over else None
     if group is not None and group.secrets.forget(TARGETED_SECRETS.names):
         state.save_state(ctx, info.dmls_epoch)
 

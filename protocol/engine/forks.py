@@ -145,6 +145,9 @@ def take_resolve(
         {"owner": state.owner, "head": child.dmls_epoch, "closed": [head.dmls_epoch for head in closed]},
     )
     if not state.is_own and not state.forked:
+        universe.timers.align = (
+            ctx.now
+        )  # it may have asked to be added again, which nobody did meanwhile (B7)
         due = ctx.now + ctx.between(policy.IMPORT_TIMER_LEAST, policy.IMPORT_TIMER_MOST)
         held = universe.timers.imports
         universe.timers.imports = due if held is None else min(held, due)
@@ -154,7 +157,9 @@ def take_resolve(
 
 def forget_report(ctx: Context, universe: Universe, state: GroupState) -> None:
     """What the owner reported on a branch that does not count any more it may not hold any more: who was put back has
-    to get it again."""
+    to get it again. Of one that has started anew since its old group tells nothing."""
+    if not universe.is_current(state.group_id):
+        return
     universe.reports.pop(state.owner, None)
     universe.agreed.discard(state.owner)
     ctx.delete("report", universe.universe_id + state.owner)

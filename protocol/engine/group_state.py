@@ -94,7 +94,8 @@ class GroupState:
         self.awaited: dict[bytes, int] = {}
         """Heads that the owner has closed and that never came here, with the time since which they are asked for."""
         self.asked_in_vain: dict[bytes, set[bytes]] = {}
-        """By such a head: the members that were asked again and again for it."""
+        """By such a head, or an epoch of which others hold messages that no commit counts: the members that were asked
+        for it and do not have it any more."""
         self.frozen_by = b""
         """The owner's roster entry under which its clone was found, empty where none was: nothing is imported from
         this group until the entry changes (B6)."""
@@ -195,6 +196,7 @@ class GroupState:
         held = self._states.pop(dmls_epoch, None)
         self.unshared.pop(dmls_epoch, None)
         self.closed_off.pop(dmls_epoch, None)
+        self.asked_in_vain.pop(dmls_epoch, None)
         if held is None:
             return
         if isinstance(held, Group):

@@ -25,6 +25,7 @@ from starling.protocol.distributed.report import (
 )
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import own_group, reporting
+from starling.protocol.engine.asking import is_over, note_asked_in_vain
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import introduce
 from starling.protocol.engine.group_state import GroupState
@@ -165,9 +166,17 @@ def note_closed(ctx: Context, universe: Universe, peer_id: bytes, group_id: byte
 
 def _note_gone(ctx: Context, universe: Universe, peer_id: bytes, group_id: bytes, oldest: int | None) -> None:
     behind = universe.behind.get(group_id)
-    if behind is None or behind.peer_id != peer_id or not _cannot_help(universe, group_id, oldest):
+    if behind is None or behind.peer_id != peer_id:
         return
     state = universe.groups.get(group_id)
+    if not _cannot_help(universe, group_id, oldest):
+        if (
+            state is not None
+            and is_over(state, behind.head)
+            and (oldest or 0) > state.graph[behind.head].number
+        ):
+            note_asked_in_vain(ctx, universe, group_id, behind)
+        return
     place = state.graph.head if state is not None else b""
     told = universe.gone.get(group_id)
     if told is None or told.place != place:

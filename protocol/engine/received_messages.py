@@ -89,7 +89,9 @@ def _take(
     data: ApplicationData,
 ) -> None:
     if data.is_control:
-        if data.content_type == HEADS and state.graph.counts(info, generation):
+        # What comes late of a group that its owner has given up is older than what it says in the new one.
+        counts = state.graph.counts(info, generation) and universe.is_current(state.group_id)
+        if data.content_type == HEADS and counts:
             take_report(ctx, universe, state.owner, data.body)
             watch_lost_branches(ctx, universe, state)
         elif data.content_type == REPORT:

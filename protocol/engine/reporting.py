@@ -143,6 +143,7 @@ def _lacks_uncounted(state: GroupState, row: Head) -> bool:
     return (
         info is not None
         and row.has_ended
+        and not info.given_up
         and info.next_generation < row.count
         and state.state(info.dmls_epoch) is not None
     )

@@ -86,6 +86,8 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
     _tell_settled(ctx, universe, state, settled, closed=False)
     for dmls_epoch in settled:
         state.drop_state(ctx, dmls_epoch)
+    for dmls_epoch in state.retained():
+        let_go_of_targeted(ctx, state, graph[dmls_epoch])
     _look_again(ctx, universe, state)
     for head in settled_heads(graph, reports, ctx.now):
         branch = graph.alone(head)
@@ -151,7 +153,9 @@ def _reported(universe: Universe, state: GroupState, identity: bytes) -> Reporte
 
 def _give_up(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
     """After a day of asking the missing messages of a superseded epoch are unavailable (K-14), and so is a closed
-    branch that never came; at once where nobody has them who could give them."""
+    branch that never came; at once where nobody has them who could give them. So are messages of an epoch that is over
+    which no commit counts, where all who hold them have been asked in vain: this node had them itself before it was put
+    back, so their frames are gone."""
     graph = state.graph
     for head, since in list(state.awaited.items()):
         if ctx.now - since >= GIVE_UP or _nobody_gives(ctx.now, state, head, reports):
@@ -164,10 +168,25 @@ def _give_up(ctx: Context, universe: Universe, state: GroupState, reports: Repor
         if not info.children or info.superseded_at is None:
             continue
         if ctx.now - info.superseded_at >= GIVE_UP or is_out_of_reach(graph, info, reports):
-            info.given_up = True
-            state.save_info(ctx, info)
-            let_go_of_targeted(ctx, state, info)
-            _tell_unavailable(ctx, universe, state, info.number, info.contiguous)
+            _give_up_messages(ctx, universe, state, info)
+    for dmls_epoch, asked in state.asked_in_vain.items():
+        past = graph.get(dmls_epoch)
+        if past is None or not past.is_past or past.given_up:
+            continue
+        holding = {
+            identity
+            for identity, report in reports.items()
+            if held_generations(graph, report, past) > past.contiguous
+        }
+        if holding and holding <= asked:
+            _give_up_messages(ctx, universe, state, past)
+
+
+def _give_up_messages(ctx: Context, universe: Universe, state: GroupState, info: EpochInfo) -> None:
+    info.given_up = True
+    state.save_info(ctx, info)
+    let_go_of_targeted(ctx, state, info)
+    _tell_unavailable(ctx, universe, state, info.number, info.contiguous)
 
 
 def _nobody_gives(now: int, state: GroupState, head: bytes, reports: Reports) -> bool:

@@ -7,6 +7,7 @@ from tests.attack.scene import Breach, Scene
 from tests.engine.small_network import HOUR, MINUTE
 
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH, PUNCTURED
+from starling.protocol.decentralized.settling import LINGER
 from starling.protocol.distributed.send_group_rules import SendGroupRules
 from starling.protocol.engine.inputs import RemoveMember
 from starling.protocol.extensions.targeted_messages import holds_targeted_secrets
@@ -76,6 +77,7 @@ def test_what_opens_direct_messages_goes_with_the_end_of_its_epoch() -> None:
     ended = state.graph.head
     assert ended in _opening(scene, scene.steal("x"))
     scene.update("v")
+    scene.network.run(LINGER)
     assert ended in state.retained() and ended != state.graph.head
     heads = {group.graph.head for group in scene["x"].universe(scene.universe_id).groups.values()}
     if _opening(scene, scene.steal("x")) != heads:

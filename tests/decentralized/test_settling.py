@@ -36,6 +36,14 @@ def test_reports_tell_what_a_member_has_reached_and_is_past() -> None:
     assert not has_reached(graph, None, name(0))
 
 
+def test_who_still_asks_for_a_branch_has_not_reached_it() -> None:
+    graph = forked()
+    lacking = Reported(name(3, "x"), b"", 0)
+    assert not has_reached(graph, both(report(3, 2), lacking), name(2, "x"))
+    assert has_reached(graph, both(report(3, 2), lacking), name(2))
+    assert has_reached(graph, both(report(3, 2), dead(0)), name(2, "x"))
+
+
 def test_an_epoch_settles_when_all_report_to_be_past_it() -> None:
     graph = graph_of(4)
     reports = {b"b": report(3, 2), b"c": report(3, 0)}

@@ -67,6 +67,22 @@ def test_what_was_imported_of_a_branch_that_is_not_known_any_more_is_forgotten()
     assert is_behind(5, b"s5") and is_behind(4, b"old")
 
 
+def test_what_was_imported_of_a_dead_branch_that_has_settled_holds_up_nothing_since_it_was_closed() -> None:
+    source = graph_of((b"s0", b""), (b"s1", b"s0"), (b"s2", b"s1"))
+    source.close(b"dead", b"s1", 0)
+    importer = graph_of((b"p", b""), (b"next", b"p"))
+    graphs = {SOURCE: source, IMPORTER: importer}
+    ledger = PskLedger()
+    ledger.note_import(OWNER, SOURCE, LastImport(2, b"dead", IMPORTER, b"p", b"next"), graphs)
+
+    def is_behind(number: int) -> bool:
+        return ledger.is_behind(OWNER, (SOURCE, number, b"s%d" % number), (IMPORTER, b"next"), graphs)
+
+    assert is_behind(0) and not is_behind(1) and not is_behind(2)
+    source.close(b"dead", b"of which the record is gone", 0)
+    assert not is_behind(2)
+
+
 def test_what_all_imported_stays_while_an_older_epoch_lingers() -> None:
     """A sibling of what led to the import may import the same: here the commit that ended `p`, on which a copy of the
     importer commits again."""

@@ -10,6 +10,7 @@ from tests.engine.small_network import MINUTE, SECOND, Network, Node, is_commit,
 from tests.engine.test_engine_readding import all_read_all, sealed_badly_for
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
+from starling.protocol.decentralized.settling import LINGER
 from starling.protocol.distributed.application import (
     AGAIN,
     DIRECT,
@@ -304,7 +305,8 @@ def _superseded(node: Node, universe: bytes, owner: Node) -> dict[int, bool]:
 
 
 def test_the_secrets_go_when_the_epoch_is_complete() -> None:
-    """Somebody is away, so the epochs stay; what opens direct messages goes as soon as they are all here."""
+    """Somebody is away, so the epochs stay; what opens direct messages goes when they are all here, and no other copy
+    of their sender can bring more."""
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     network.stop(carol)
     alice.say(universe, TEXT, to=bob)
@@ -312,6 +314,8 @@ def test_the_secrets_go_when_the_epoch_is_complete() -> None:
     assert holds_targeted_secrets(bob.group(universe, alice).head)
     alice.do(UpdateKeys(universe))
     network.run(SECOND)
+    assert any(_superseded(bob, universe, alice).values())
+    network.run(LINGER)
     assert _superseded(bob, universe, alice) and not any(_superseded(bob, universe, alice).values())
     network.stop(bob)
     network.restart(bob)

@@ -22,6 +22,7 @@ def forgotten_while_one_is_away() -> tuple[Network, bytes, Node, Node, Node]:
     return network, universe, alice, bob, carol
 
 
+TEXT = "all had it"
 FORGOTTEN = [f"forgotten {number}" for number in range(3)]
 
 
@@ -83,3 +84,24 @@ def test_what_the_others_do_not_ask_for_is_kept_for_a_day() -> None:
     assert parent.dmls_epoch not in state.retained()
     places = {frame.dmls_epoch for frame in state.log.ids.values() if frame.generation is not None}
     assert parent.dmls_epoch not in places
+
+
+def test_what_nobody_holds_any_more_is_told_and_not_waited_for() -> None:
+    """Carol had it, as all had, so that its frames went; then she was put back as well."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    saved = [(node, Saved(node)) for node in (alice, carol)]
+    alice.say(universe, TEXT)
+    network.run(MINUTE)
+    for node, disk in saved:
+        network.stop(node)
+        disk.put_back(node)
+        node.events.clear()
+    network.cut(alice, bob, carol)
+    network.restart(alice, dial=False)
+    network.run(6 * SECOND)
+    network.restart(carol)
+    network.heal()
+    network.run(MINUTE)
+    (told,) = (event.body for event in carol.events if event.kind == "messages.unavailable")
+    assert told["owner"] == alice.me
+    assert all(node.engine.converged(universe) for node in (alice, bob, carol))

@@ -135,9 +135,19 @@ class Network:
             self.counts[faults.DISPLACED] += 1
             other.links[node.peer_id] = connection
             self._end(held)
-        node.deliver(PeerConnected(other.peer_id))
+        self._tell_connected(node, other.peer_id)
         if held is None:
-            other.deliver(PeerConnected(node.peer_id))
+            self._tell_connected(other, node.peer_id)
+
+    def _tell_connected(self, node: Node, peer_id: bytes) -> None:
+        """The end of an older connection, should that drain still, is told before."""
+        if peer_id in node.connected:
+            node.deliver(PeerDisconnected(peer_id))
+        node.deliver(PeerConnected(peer_id))
+
+    def _tell_disconnected(self, node: Node, peer_id: bytes, start: int) -> None:
+        if peer_id not in node.links:
+            node.deliver_if(start, PeerDisconnected(peer_id))
 
     def disconnect(self, node: Node, peer_id: bytes) -> None:
         connection = node.links.get(peer_id)
@@ -163,9 +173,7 @@ class Network:
             start = node.starts
             self.queue.after(
                 _DRAIN if drains else 0,
-                lambda node=node, peer_id=peer_id, start=start: node.deliver_if(
-                    start, PeerDisconnected(peer_id)
-                ),
+                lambda node=node, peer_id=peer_id, start=start: self._tell_disconnected(node, peer_id, start),
             )
             if peer_id in node.members or peer_id in node.guests:
                 self._dial_after(node, peer_id, _FIRST_DIAL)

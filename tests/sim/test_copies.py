@@ -80,6 +80,21 @@ def test_both_of_a_cloned_node_are_owed_to_the_others(oracle: Oracle) -> None:
     assert oracle.missing() is None
 
 
+def test_the_end_of_a_connection_is_not_told_after_the_next_one_has_begun() -> None:
+    world = World(ToyEngine, 1, saved=saved_universe(ToyEngine, 2))
+    world.start_all()
+    world.run(10_000)
+    ann, ben = (app.node for app in world.apps)
+    network = world.network
+    network._end(ann.links[ben.peer_id], drains=True)
+    network._connect(ben, ann)
+    world.run(100)
+    assert ann.connected == {ben.peer_id} and ben.connected == {ann.peer_id}
+    network._end(ann.links[ben.peer_id], drains=True)
+    world.run(15)
+    assert not ann.connected and not ben.connected
+
+
 def test_the_newer_connection_of_one_peer_id_wins() -> None:
     world = World(ToyEngine, 1, saved=saved_universe(ToyEngine, 3))
     world.start_all()

@@ -77,7 +77,113 @@ REMOVED_ON_THE_BRANCH_THAT_COUNTS = (
     "the old branch, which only that commit closed, and waited for ever."
 )
 
+FRAMES_OF_A_BRANCH_THAT_IS_STILL_ASKED_FOR = (
+    "Who said that it lacked a dead branch was taken for having it, so its frames went. From there somebody "
+    "had imported, whose group it could not follow."
+)
+
+REPORT_OF_A_GROUP_THAT_WAS_GIVEN_UP = (
+    "A member started anew, and what it had last reported in its old group was read after its first report in "
+    "the new one, and in its place."
+)
+
+DIRECT_MESSAGES_OF_THE_OTHER_COPY = (
+    "One of two copies of a node ended an epoch in which the other one had written to one member alone: when "
+    "that came what opens it was gone."
+)
+
+ASKED_WHILE_ITS_GROUP_WAS_FORKED = (
+    "A member asked to be added again while its own group was forked, and nobody looked again when it closed "
+    "the other branch."
+)
+
 FOUND = {
+    FRAMES_OF_A_BRANCH_THAT_IS_STILL_ASKED_FOR: History(
+        seed=60338,
+        size=3,
+        level=0,
+        actions=(
+            Action("large", 6, 18, 1500),
+            Action("heal", 0, 79, 1500),
+            Action("crash idle", 3, 16, 40),
+            Action("partition", 2, 74, 5),
+            Action("confirm", 2, 45, 200),
+            Action("crash before saved", 5, 106, 200),
+            Action("clone", 1, 89, 500),
+            Action("copy", 1, 67, 1500),
+            Action("put back", 5, 96, 500),
+            Action("heal", 3, 126, 200),
+            Action("put back", 4, 74, 40),
+            Action("crash before sent", 6, 110, 200),
+            Action("put back", 4, 55, 0),
+            Action("send", 0, 86, 5),
+            Action("update", 5, 30, 100),
+        ),
+    ),
+    REPORT_OF_A_GROUP_THAT_WAS_GIVEN_UP: History(
+        seed=60073,
+        size=3,
+        level=0,
+        actions=(
+            Action("copy", 1, 21, 0),
+            Action("send", 2, 101, 500),
+            Action("crash before saved", 5, 98, 0),
+            Action("clone", 4, 28, 5),
+            Action("partition", 0, 30, 0),
+            Action("send", 5, 69, 40),
+            Action("confirm", 4, 116, 500),
+            Action("restart", 5, 79, 100),
+            Action("confirm", 0, 53, 100),
+            Action("crash before saved", 5, 42, 200),
+            Action("copy", 1, 87, 200),
+            Action("heal", 4, 112, 1500),
+            Action("send", 6, 83, 0),
+            Action("large", 0, 87, 500),
+            Action("send", 5, 89, 100),
+            Action("copy", 0, 8, 100),
+            Action("copy", 0, 95, 100),
+            Action("put back", 5, 102, 200),
+            Action("send", 1, 24, 40),
+        ),
+    ),
+    DIRECT_MESSAGES_OF_THE_OTHER_COPY: History(
+        seed=50086,
+        size=3,
+        level=0,
+        actions=(
+            Action("wait", 6, 40, 200),
+            Action("burst", 2, 29, 0),
+            Action("copy", 5, 7, 40),
+            Action("crash before saved", 6, 64, 500),
+            Action("send", 1, 75, 200),
+            Action("copy", 1, 56, 5),
+            Action("send", 1, 72, 0),
+            Action("clone", 1, 17, 0),
+            Action("confirm", 3, 86, 200),
+            Action("send", 5, 19, 0),
+            Action("wait", 5, 106, 200),
+        ),
+    ),
+    ASKED_WHILE_ITS_GROUP_WAS_FORKED: History(
+        seed=61357,
+        size=3,
+        level=0,
+        actions=(
+            Action("copy", 6, 64, 200),
+            Action("put back", 2, 122, 500),
+            Action("copy", 4, 119, 500),
+            Action("crash idle", 1, 116, 500),
+            Action("update", 3, 52, 500),
+            Action("send", 0, 81, 200),
+            Action("send", 5, 91, 5),
+            Action("send", 6, 3, 40),
+            Action("partition", 3, 22, 200),
+            Action("put back", 3, 60, 5),
+            Action("heal", 1, 78, 5),
+            Action("wait", 6, 102, 200),
+            Action("send", 4, 61, 0),
+        ),
+    ),
     REMOVED_ON_THE_BRANCH_THAT_COUNTS: History(
         seed=30151,
         size=5,

@@ -142,7 +142,8 @@ def hold_back_whole(ctx: Context, universe: Universe, member: bytes) -> None:
     """A member starts anew, and is to be added again: what it has acknowledged does not count, as it was perhaps put
     back to an old state. What it has got it knows by the ids."""
     graph = universe.own.graph
-    owed = set(held_back_for(universe, member))
+    repeats = (repeat for repeat in universe.outbox.repeats.values() if repeat.member == member)
+    owed = {order for repeat in repeats for order in repeat.orders}
     for order, sent in universe.outbox.kept():
         info = graph.get(sent.sent_as.dmls_epoch) if sent.sent_as is not None else None
         if info is not None and member in info.members and sent.is_for(member):

@@ -27,7 +27,7 @@ from starling.protocol.mls.wire_format import ContentType, SenderType, WireForma
 SUITE = cipher_suite(1)
 
 
-def test_a_path_with_a_key_that_is_in_the_tree_isrefused() -> None:
+def test_a_path_with_a_key_that_is_in_the_tree_is_refused() -> None:
     party = found(3)
     made = party.groups[0].commit(random=os.urandom).content
     commit = made.content.commit

@@ -151,10 +151,12 @@ class PskLedger:
         group_id, epoch, dmls_epoch = dependency
         importer_group_id, parent = importing
         graph = graphs.get(group_id)
-        # It may be on a branch that still comes; where it is not named, the numbers tell while there is one branch.
-        is_new = graph is not None and dmls_epoch not in graph and epoch >= graph.oldest_number
-        if is_new and graph is not None and (dmls_epoch or has_branches(graph)):
-            return False
+        # It may be on a branch that still comes, or never can; where it is not named, or is of an epoch that has gone
+        # by, the numbers tell while there is one branch.
+        if graph is not None and dmls_epoch not in graph:
+            is_named, is_new = bool(dmls_epoch), epoch >= graph.oldest_number
+            if (is_named and is_new) or (has_branches(graph) and (is_named or is_new)):
+                return False
         return any(
             last.importer_group_id == importer_group_id
             and _is_before(graph, dmls_epoch, epoch, last.dmls_epoch, last.epoch)

@@ -36,7 +36,7 @@ def leave(ctx: Context, universe: Universe, *, force: bool) -> dict[str, object]
     membership.forget_universe(ctx, universe)
     _save(ctx, universe, universe.leaving)
     ctx.event("universe.left", universe.universe_id, {})
-    for peer_id in addresses.keys() & universe.connected:
+    for peer_id in sorted(addresses.keys() & universe.connected):
         say(ctx, universe, peer_id)
     return {"told": len(addresses.keys() & universe.connected)}
 
@@ -85,7 +85,7 @@ def tick(ctx: Context, universe: Universe) -> None:
         _finish(ctx, universe, leaving)
     elif leaving.next_try <= ctx.now:
         leaving.next_try = ctx.now + ctx.jittered(policy.LEAVE_AGAIN)
-        for peer_id in leaving.peers.keys() & universe.connected:
+        for peer_id in sorted(leaving.peers.keys() & universe.connected):
             say(ctx, universe, peer_id)
 
 

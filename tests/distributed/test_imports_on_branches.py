@@ -83,6 +83,21 @@ def test_what_was_imported_of_a_dead_branch_that_has_settled_holds_up_nothing_si
     assert not is_behind(2)
 
 
+def test_what_is_on_a_branch_that_a_joiner_never_was_in_is_not_behind() -> None:
+    """It was added to the dead branch, at a higher number; what it can never have is for the caller to see."""
+    graphs = {SOURCE: graph_of((b"dead", b"")), IMPORTER: graph_of((b"p", b""), (b"next", b"p"))}
+    graphs[SOURCE].epochs[b"dead"].number = graphs[SOURCE].epochs[b"dead"].line.first = 12
+    ledger = PskLedger()
+    ledger.note_import(OWNER, SOURCE, LastImport(12, b"dead", IMPORTER, b"p", b"next"), graphs)
+
+    def is_behind(name: bytes) -> bool:
+        return ledger.is_behind(OWNER, (SOURCE, 10, name), (IMPORTER, b"next"), graphs)
+
+    assert is_behind(b"living"), "as long as there is one branch the numbers tell"
+    graphs[SOURCE].close(b"living", b"dead", 0)
+    assert not is_behind(b"living") and is_behind(b"")
+
+
 def test_what_all_imported_stays_while_an_older_epoch_lingers() -> None:
     """A sibling of what led to the import may import the same: here the commit that ended `p`, on which a copy of the
     importer commits again."""

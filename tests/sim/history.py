@@ -199,7 +199,9 @@ def _perform(world: World, action: Action) -> None:
         case "clone":
             world.clone(app)
         case "invite by":
-            world.invite(app, ("member", "member", "admin", "reader")[amount % 4])
+            joiner = world.invite(app, ("member", "member", "admin", "reader")[amount % 4])
+            if joiner is not None:  # its copy is of the middle of its joining, or soon after
+                world.queue.after(10 * amount, lambda: world.copy(joiner))
         case "remove by":
             world.membership.remove(world.apps[amount % len(world.apps)], app)
         case "leave":

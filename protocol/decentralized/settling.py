@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
@@ -41,6 +41,11 @@ class Reported:
         """The branches without those of which the member only says that it still asks for them."""
         return (self, *(row for row in self.others if row.past))
 
+    def known(self, graph: EpochGraph) -> Iterator[Reported]:
+        """The branches to heads that are known here. What is past on another one may be less than what is known here:
+        its commits say what the epochs before had."""
+        return (row for row in self.branches if row.head in graph)
+
     @property
     def has_ended(self) -> bool:
         """Whether this is no head, but an epoch of which the member holds messages that no commit counts."""
@@ -58,10 +63,10 @@ def has_reached(graph: EpochGraph, report: Reported | None, dmls_epoch: bytes) -
 
 def has_past(graph: EpochGraph, identity: bytes, report: Reported | None, dmls_epoch: bytes) -> bool:
     """Whether a member reported to be past this epoch: where it has several children, by each that the member is
-    in, since each may tell of more messages."""
+    in, since each may tell of more messages. So may one that is not known here."""
     if report is None:
         return False
-    rows = [row for row in report.branches if row.past and graph.is_at_or_after(row.past, dmls_epoch)]
+    rows = [row for row in report.known(graph) if row.past and graph.is_at_or_after(row.past, dmls_epoch)]
     children = graph[dmls_epoch].children if dmls_epoch in graph else ()
     if len(children) < 2:
         return bool(rows)
@@ -76,7 +81,7 @@ def held_generations(graph: EpochGraph, report: Reported | None, info: EpochInfo
     """How many generations of an epoch a member holds, as far as its report tells."""
     held = 0
     children = [graph[child] for child in info.children]
-    for row in report.branches if report is not None else ():
+    for row in report.known(graph) if report is not None else ():
         if row.head == info.dmls_epoch:
             held = max(held, row.count)
         elif row.past and graph.is_at_or_after(row.past, info.dmls_epoch):

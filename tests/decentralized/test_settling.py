@@ -44,6 +44,14 @@ def test_who_still_asks_for_a_branch_has_not_reached_it() -> None:
     assert has_reached(graph, both(report(3, 2), dead(0)), name(2, "x"))
 
 
+def test_what_is_past_on_a_branch_that_is_not_known_here_may_be_less() -> None:
+    graph = graph_of(4)
+    elsewhere = Reported(b"unknown", name(1), 0)
+    assert not has_past(graph, b"b", elsewhere, name(1))
+    assert held_generations(graph, elsewhere, graph[name(1)]) == 0
+    assert has_past(graph, b"b", Reported(name(2), name(1), 0, (elsewhere,)), name(1))
+
+
 def test_an_epoch_settles_when_all_report_to_be_past_it() -> None:
     graph = graph_of(4)
     reports = {b"b": report(3, 2), b"c": report(3, 0)}

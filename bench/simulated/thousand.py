@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from bench.simulated.talking import INTERVAL, SIZE, per_message
 from bench.simulated.traffic import COMMIT, KINDS, MESSAGE, REPORT, Traffic
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, ApplicationData
+from starling.protocol.distributed.heads import HeadsMessage, HeadsReport, name_of
 from starling.protocol.engine import own_group, reporting
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch
@@ -72,6 +74,7 @@ class _Universe:
         self._texts = 0
         self._waves: list[Exported] = []
         self._imported: dict[int, int] = {}
+        self._told: dict[int, HeadsReport] = {}
         made = founded(size, "thousand", self.queue.now, keeps=REAL)
         tree = shared_tree(made)
         newcomers = {number + 1: made.seats[number].key_package for number in range(REAL)}
@@ -141,7 +144,9 @@ class _Universe:
 
     def _report(self, number: int) -> None:
         """What a real engine would report: a scripted owner has all that it has."""
-        body = reporting.own_report(self.members[0].universe).encode()
+        report = reporting.own_report(self.members[0].universe)
+        body = HeadsMessage.telling(report, self._told.get(number)).encode()
+        self._told[number] = replace(report, name=name_of(body))
         data = ApplicationData(HEADS, self._rng.randbytes(MESSAGE_ID_SIZE), (), body)
         self._hand_over(REPORT, self.owners[number].say(data))
         self.queue.after(policy.REPORT_UNDER_LOAD, partial(self._report, number))

@@ -33,6 +33,7 @@ def new_run(ctx: Context, universe: Universe) -> None:
         universe.joining.next_try = min(universe.joining.next_try, ctx.now)
     elif not universe.removed:
         universe.boot = Boot(deadline=ctx.now + BOOT_WAIT, asks=True)
+        universe.told = None
         universe.began_at = universe.own.graph.head_info.number
         universe.made.clear()
         universe.resolves = 0

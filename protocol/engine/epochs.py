@@ -109,7 +109,6 @@ def note_change(ctx: Context, universe: Universe) -> None:
     """Something happened that the next `heads` report tells (R1)."""
     universe.converged = False
     universe.agreed.clear()
-    universe.timers.report_first = universe.timers.report_first or ctx.now
     universe.timers.plan_report(ctx.now)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import BOOT_WAIT
 from starling.protocol.distributed.roster import Roster
@@ -16,6 +15,7 @@ from starling.protocol.engine.healing_vectors import vector_universe
 from starling.protocol.engine.leaving import Leaving
 from starling.protocol.engine.outbox import OUTBOX_TABLES
 from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.reporting import load_report
 from starling.protocol.engine.standing import STANDING_TABLES
 from starling.protocol.engine.stuck import STUCK_TABLES
 from starling.protocol.engine.under_way import Boot
@@ -117,7 +117,7 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
     elif table in STANDING_TABLES:
         universe.standing.load(table, key, row)
     else:
-        universe.reports[key[32:]] = HeadsReport.decode(row)
+        universe.reports[key[32:]] = load_report(row)
 
 
 def _load_groups(universes: dict[bytes, Universe], tables: dict[str, list[Row]]) -> None:

@@ -194,6 +194,7 @@ def forget_universe(ctx: Context, universe: Universe) -> None:
     for identity in universe.reports:
         ctx.delete("report", universe.universe_id + identity)
     universe.reports.clear()
+    universe.unread_reports.clear()
     healing.forget_all(ctx, universe)
     for peer_id in universe.archivers:
         ctx.delete("feed", universe.universe_id + peer_id)

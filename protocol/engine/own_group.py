@@ -142,7 +142,7 @@ def found_group(ctx: Context, universe: Universe, supersedes: bytes = b"") -> No
     universe.groups[universe.group_id] = state
     info = enter_epoch(ctx, universe, state, group, None, has_path=False)
     healing.note_founding(ctx, universe, info)
-    universe.forget_foreign_heads()
+    universe.forget_group_before()
     universe.made.clear()
     universe.boot.done = True
 
@@ -188,7 +188,9 @@ def commit(
     Pathless where nothing needs a path (X-11); a boot commit draws its handshake generation (K-23). `adds` and
     `imports` are never given together (X-13). `closes` are heads of other branches (B5).
     """
-    universe.name_due = universe.name_due or bool(adds)
+    if adds:
+        universe.name_due = True
+        universe.told = None
     state = universe.own
     parent = state.graph.head_info
     group = state.head

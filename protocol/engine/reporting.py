@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from starling.protocol.decentralized.settling import has_past
 from starling.protocol.distributed.application import HEADS, MESSAGE_ID_SIZE, ApplicationData
-from starling.protocol.distributed.heads import MAX_BRANCHES, Head, HeadsReport
+from starling.protocol.distributed.heads import MAX_BRANCHES, Head, HeadsMessage, HeadsReport, name_of
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
@@ -19,7 +19,7 @@ def own_report(universe: Universe) -> HeadsReport:
     """How far this node has come in every send group that it is in, on every branch; closed heads that it still asks
     for are listed as lacking."""
     heads = {}
-    for group_id, state in universe.groups.items():
+    for group_id, state in sorted(universe.groups.items()):
         graph = state.graph
         rows = [
             Head(head, graph.past(head) or state.entered_after, graph[head].contiguous)
@@ -32,14 +32,17 @@ def own_report(universe: Universe) -> HeadsReport:
 
 
 def send_report(ctx: Context, universe: Universe) -> None:
-    """Report in the own send group, as a control message."""
+    """Report in the own send group, as a control message: what is different from the report before, where all members
+    can hold that."""
     universe.timers.note_reported(ctx.now)
     if len(universe.own.graph.head_info.members) < 2:
         return
     report = own_report(universe)
     own, *_ = report.heads[universe.group_id]
     heads = {**report.heads, universe.group_id: (replace(own, past=_floor(universe)),)}
-    body = replace(report, heads=heads).encode()
+    report = replace(report, heads=heads)
+    body = HeadsMessage.telling(report, universe.told, universe.wanted_reports()).encode()
+    universe.told = replace(report, name=name_of(body))
     data = ApplicationData(HEADS, ctx.random(MESSAGE_ID_SIZE), (), body)
     own_group.protect(ctx, universe, data)
 
@@ -66,16 +69,27 @@ def _floor(universe: Universe) -> bytes:
 
 
 def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) -> None:
-    """Take over a member's report; it comes in its sender's order, so the newest is the last."""
+    """Take over a member's report; it comes in its sender's order, so the newest is the last. One that cannot be
+    completed is asked for whole: what was reported before goes on to hold."""
+    held = universe.reports.get(member)
     try:
-        report = HeadsReport.decode(body)
+        message = HeadsMessage.decode(body)
+        report = message.report(held, name_of(body))
     except DecodeError:
         universe.refuse("heads")
         return
-    held = universe.reports.get(member)
-    universe.reports[member] = report
+    if universe.me in message.wanted:
+        universe.told = None
+        universe.timers.plan_report(ctx.now)
     universe.agreed.discard(member)
-    ctx.put("report", universe.universe_id + member, report.encode())
+    if report is None:
+        if member not in universe.unread_reports:
+            universe.unread_reports.add(member)
+            universe.timers.plan_report(ctx.now)
+        return
+    universe.unread_reports.discard(member)
+    universe.reports[member] = report
+    ctx.put("report", universe.universe_id + member, report_row(report))
     if held is None or held.roster_digest != report.roster_digest:
         universe.sweep_soon(universe.group_id, ctx.now)
     for group_id, rows in report.heads.items():
@@ -84,6 +98,17 @@ def take_report(ctx: Context, universe: Universe, member: bytes, body: bytes) ->
     own = report.heads.get(universe.group_id, ())
     note_own_heads(ctx, universe, member, [row.head for row in own if not row.has_ended])
     note_convergence(ctx, universe)
+
+
+def report_row(report: HeadsReport) -> bytes:
+    """A report as it is kept: its name, then a message that tells it whole."""
+    return report.name + HeadsMessage.telling(report, None).encode()
+
+
+def load_report(row: bytes) -> HeadsReport:
+    report = HeadsMessage.decode(row[32:]).report(None, row[:32])
+    assert report is not None, "what is kept is whole"
+    return report
 
 
 def is_converged(universe: Universe) -> bool:
@@ -112,7 +137,7 @@ def is_converged(universe: Universe) -> bool:
 def _agrees(universe: Universe, identity: bytes, own: HeadsReport) -> bool:
     """Whether a member reports just what this node has."""
     report = universe.reports.get(identity)
-    if report is None or report.roster_digest != own.roster_digest:
+    if report is None or identity in universe.unread_reports or report.roster_digest != own.roster_digest:
         return False
     for group_id, rows in own.heads.items():
         reported = {row.head: row for row in report.heads.get(group_id, ())}

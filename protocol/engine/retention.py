@@ -74,7 +74,7 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
 def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
     """Let go of the secrets of epochs, and of closed branches whole, that nobody needs any more (K-14)."""
     graph = state.graph
-    more_to_come = bool(state.awaited) or _is_in_doubt(ctx, universe, state)
+    more_to_come = bool(state.awaited or universe.wanted_reports()) or _is_in_doubt(ctx, universe, state)
     settled = settled_epochs(
         graph,
         tuple(state.retained()),
@@ -324,7 +324,9 @@ def _acknowledged_own_epoch(universe: Universe) -> int:
     least = graph.head_info.number
     for identity in everybody - {universe.me}:
         whole = universe.reports.get(identity)
-        if whole is None or whole.roster_digest != universe.roster.digest or _tells_news(universe, whole):
+        if whole is None or identity in universe.unread_reports:
+            return 0
+        if whole.roster_digest != universe.roster.digest or _tells_news(universe, whole):
             return 0
         report = universe.reported(identity, universe.group_id)
         if report is None:
@@ -373,6 +375,7 @@ def _drop_group_of_former_member(ctx: Context, universe: Universe, state: GroupS
     if state.owner not in universe.roster.members:
         universe.delivered.forget(ctx, state.owner)
         universe.reports.pop(state.owner, None)
+        universe.unread_reports.discard(state.owner)
         ctx.delete("report", universe.universe_id + state.owner)
     state.delete(ctx)
     del universe.groups[state.group_id]

@@ -110,11 +110,12 @@ class Timers:
         """There is a change to report (R1): as soon as no other has come for a while, and at the latest a gap after
         the first. The gap is short after a quiet time, and grows while changes keep coming: a report costs as much
         as there are members, and goes to each of them."""
+        self.report_first = self.report_first or now
         if now - self.reported_at >= policy.REPORT_BUSY * self.report_gap:
             self.report_gap = policy.REPORT_MIN_GAP
         quiet = policy.REPORT_QUIET * self.report_gap // policy.REPORT_MIN_GAP
         earliest = max(now + quiet, self.reported_at + policy.REPORT_MIN_GAP)
-        self.report = min(earliest, (self.report_first or now) + self.report_gap)
+        self.report = min(earliest, self.report_first + self.report_gap)
 
     def note_reported(self, now: int) -> None:
         """All changes are reported now."""

@@ -82,6 +82,11 @@ class Universe:
         self.stuck = StuckBook(universe_id)
         self.standing = Standing(universe_id, now)
         self.reports: dict[bytes, HeadsReport] = {}
+        """By member, the newest that could be completed."""
+        self.unread_reports: set[bytes] = set()
+        """Who told in its newest report only what is different from one that is not held here."""
+        self.told: HeadsReport | None = None
+        """What this node last reported, in this run: None where somebody in its group may not hold it."""
         self.waiting = Waiting()
         self.turned_away = 0
         """How many frames found no room there."""
@@ -309,8 +314,9 @@ class Universe:
         member = self.roster.members.get(state.owner)
         return bool(state.frozen_by) and member is not None and member.entry_id == state.frozen_by
 
-    def forget_foreign_heads(self) -> None:
-        """The own group is a new one: what members say of the one before does not matter for it."""
+    def forget_group_before(self) -> None:
+        """The own group is a new one: what was said in the one before, and what members say of it, does not matter."""
+        self.told = None
         self.foreign_heads.clear()
         self.floors.clear()
         self.branched_at = None
@@ -323,6 +329,10 @@ class Universe:
         rows = report.heads.get(group_id, ()) if report is not None else ()
         found = [Reported(row.head, row.past, row.count) for row in rows]
         return replace(found[0], others=tuple(found[1:])) if found else None
+
+    def wanted_reports(self) -> list[bytes]:
+        """The members that are to tell their report whole."""
+        return sorted(self.unread_reports & self.roster.members.keys()) if self.unread_reports else []
 
     def sweep_soon(self, group_id: bytes, now: int) -> None:
         """Something changed in a group: it is to be looked at for what may go."""

@@ -29,7 +29,6 @@ from starling.protocol.distributed.dmls_resolve import (
 from starling.protocol.distributed.epoch_end import build_epoch_end, parse_epoch_end
 from starling.protocol.distributed.export_psk import Export, export_psk, parse_psk_id, psk_id
 from starling.protocol.distributed.head_statement import HeadStatement, is_evidence
-from starling.protocol.distributed.heads import MAX_BRANCHES, Head, HeadsReport
 from starling.protocol.distributed.identity import peer_public_key
 from starling.protocol.distributed.peer_address import PeerAddress
 from starling.protocol.distributed.rules import Rule
@@ -262,27 +261,6 @@ def test_a_resolve_closes_some_heads_each_once(heads: tuple[ClosedHead, ...]) ->
     assert refused.value.rule is Rule.RESOLVE_HEADS
     with pytest.raises(DecodeError):
         parse_resolve(data + b"x")
-
-
-HEAD = Head(b"h" * 32, b"p" * 32, 3)
-
-
-def test_a_report_has_a_row_for_every_branch() -> None:
-    heads = {b"g": (HEAD, Head(b"i" * 32, b"", 0)), b"h": (HEAD,)}
-    report = HeadsReport(b"r" * 32, heads)
-    assert HeadsReport.decode(report.encode()) == report
-
-
-@pytest.mark.parametrize(
-    "heads",
-    [
-        {b"g": (HEAD, HEAD)},
-        {b"g": tuple(Head(bytes([number]) * 32, b"", 0) for number in range(MAX_BRANCHES + 1))},
-    ],
-)
-def test_a_report_lists_a_head_once_and_not_too_many(heads: dict[bytes, tuple[Head, ...]]) -> None:
-    with pytest.raises(DecodeError):
-        HeadsReport.decode(HeadsReport(b"r" * 32, heads).encode())
 
 
 def test_head_statement() -> None:

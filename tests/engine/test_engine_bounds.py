@@ -9,7 +9,7 @@ from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_o
 
 from starling.protocol.distributed import policy, roster_graph
 from starling.protocol.distributed import roster as roster_module
-from starling.protocol.distributed.heads import HeadsReport
+from starling.protocol.distributed.heads import HeadsMessage, HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import MIB, FrameQuota
 from starling.protocol.distributed.roster_body import Kind, Removal, Target, Topic
@@ -316,8 +316,10 @@ def test_a_report_is_compared_once() -> None:
     original = reporting._agrees
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(reporting, "_agrees", agrees)
-        reporting.take_report(Context(network.now, bytes), here, whom, report.encode())
+        body = HeadsMessage.telling(report, None).encode()
+        reporting.take_report(Context(network.now, bytes), here, whom, body)
         assert here.converged and compared == [whom]
+        here.reports[whom] = report  # that is what the next one names
         alice.say(universe, "news")
         assert not alice.engine.converged(universe)
         network.run(10 * SECOND)

@@ -169,9 +169,11 @@ class HostileMember:
             case 0:
                 return self.rng.randbytes(self.rng.choice((0, 1, 40)))
             case 1:
-                report = self._known(packed(self.rng, heads._SHAPE))
-                report[1] = sorted({row[0]: row for row in report[1]}.values())
-                body = pack(report)
+                *fields, rows = self._known(packed_target.make_report(self.rng))
+                told = self.mallory.universe(self.universe).told
+                if told is not None and self.rng.random() < 0.5:
+                    fields[0] = told.name
+                body = pack([*fields, sorted(rows, key=heads._order)])
                 if self.rng.random() < 0.5:
                     body = self.change_packed(body)
                 return ApplicationData(HEADS, self.rng.randbytes(16), (), body).encode()

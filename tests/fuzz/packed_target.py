@@ -98,9 +98,19 @@ def _make_admission(rng: random.Random) -> Any:
     return made
 
 
-def _make_report(rng: random.Random) -> Any:
-    digest, rows = packed(rng, heads._SHAPE)
-    return [digest, sorted({row[0]: row for row in rows}.values())]
+def make_report(rng: random.Random) -> Any:
+    *fields, rows = packed(rng, heads._SHAPE)
+    return [*fields, sorted(rows, key=heads._order)]
+
+
+def _read_report(data: bytes) -> heads.HeadsMessage:
+    """A report, whole or about one that has three groups, which is completed too."""
+    message = heads.HeadsMessage.decode(data)
+    held = {bytes([place]) * 32: (heads.Head(b"head", b"past", 7),) for place in range(3)}
+    report = message.report(heads.HeadsReport(bytes(32), held, message.base), bytes(32))
+    assert report is not None
+    assert heads.HeadsMessage.telling(report, None).report(None, bytes(32)) == report
+    return message
 
 
 def _split(data: bytes) -> list[bytes]:
@@ -131,7 +141,7 @@ TARGETS: dict[str, Packed] = {
         application.ApplicationData.decode,
         application.ApplicationData.encode,
     ),
-    "HeadsReport": Packed(_make_report, heads.HeadsReport.decode, heads.HeadsReport.encode),
+    "HeadsMessage": Packed(make_report, _read_report, heads.HeadsMessage.encode),
     "Invite": _body(roster_body.Kind.INVITE, (_ID, _ID, "member", Uint(5), Uint(5))),
     "Removal": _body(roster_body.Kind.REMOVAL, ("member", Many(_ID, 3))),
     "Founding": _body(roster_body.Kind.POLICY, ("hikers", _ID)),

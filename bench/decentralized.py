@@ -98,7 +98,8 @@ def _epoch(size: int, rules: GroupRules) -> dict[str, float]:
             ("save", saved - punctured),
         ):
             best[step] = min(best[step], 1000 * seconds)
-    return best | {"bytes": stored, "beyond_bytes": stored - _shared_bytes(parent.tree, child.tree)}
+        beyond = stored - _shared_bytes(parent.tree, child.tree)
+    return best | {"bytes": stored, "beyond_bytes": beyond}
 
 
 def _shared_bytes(tree: RatchetTree, child: RatchetTree) -> int:
@@ -168,7 +169,8 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
             mine = [each for each in found["epochs"] if (each["size"], each["kind"]) == (size, kind)]
 
             def middle(key: str, mine: list[dict[str, Any]] = mine) -> float:
-                return statistics.median(each[key] for each in mine)
+                figure: float = statistics.median(each[key] for each in mine)
+                return figure
 
             goal = f"below {MOST_BYTES // 1024} KiB" if size == max(SIZES) else ""
             beyond, whole = middle("beyond_bytes") / 1024, middle("bytes") / 1024

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from node_process import Node, NodeError
@@ -169,9 +170,9 @@ class Demo(Stage):
         for sender, reader in ((first, second), (second, first)):
             self.come_back(reader)
             wait_until(
-                lambda reader=reader, sent=sent: all(self.tally.has(reader.name, m) for m in sent),
+                partial(self._has_all, reader, sent),
                 ARCHIVER_SECONDS,
-                lambda reader=reader: self.not_in("has not got what the archiver keeps", [reader]),
+                partial(self.not_in, "has not got what the archiver keeps", [reader]),
             )
             self.archived += len(sent)
             progress(f"{reader.name} has {sender.name}'s {len(sent)} messages from {self.archiver.name}")
@@ -190,6 +191,9 @@ class Demo(Stage):
         self.wait_archiver(person, "has_all")
         self.go_away(person)
         return sent
+
+    def _has_all(self, reader: Person, sent: list[str]) -> bool:
+        return all(self.tally.has(reader.name, message_id) for message_id in sent)
 
     def wait_archiver(self, person: Person, what: str) -> None:
         def done() -> bool:

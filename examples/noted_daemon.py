@@ -12,7 +12,6 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 VARIABLE = "STARLING_SEALS"
 _HASH = 32
@@ -26,11 +25,11 @@ def note_seals(path: Path) -> None:
     # Each note is one write at the end of the file, whatever else of this node writes there.
     notes = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def seal(suite: CipherSuite, key: bytes, nonce: bytes, *args: Any, **kwargs: Any) -> bytes:
+    def seal(suite: CipherSuite, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
         os.write(notes, hashlib.sha256(bytes([len(key)]) + bytes(key) + bytes(nonce)).digest())
-        return original(suite, key, nonce, *args, **kwargs)
+        return original(suite, key, nonce, aad, plaintext)
 
-    CipherSuite.seal = seal  # type: ignore[method-assign]  # every seal of this process is to be noted, whoever asks for it
+    CipherSuite.seal = seal  # type: ignore[method-assign, assignment]  # every seal of this process is to be noted, whoever asks for it
 
 
 def reused(paths: list[Path]) -> tuple[int, int]:

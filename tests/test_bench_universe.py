@@ -86,6 +86,7 @@ def test_pictures_take_the_newest_of_all_results(tmp_path: Path) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     old.write_text(json.dumps({"results": {"universe": {"20": "old", "5": "five"}, "thousand": "only"}}))
     new.write_text(json.dumps({"results": {"universe": {"20": "new"}, "thousand": {"error": "ended"}}}))
-    assert charts.merged([old, new]) == ({5: "five", 20: "new"}, "only")
+    merged: tuple[object, object] = charts.merged([old, new])
+    assert merged == ({5: "five", 20: "new"}, "only")
     with pytest.raises(charts.ChartError, match="no simulated universes"):
         charts.draw([], tmp_path)

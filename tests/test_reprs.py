@@ -37,7 +37,8 @@ def classes(package: ModuleType) -> list[type]:
 
 
 def shown_fields(cls: Any) -> list[str]:
-    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.repr:
+    settings = getattr(cls, "__dataclass_params__", None)
+    if settings is None or not settings.repr:
         return []
     plain = ("bytes", "str", "opaque", "Secret", "PrivateKey")
     return [

@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -36,7 +37,7 @@ def least(
     runs = []
     for _ in range(times):
         prepared = prepare()
-        runs.append(timed(operation if prepared is None else lambda one=prepared: operation(one)))
+        runs.append(timed(operation if prepared is None else partial(operation, prepared)))
     return runs[-1][0], min(milliseconds for _, milliseconds in runs)
 
 

@@ -30,7 +30,8 @@ def key_package(request: dict[str, Any]) -> dict[str, Any]:
 
 def found(request: dict[str, Any]) -> dict[str, Any]:
     packages = [bytes.fromhex(item) for item in request["key_packages"]]
-    founder, groups = _client(b"founder"), []
+    founder = _client(b"founder")
+    groups: list[Any] = []
 
     def group_with_all() -> Group:
         group, made = groups.pop()

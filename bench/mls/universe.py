@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from bench.mls.scenario import Client
@@ -36,7 +37,8 @@ def measure(size: int) -> dict[str, Any]:
         assert made.welcome is not None
         welcomes.append(made.welcome)
 
-    def join_all(verification: LeafVerification) -> list[Group]:
+    def join_all(way: Callable[[], LeafVerification]) -> list[Group]:
+        verification = way()
         return [_joined(newcomer, welcome, _Rules(verification)) for welcome in welcomes]
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -47,7 +49,7 @@ def measure(size: int) -> dict[str, Any]:
         }
         return {
             "size": size,
-            **{name: _milliseconds(lambda way=way: join_all(way())) for name, way in ways.items()},
+            **{name: _milliseconds(partial(join_all, way)) for name, way in ways.items()},
         }
 
 

@@ -34,7 +34,7 @@ REMEMBERED_LEAVES = 1024
 class SendGroupRules(GroupRules):
     """The rules of a send group."""
 
-    retain_sender = OWNER_LEAF
+    retain_sender: int | None = OWNER_LEAF
     leaf_verification = LeafVerification(remembered=REMEMBERED_LEAVES)
     handshake_formats = MappingProxyType({WireFormat.MLS_SEMIPRIVATE_MESSAGE: SEMI_PRIVATE})
     custom_proposals = MappingProxyType({LeafReplace.proposal_type: LeafReplace})

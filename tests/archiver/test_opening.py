@@ -14,6 +14,7 @@ from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
 from starling.protocol.distributed.archivers import external_receivers
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.identity import Identity
+from starling.protocol.distributed.member import build_key_package
 from starling.protocol.engine import own_group
 from starling.protocol.engine.inputs import (
     FrameReceived,
@@ -182,10 +183,9 @@ def test_what_the_owner_did_not_sign_is_refused() -> None:
 def test_key_packages_that_no_row_could_hold_are_kept_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else no node that has seen the commit of a hostile member could read its own store again."""
     network, universe_id, vault, (alice, mallory) = with_archiver("Alice", "Mallory")
-    real = own_group.build_key_package
 
     def swollen(identity: Identity, **fields: Any) -> KeyPackageBundle:
-        bundle = real(identity, **fields)
+        bundle = build_key_package(identity, **fields)
         package = bundle.key_package
         padded = (*package.extensions, Extension(0xFA01, bytes(20_000)))
         signed = replace(package, extensions=padded).sign(fields["signature_private_key"])

@@ -80,8 +80,8 @@ class Attacker:
                     self._welcomes.append(body)
             else:
                 self._messages[message.dmls_epoch].append(message)
-        for message in network.said:
-            self._packages.update(_told_packages(message))
+        for said in network.said:
+            self._packages.update(_told_packages(said))
         for record, ratchets in loot.epochs:
             self._hold(Group.load(record, ratchets, rules=self._rules, key_schedule=PUNCTURED))
 

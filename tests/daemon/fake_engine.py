@@ -81,7 +81,12 @@ class FakeEngine:
                 self.names.clear()
                 raise self.fault
             case inputs.FrameReceived(peer_id, frame):
-                body = {"sender": peer_id, "sender_name": "Bob", "id": frame[:16].ljust(16), "type": "text"}
+                body: dict[str, object] = {
+                    "sender": peer_id,
+                    "sender_name": "Bob",
+                    "id": frame[:16].ljust(16),
+                    "type": "text",
+                }
                 body |= {"body": frame, "refs": [], "epoch": 1, "dmls_epoch": b"d" * 32}
                 return Step(events=(Event("message.received", b"\1" * 32, body),))
             case inputs.MessageFromPeer(peer_id, data):

@@ -13,7 +13,7 @@ import pytest
 import trio
 from tests.daemon.node import Client, home, running
 
-from starling.daemon.ipc import framing, server
+from starling.daemon.ipc import framing
 from starling.daemon.ipc.schema import MAX_BATCH, MAX_CLIENTS, MAX_LINE, METHODS
 from starling.protocol.engine import inputs
 
@@ -121,7 +121,7 @@ async def test_a_fault_in_serving_one_client_ends_no_other(
 async def test_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(home(tmp_path)) as node:
         uid = os.geteuid()
-        monkeypatch.setattr(server.os, "geteuid", lambda: uid + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
         assert await (await node.client()).receive() is None
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from starling.daemon import paths as paths_module
 from starling.daemon.app import no_passphrase
 from starling.daemon.errors import LockedError, PlaceError
 from starling.daemon.lock import single_writer
@@ -70,7 +69,7 @@ def test_places_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(PlaceError, match="not a directory"):
         private_directory(tmp_path / "file", create=True)
     uid = os.geteuid()
-    monkeypatch.setattr(paths_module.os, "geteuid", lambda: uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
     with pytest.raises(PlaceError, match=f"another user \\(uid {uid}\\)"):
         private_directory(tmp_path / "real", create=True)
 

@@ -207,7 +207,11 @@ def limit_pages(store: Store) -> None:
 def test_a_full_disk_is_one_clear_line_and_saves_nothing_of_the_batch(home: Path, store: Store) -> None:
     commit(store, Put("t", b"a", b"before", b"one"), events=[received(1)])
     limit_pages(store)
-    batch = [Put("t", b"a", b"after", b"one"), EraseScope(b"one"), Put("t", b"b", bytes(10**6), b"two")]
+    batch: list[Write] = [
+        Put("t", b"a", b"after", b"one"),
+        EraseScope(b"one"),
+        Put("t", b"b", bytes(10**6), b"two"),
+    ]
     with pytest.raises(StoreError, match="full; free some space") as caught:
         commit(store, *batch, events=[received(2)], messages=[own(3)], cursors={"app": 1})
     assert caught.value.code == "disk_full"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.decentralized.graphs import enter, graph_of, name
 
@@ -112,9 +114,14 @@ def test_a_dropped_epoch_makes_its_child_the_oldest() -> None:
 def test_what_is_past_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = graph_of(1000)
     assert [info.number for info in graph.incomplete()] == [999]
-    looked = []
-    is_past = EpochInfo.is_past.fget
-    monkeypatch.setattr(EpochInfo, "is_past", property(lambda info: looked.append(info) or is_past(info)))
+    looked: list[EpochInfo] = []
+    is_past: Callable[[EpochInfo], bool] = vars(EpochInfo)["is_past"].fget
+
+    def look(info: EpochInfo) -> bool:
+        looked.append(info)
+        return is_past(info)
+
+    monkeypatch.setattr(EpochInfo, "is_past", property(look))
     enter(graph, 1000, graph.head)
     for _ in range(10):
         assert [info.number for info in graph.incomplete()] == [1000]
@@ -159,7 +166,7 @@ def test_every_branch_has_a_head_and_one_of_them_counts() -> None:
     assert graph.heads == graph.open_heads == (name(2), name(3, "x"))
     assert graph.is_forked
     graph.close(name(3, "x"), name(2), 7)
-    assert graph.open_heads == (name(2),) and not graph.is_forked
+    assert list(graph.open_heads) == [name(2)] and not graph.is_forked
     assert graph[name(3, "x")].superseded_at == 7
     enter(graph, 4, name(3, "x"), "x")
     assert graph.is_forked, "what was closed goes on"

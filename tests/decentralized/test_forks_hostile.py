@@ -95,12 +95,12 @@ def test_a_welcome_cannot_rewrite_what_is_known(
     bundle = carol.client.bundle()
     told = read_lineage(alice.forked.group_info(), 32)
     extension = Extension(LINEAGE, Lineage(tuple(change(told))).encode())
-    made = alice.forked.group.commit(
+    adding = alice.forked.group.commit(
         [Add(bundle.key_package)], group_info_extensions=(extension,), random=alice.client.random
     )
-    assert made.welcome is not None
+    assert adding.welcome is not None
     before = carol.forked.save()
-    welcome = opened(made.welcome)
+    welcome = opened(adding.welcome)
     key = carol.client.signature_private_key
     assert refused(lambda: carol.forked.rejoin(welcome, bundle, key, now=NOW)) is ForkRule.LINEAGE
     assert carol.forked.save() == before

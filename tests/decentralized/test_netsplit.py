@@ -34,8 +34,8 @@ def happen(network: SplitNetwork, action: str) -> None:
     elif action == "restart":
         network.restart()
     elif action == "sweep":
-        for member in network.joined():
-            assert member.forked.sweep(NOW, retain=True) == ()
+        for joined in network.joined():
+            assert joined.forked.sweep(NOW, retain=True) == ()
     else:
         member = network.any_member()
         if member is None:

@@ -25,6 +25,7 @@ from starling.protocol.extensions.targeted_messages import holds_targeted_secret
 from starling.protocol.extensions.targeted_protection import TargetedProfile
 from starling.protocol.mls import Extension, MLSMessage, Rule
 from starling.protocol.mls.extension import KOH_KEY_SCHEDULE
+from starling.protocol.mls.targeted_message import TargetedMessage
 
 NOW = 1_000_000
 TEXT = b"for you alone"
@@ -73,7 +74,9 @@ def _bare(message: bytes) -> MLSMessage:
 def test_it_is_read_once_with_the_name_of_its_epoch() -> None:
     a, b, c = _three()
     message = a.send(b)
-    expected = ForkTargetedMessage(a.forked.head, a.name, TEXT, _bare(message).body.authenticated_data)
+    sent = _bare(message).body
+    assert isinstance(sent, TargetedMessage)
+    expected = ForkTargetedMessage(a.forked.head, a.name, TEXT, sent.authenticated_data)
     assert b.get(message) == expected
     assert b.get(message) == KNOWN
     assert refused(lambda: c.get(message)) is ExtensionRule.TARGETED_RECIPIENT

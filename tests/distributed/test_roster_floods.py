@@ -27,7 +27,7 @@ def members(roster: Roster, *people: Identity) -> Roster:
 def flood(roster: Roster, who: Identity, count: int) -> list[bytes]:
     """So many entries with few that follow another; gives back the ids of those that none of them follows."""
     before = (roster.members[who.identity_public_key].entry_id,)
-    heads = []
+    heads: list[bytes] = []
     secret = 0
     while len(heads) < count:
         assert roster._graph.next_version(who.identity_public_key, 0) < MAX_MEMBER_VERSION

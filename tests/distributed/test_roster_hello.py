@@ -62,7 +62,7 @@ def test_who_fell_with_its_sponsor_is_told_by_what_took_the_right() -> None:
     mine.add(admission(mine, DAVE, by=BOB, ticket=carols))
     admit(mine, ERIN, DAVE)
     add_invite(theirs, ticket("unknown"))
-    words = (
+    words: tuple[tuple[bytes, bytes, set[bytes]], ...] = (
         (theirs.make_remove(ALICE, B), B, {D, E}),
         (theirs.make_remove(ALICE, C), C, {D, E}),
         (theirs.make_role(ALICE, B, READER), B, {D, E}),

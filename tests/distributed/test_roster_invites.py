@@ -122,7 +122,7 @@ def test_an_overspent_ticket_is_revoked_and_all_stay_flagged() -> None:
     assert not one.members[C].overspent
     both = merged(one, two)
     invite = both.invites[ticket("single").invite_id]
-    assert (invite.overspent, invite.revoked, invite.spent) == (True, True, {C, D})
+    assert invite.overspent and invite.revoked and invite.spent == {C, D}
     assert both.members[C].overspent and both.members[D].overspent and not both.members[B].overspent
     assert spend_rule(both, E, ticket=ticket("single")) is Rule.INVITE_REVOKED
     both.add(both.make_remove(ALICE, D))

@@ -148,17 +148,12 @@ class History:
                 case "revoke":
                     entry = roster.make_revoke(who, secret.invite_id)
                 case "archiver":
-                    entry = _forged(
-                        roster,
-                        who,
-                        b"archiver" * 4,
-                        *(
-                            (Kind.ARCHIVER, Archiver("Box", other.peer_id, b"k" * 32, b"o" * 32, ()))
-                            if choice % 2
-                            else (Kind.REMOVAL, Removal(Target.ARCHIVER, ()))
-                        ),
-                        number,
-                    )
+                    subject, named = b"archiver" * 4, Archiver("Box", other.peer_id, b"k" * 32, b"o" * 32, ())
+                    if choice % 2:
+                        entry = _forged(roster, who, subject, Kind.ARCHIVER, named, number)
+                    else:
+                        gone = Removal(Target.ARCHIVER, ())
+                        entry = _forged(roster, who, subject, Kind.REMOVAL, gone, number)
                 case "forge":
                     entry = self._forge(roster, who, other, number, choice)
                 case "merge":

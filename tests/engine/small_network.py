@@ -7,6 +7,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
@@ -220,7 +221,7 @@ class Network:
             case KnownPeers():
                 source.known = send
                 for peer_id in (*send.members, *send.guests):
-                    self.at(1, lambda peer_id=peer_id: self.dial(source, peer_id))
+                    self.at(1, partial(self.dial, source, peer_id))
             case Publish(topic, frame):
                 for node in list(self.nodes.values()):
                     reached = topic in node.topics and node.id in source.connected
@@ -346,7 +347,7 @@ class Network:
             assert node.engine.converged(universe_id), node.name
         return (universe_id, *nodes)
 
-    def invite(self, founder: Node, universe_id: bytes, **options: int) -> str:
+    def invite(self, founder: Node, universe_id: bytes, **options: Any) -> str:
         ticket: str = founder.do(CreateInvite(universe_id, **options))["ticket"]
         return ticket
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_f
 from starling.protocol.exchange.messages import Want
 
 
-def shape_of(commits: list[dict[str, Any]]) -> list[tuple[bool, int]]:
+def shape_of(commits: Sequence[Mapping[str, Any]]) -> list[tuple[bool, int]]:
     return [(commit["path"], commit["imports"]) for commit in commits]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.engine.small_network import MINUTE, SECOND, Network, Node
@@ -11,7 +12,7 @@ from starling.protocol.distributed.roster_rights import READER
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.engine import admitting
 from starling.protocol.engine.inputs import CreateUniverse, JoinUniverse
-from starling.protocol.engine.step import Send, SendToPeer
+from starling.protocol.engine.step import Send, SendToPeer, Step
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import (
     JoinAnswer,
@@ -130,17 +131,17 @@ def test_a_crash_between_saved_and_sent_admits_once() -> None:
     bob.do(JoinUniverse(network.invite(alice, universe)))
     finish = alice.finish
 
-    def save_and_die(step):  # type: ignore[no-untyped-def]  # stands in for a bound method
+    def save_and_die(step: Step) -> Any:
         if any(kind_of(send) is JoinAnswer for send in step.sends):
             alice.save(step)
             network.stop(alice)
             return None
         return finish(step)
 
-    alice.finish = save_and_die  # type: ignore[method-assign]  # a stand-in
+    alice.finish = save_and_die
     network.run(2 * SECOND)
     assert alice.id not in network.nodes
-    alice.finish = finish  # type: ignore[method-assign]  # put back
+    alice.finish = finish
     network.restart(alice)
     network.run(30 * SECOND)
     assert len(bob.heard("universe.joined")) == 1

@@ -28,6 +28,7 @@ from starling.protocol.exchange.messages import (
     JoinRequest,
     decode_message,
 )
+from starling.protocol.extensions.private_external import open_private_external
 from starling.protocol.extensions.private_external_rules import new_root_key
 from starling.protocol.mls.group import Group
 
@@ -73,11 +74,10 @@ def test_a_sponsor_that_always_says_stale_is_not_asked_without_end() -> None:
 
 def counting_openings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     opened: list[object] = []
-    real = admitting.open_private_external
 
     def count(group: Group, message: Any) -> Any:
         opened.append(message)
-        return real(group, message)
+        return open_private_external(group, message)
 
     monkeypatch.setattr(admitting, "open_private_external", count)
     return opened

@@ -127,6 +127,7 @@ def test_who_may_make_no_more_entries_leaves_the_topic_to_others(monkeypatch: py
 
 def test_where_more_are_members_than_one_may_admit_it_is_kept_whom_to_tell() -> None:
     """Rosters that grew apart merge whatever their size."""
-    peers = {number.to_bytes(32, "big"): ("/ip4/192.0.2.1/tcp/4001",) for number in range(1000)}
+    address: tuple[str, ...] = ("/ip4/192.0.2.1/tcp/4001",)
+    peers = {number.to_bytes(32, "big"): address for number in range(1000)}
     left = Leaving((b"entry",), peers, 1)
     assert set(Leaving.decode(left.encode()).peers) < set(peers)

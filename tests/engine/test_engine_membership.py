@@ -22,7 +22,7 @@ def names(node: Node, universe: bytes) -> list[str]:
 
 
 def role(node: Node, universe: bytes, member: Node) -> str:
-    return next(row["role"] for row in node.engine.members(universe) if row["identity"] == member.me)
+    return next(str(row["role"]) for row in node.engine.members(universe) if row["identity"] == member.me)
 
 
 def agree(universe: bytes, *nodes: Node) -> None:

@@ -8,7 +8,7 @@ from tests.engine.forging import all_is_well
 from tests.engine.small_network import MINUTE, SECOND, Network, header_of, is_commit, quiet
 
 from starling.protocol.engine.inputs import CreateUniverse, FrameReceived, MessageFromPeer, UpdateKeys
-from starling.protocol.engine.step import Disconnect
+from starling.protocol.engine.step import Disconnect, SendToPeer
 from starling.protocol.exchange.frame import Announcement, CommitFrame, MessageFrame, decode_frame
 from starling.protocol.exchange.messages import (
     Frames,
@@ -74,7 +74,9 @@ def test_a_frame_is_answered_once_however_often_it_is_asked_for() -> None:
     before = len(network.sent)
     alice.hear(mallory, want)
     (answer,) = [
-        send for node, send in network.sent[before:] if node is alice and getattr(send, "frame_ids", ())
+        send
+        for node, send in network.sent[before:]
+        if node is alice and isinstance(send, SendToPeer) and send.frame_ids
     ]
     assert len(set(answer.frame_ids)) == len(answer.frame_ids)
 

@@ -28,7 +28,7 @@ from starling.protocol.mls import committing
 @contextmanager
 def sealed_badly_for(owner: Node, universe: bytes, *victims: Node) -> Iterator[None]:
     """What an owner seals to these members in its path commits meanwhile does not open."""
-    original: Any = committing.seal_path
+    original: Any = vars(committing)["seal_path"]
     places = [owner.group(universe, owner).members()[victim.me] for victim in victims]
 
     def seal_path(suite: Any, path: Any, context: bytes, new: Any, random: Any) -> Any:
@@ -45,11 +45,9 @@ def sealed_badly_for(owner: Node, universe: bytes, *victims: Node) -> Iterator[N
             nodes.append(replace(node, encrypted_path_secret=tuple(ciphertexts)))
         return replace(sealed, nodes=tuple(nodes))
 
-    committing.seal_path = seal_path
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(committing, "seal_path", seal_path)
         yield
-    finally:
-        committing.seal_path = original
 
 
 def incarnation_in(node: Node, universe: bytes, owner: Node, member: Node) -> int:
@@ -242,18 +240,16 @@ def test_who_joins_later_adds_it_by_its_new_incarnation() -> None:
 @contextmanager
 def welcomes(owner: Node, universe: bytes, change: Callable[[Any], Any]) -> Iterator[None]:
     """An owner's Welcomes are changed meanwhile."""
-    original: Any = committing.create_welcome
+    original: Any = vars(committing)["create_welcome"]
 
     def create_welcome(suite: Any, info: Any, *arguments: Any) -> Any:
         welcome = original(suite, info, *arguments)
         is_owners = info.group_context.group_id == owner.universe(universe).group_id
         return change(welcome) if is_owners else welcome
 
-    committing.create_welcome = create_welcome
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(committing, "create_welcome", create_welcome)
         yield
-    finally:
-        committing.create_welcome = original
 
 
 def spoilt(welcome: Any) -> Any:

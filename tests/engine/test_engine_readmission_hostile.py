@@ -14,7 +14,8 @@ from starling.protocol.distributed.member import UNIVERSE_SUITES, build_key_pack
 from starling.protocol.distributed.policy import READDS_PER_DAY, READMIT_REQUESTS
 from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.send_group_id import new_send_group_id
-from starling.protocol.engine import joining, own_group
+from starling.protocol.distributed.universe_component import send_group_extensions
+from starling.protocol.engine import own_group
 from starling.protocol.engine.inputs import JoinUniverse, ReadmitMember, Recover, RemoveMember, UpdateKeys
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.messages import ReadmitRequest
@@ -188,7 +189,7 @@ def test_a_group_supersedes_none_but_its_owners(monkeypatch: pytest.MonkeyPatch)
     mallory = network.add("mallory")
     founding = own_group.found_group
     monkeypatch.setattr(
-        joining.own_group,
+        own_group,
         "found_group",
         lambda ctx, held: founding(ctx, held, alice.universe(universe).group_id),
     )
@@ -203,11 +204,10 @@ def test_a_group_without_the_required_wire_formats(monkeypatch: pytest.MonkeyPat
     """C-2: a joiner founds a group in which nothing semi-private could ever be sent."""
     network, universe, (alice, bob) = quiet("alice", "bob")
     mallory = network.add("mallory")
-    whole = own_group.send_group_extensions
     monkeypatch.setattr(
         own_group,
         "send_group_extensions",
-        lambda about, *rest: with_extension(whole(about, *rest), REQUIRED_WIRE_FORMATS, None),
+        lambda about, *rest: with_extension(send_group_extensions(about, *rest), REQUIRED_WIRE_FORMATS, None),
     )
     mallory.do(JoinUniverse(network.invite(alice, universe)))
     network.run(10 * SECOND)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from tests.engine.forging import end, forged_commit, packages
 from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 
+from starling.protocol.distributed.universe_component import send_group_extensions
 from starling.protocol.engine import own_group
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, RemoveMember
 from starling.protocol.engine.step import Publish, SendToPeer
@@ -89,10 +91,9 @@ def test_others_refuse_a_removal_without_a_key_that_is_new(restart: bool) -> Non
 def test_a_group_without_a_root_key_is_not_entered(monkeypatch: pytest.MonkeyPatch) -> None:
     network, universe, (alice, bob) = quiet("alice", "bob")
     mallory = network.add("mallory")
-    whole = own_group.send_group_extensions
 
-    def without(*arguments: object) -> object:
-        made = whole(*arguments)  # type: ignore[arg-type]  # as they are
+    def without(*arguments: Any) -> object:
+        made = send_group_extensions(*arguments)
         dictionary = read_dictionary(made)
         assert dictionary is not None
         return with_dictionary(made, dictionary.with_component(ROOT_PRIVATE_SIGNATURE_KEY, None))
@@ -124,8 +125,8 @@ def test_it_stands_in_no_event_no_message_no_open_row_and_no_print() -> None:
                 shown += value
         for state in node.universe(universe).groups.values():
             group = state.head
-            for value in (group, group.context, group.context.extensions, group.secrets, group.group_info()):
-                shown += repr(value).encode()
+            held = (group, group.context, group.context.extensions, group.secrets, group.group_info())
+            shown += b"".join(repr(one).encode() for one in held)
     for _, send in network.sent:
         if isinstance(send, Publish):
             shown += send.frame

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from types import MappingProxyType
 
-from tests.mls.group_members import Client, CustomProposal, Party, ReplaceLeaf
+from tests.mls.group_members import Client, Party, ReplaceLeaf
 
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.key_schedule import PUNCTURED
@@ -44,7 +44,7 @@ class OwnerRules(SemiPrivateRules):
     """Only leaf 0 sends, under a retained handshake ratchet."""
 
     retain_sender = 0
-    custom_proposals: ClassVar[dict[int, type[CustomProposal]]] = {ReplaceLeaf.proposal_type: ReplaceLeaf}
+    custom_proposals = MappingProxyType({ReplaceLeaf.proposal_type: ReplaceLeaf})
 
 
 class Member(Client):

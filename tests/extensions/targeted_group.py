@@ -10,7 +10,6 @@ from tests.mls.group_members import Randomness
 from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.extensions.targeted_messages import (
     TargetedRules,
-    TargetedSecrets,
     profile_component,
 )
 from starling.protocol.extensions.targeted_protection import (
@@ -18,6 +17,7 @@ from starling.protocol.extensions.targeted_protection import (
     TargetedMessageSenderAuthData,
     TargetedPlace,
     TargetedProfile,
+    TargetedSecrets,
 )
 from starling.protocol.mls import Add, Client, Credential, Extension, Group, Lifetime, MLSMessage, Welcome
 from starling.protocol.mls import RequiredCapabilities as Required

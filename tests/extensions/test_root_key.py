@@ -60,7 +60,7 @@ UPDATE = AppDataUpdateOperation.UPDATE
 class Careless(PrivateExternalRules):
     """A committer that does not keep to P-6, to see the others refuse what it makes."""
 
-    def check_proposals(self, *_: object) -> None:  # type: ignore[override]  # nothing is looked at
+    def check_proposals(self, *_: object) -> None:
         pass
 
 

@@ -7,11 +7,11 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.extensions.semi_private_groups import (
     SEMI,
-    SemiPrivateRules,
     context_extensions,
     found,
     member,
@@ -26,7 +26,12 @@ from tests.mls.group_members import refused
 from starling.protocol.errors import Invalid, Pending, ProtocolError, Unsupported, VerificationFailed
 from starling.protocol.extensions import semi_private as semi_privates
 from starling.protocol.extensions.rules import Rule
-from starling.protocol.extensions.semi_private import LABEL, PerMessageKeyAndNonces, SemiPrivateMessageContext
+from starling.protocol.extensions.semi_private import (
+    LABEL,
+    PerMessageKeyAndNonces,
+    SemiPrivateMessageContext,
+    SemiPrivateRules,
+)
 from starling.protocol.mls import MLSMessage, Remove
 from starling.protocol.mls.components import SAFE_AAD, ComponentsList, read_dictionary, with_dictionary
 from starling.protocol.mls.framing import Sender
@@ -71,10 +76,10 @@ class Liar:
         sender = seal_sender_data(self.suite, self.content.content, data, secret, ciphertext)
         return replace(body, ciphertext=ciphertext, encrypted_sender_data=sender)
 
-    def given(self, body: SemiPrivateMessage | None = None, **keys: object) -> SemiPrivateMessage:
+    def given(self, body: SemiPrivateMessage | None = None, **keys: Any) -> SemiPrivateMessage:
         """The archive gets other keys than the relay."""
         body = body or self.body
-        changed = replace(self.keys, **keys)  # type: ignore[arg-type]  # fields of the structure
+        changed = replace(self.keys, **keys)
         sealed = self.suite.encrypt_with_label(
             ARCHIVE.receiver.external_receiver_public_key,
             LABEL,
@@ -157,15 +162,17 @@ def test_receivers_that_are_left_out() -> None:
 def test_keys_for_one_receiver_that_are_none() -> None:
     """S-9: members cannot see it."""
     liar = Liar()
-    for keys in (
+    lengths: tuple[dict[str, Any], ...] = (
         {"key": b"short"},
         {"key": liar.keys.key * 2},
         {"nonce": b""},
         {"nonce": liar.keys.nonce[:8]},
-    ):
+    )
+    for keys in lengths:
         assert refused(ARCHIVE.open, liar.given(**keys)) is Rule.SEMI_PRIVATE_KEY_LENGTH
     assert refused(lambda: ARCHIVE.open(liar.given(sender_leaf_index=1))) is Rule.SEMI_PRIVATE_CONTEXT
-    for keys in ({"key": bytes(16)}, {"reuse_guard": b"none"}):
+    others: tuple[dict[str, Any], ...] = ({"key": bytes(16)}, {"reuse_guard": b"none"})
+    for keys in others:
         with pytest.raises(VerificationFailed):
             ARCHIVE.open(liar.given(**keys))
     assert RELAY.open(liar.given(key=bytes(16)), liar.known).is_authenticated

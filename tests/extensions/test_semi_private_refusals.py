@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.extensions.semi_private_groups import (
@@ -130,12 +131,20 @@ def _sealed(entry: KeyForExternalReceiver, part: str) -> KeyForExternalReceiver:
     return replace(entry, encrypted_keys_and_nonces=changed)
 
 
+def _in_field(name: str) -> Callable[[SemiPrivateMessage], SemiPrivateMessage]:
+    def changed(body: SemiPrivateMessage) -> SemiPrivateMessage:
+        fields: dict[str, Any] = {name: _other_bytes(getattr(body, name))}
+        return replace(body, **fields)
+
+    return changed
+
+
 CHANGES: dict[str, Callable[[SemiPrivateMessage], SemiPrivateMessage]] = {
     "group_id": lambda body: replace(body, group_id=b"other"),
     "epoch": lambda body: replace(body, epoch=body.epoch + 1),
     "content_type": lambda body: replace(body, content_type=ContentType.PROPOSAL),
     **{
-        name: lambda body, name=name: replace(body, **{name: _other_bytes(getattr(body, name))})
+        name: _in_field(name)
         for name in ("authenticated_data", "partial_context_hash", "framed_content_tbs_hash", "ciphertext")
     },
     "kem_output": _in_key(lambda entry: _sealed(entry, "kem_output")),

@@ -30,7 +30,6 @@ from starling.protocol.extensions.rules import Rule as ExtensionRule
 from starling.protocol.extensions.targeted_messages import (
     NONCE_SIZE,
     TARGETED_SECRETS,
-    TargetedSecrets,
     open_targeted_message,
     profile_of,
     protect_targeted,
@@ -40,6 +39,7 @@ from starling.protocol.extensions.targeted_messages import (
 from starling.protocol.extensions.targeted_protection import (
     TargetedPlace,
     TargetedProfile,
+    TargetedSecrets,
     open_content,
     open_sender,
 )

@@ -73,7 +73,7 @@ def check(chain: list[bytes]) -> None:
     for action in ("error", "ignore"):
         try:
             with warnings.catch_warnings(), bounded(len(data), "a chain"):
-                warnings.simplefilter(action)  # type: ignore[arg-type]  # one of the two words
+                warnings.simplefilter(action)
                 refused(lambda: check_x509_credential(credential, bytes(32)))
                 refused(lambda: check_certificate_chain(credential, [root.der], NOW))
         except Finding as finding:

@@ -349,7 +349,8 @@ class HostileMember:
         )
         made = values.change_structure(self.rng, made)
         tbs = PeerAddressTBS(made.universe_id, made.peer_id, made.serial, made.addresses)
-        return replace(made, signature=identity.sign_as_peer(labels.ADDRESS, tbs.encode())).encode()
+        forged: bytes = replace(made, signature=identity.sign_as_peer(labels.ADDRESS, tbs.encode())).encode()
+        return forged
 
     def network_event(self) -> Input:
         peer = self.rng.choice((self.mallory.id, self.rng.choice(self.nodes).id, self.rng.randbytes(38)))

@@ -208,7 +208,8 @@ class Insider:
                 )
             case 3:
                 message = MLSMessage.decode(self.send(content, tag))
-                return self.change(message).encode()
+                changed: bytes = self.change(message).encode()
+                return changed
             case 4:
                 return self.send(content, tag, wire_format=2, sender_data=lambda data: self.change(data))
             case _:

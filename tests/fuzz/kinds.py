@@ -127,7 +127,7 @@ def choice_of(select: Select) -> Choice:
 
 
 @functools.cache
-def annotated_fields(cls: type[Any]) -> tuple[Field, ...]:
+def annotated_fields(cls: Any) -> tuple[Field, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     found = []
     for item in dataclasses.fields(cls):
@@ -196,7 +196,8 @@ PROPOSALS = choice_of(proposal.PROPOSALS)
 def fields_of(value: Any) -> tuple[Field, ...]:
     """The fields that may be on the wire of this value, in their order."""
     unusual = UNUSUAL.get(type(value))
-    return unusual(value) if unusual is not None else annotated_fields(type(value))
+    cls: Any = type(value)
+    return unusual(value) if unusual is not None else annotated_fields(cls)
 
 
 def present(value: Any, field: Field) -> bool:

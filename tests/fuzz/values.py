@@ -89,7 +89,7 @@ def value(rng: random.Random, kind: Kind, depth: int = 0) -> Any:
             return structure(rng, cls, depth)
 
 
-def structure(rng: random.Random, cls: type[Any], depth: int = 0) -> Any:
+def structure(rng: random.Random, cls: Any, depth: int = 0) -> Any:
     """A value of one structure, its conditional fields as the deciding ones say."""
     below = depth + 1
     if cls is Credential:

@@ -49,7 +49,8 @@ def check(name: str, data: bytes, rng: random.Random) -> bool:
             if decode(encode(held)) != held:
                 raise Finding("what was encoded decodes to something else")
             hash(held), repr(held)
-            for use in USES.get(name, lambda rng, held: [])(rng, held):
+            uses = USES.get(name)
+            for use in uses(rng, held) if uses is not None else ():
                 refused(use)
     except Finding as finding:
         raise Finding(f"{name}: {finding.what}", structure=name, data=data) from finding
@@ -85,7 +86,7 @@ def run_structure(name: str, rng: random.Random) -> tuple[int, int]:
     data = encode(held)
     if written(pieces(kind, held)) != data:
         raise Finding(f"{name}: two encoders differ", structure=name, data=data)
-    accepted = check(name, data, rng)
+    accepted: int = check(name, data, rng)
     if accepted and decode(data) != held:
         raise Finding(f"{name}: a value comes back as another", structure=name, data=data)
     inputs = 1

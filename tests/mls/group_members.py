@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import ClassVar, ParamSpec
 
 import pytest
@@ -65,7 +66,7 @@ class OwnerRules(ComponentRules):
     """Only leaf 0 sends."""
 
     retain_sender = 0
-    custom_proposals: ClassVar[dict[int, type[CustomProposal]]] = {ReplaceLeaf.proposal_type: ReplaceLeaf}
+    custom_proposals = MappingProxyType({ReplaceLeaf.proposal_type: ReplaceLeaf})
 
 
 class Randomness:

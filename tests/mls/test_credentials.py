@@ -97,7 +97,10 @@ def check(service: AuthenticationService, name: bytes, attempt: Callable[[], obj
 def test_every_event_that_brings_a_credential(make: Callable[[str], Certified]) -> None:
     alice, bob, carol = make("alice"), make("bob"), make("carol")
     services = [AuthenticationService() for _ in range(3)]
-    name = (lambda client: client.credential.identity or b"x509") if make is basic else (lambda _: b"x509")
+
+    def name(client: Certified) -> bytes:
+        return client.credential.identity or b"x509" if make is basic else b"x509"
+
     bundle: KeyPackageBundle = bob.bundle()
     # Creating, and adding.
     check(services[0], name(alice), lambda: alice.create(services[0]))

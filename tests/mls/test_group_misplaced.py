@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar
 
 import pytest
@@ -135,7 +136,7 @@ PROPOSALS.register(Vandalize)
 
 
 class Vandals(GroupRules):
-    custom_proposals: ClassVar[dict[int, type[CustomProposal]]] = {Vandalize.proposal_type: Vandalize}
+    custom_proposals = MappingProxyType({Vandalize.proposal_type: Vandalize})
 
 
 @pytest.mark.parametrize("what", [0, 1])

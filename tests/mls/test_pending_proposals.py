@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.mls.group_members import Client, Party, found
 
 from starling.protocol.errors import Invalid, Pending, UsageError
 from starling.protocol.mls import pending_proposals
+from starling.protocol.mls.apply_proposals import apply_proposals
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.leaf_node import UPDATE, Lifetime
 from starling.protocol.mls.message import MLSMessage
@@ -139,11 +141,10 @@ def test_many_invalid_ones_do_not_make_a_commit_expensive(
     bad = [_propose(party, 1, Remove(leaf_index)) for leaf_index in range(9, 109)]
     good = [_propose(party, 2, _psk(b"known")), _propose(party, 2, Remove(3))]
     trials = []
-    original = pending_proposals.apply_proposals
 
-    def counted(*arguments: object, **options: object) -> object:
+    def counted(*arguments: Any, **options: Any) -> object:
         trials.append(arguments)
-        return original(*arguments, **options)  # type: ignore[arg-type]  # as they came
+        return apply_proposals(*arguments, **options)
 
     monkeypatch.setattr(pending_proposals, "apply_proposals", counted)
     group = party.groups[0]

@@ -211,9 +211,9 @@ def _perform(world: World, action: Action) -> None:
             world.membership.set_role(world.apps[amount // 8 % len(world.apps)], app, role)
         case "policy":
             world.membership.set_policy(app, ("member", "member", "admin")[amount % 3])
-        case "archiver" if world.carrier is None:
-            world.name_archiver()
-        case "archiver":
+        case "archiver" if world.carrier is not None:
             _visit(world.carrier, amount, restart_after)
+        case "archiver":
+            world.name_archiver()
         case "confirm":
             world.confirm()

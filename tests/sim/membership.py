@@ -103,7 +103,9 @@ class Membership:
 
     def _known_to(self, app: App) -> frozenset[bytes]:
         """The members, as one node lists them."""
-        return frozenset(member["identity"] for member in app.node.engine.members(app.universe_id))
+        engine: Any = app.node.engine
+        return frozenset(member["identity"] for member in engine.members(app.universe_id))
 
     def _is_active(self, app: App) -> bool:
-        return app.node.engine.universe(app.universe_id)["state"] not in ("removed", "left")
+        engine: Any = app.node.engine
+        return engine.universe(app.universe_id)["state"] not in ("removed", "left")

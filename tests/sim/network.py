@@ -12,6 +12,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.sim import faults
@@ -173,7 +174,7 @@ class Network:
             start = node.starts
             self.queue.after(
                 _DRAIN if drains else 0,
-                lambda node=node, peer_id=peer_id, start=start: self._tell_disconnected(node, peer_id, start),
+                partial(self._tell_disconnected, node, peer_id, start),
             )
             if peer_id in node.members or peer_id in node.guests:
                 self._dial_after(node, peer_id, _FIRST_DIAL)
@@ -228,7 +229,7 @@ class Network:
             if arrival < newest:
                 self.counts[faults.GOSSIP_REORDERED] += 1
             self._gossip_sent[node.index, other.index] = max(newest, arrival)
-            self.queue.at(arrival, lambda other=other: self._hear(node, other, topic, frame))
+            self.queue.at(arrival, partial(self._hear, node, other, topic, frame))
 
     def _hear(self, forwarder: Node, node: Node, topic: str, frame: bytes) -> None:
         if not node.running or topic not in node.topics:

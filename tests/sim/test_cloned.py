@@ -54,7 +54,7 @@ def test_one_that_notices_before_it_says_anything_is_denied(order: str) -> None:
             twin = world.clone(bob, copy)
             assert twin is not None
             alive, silent = twin, bob
-        update(world, twin if order == "after" else bob)
+        update(world, alive if order == "after" else bob)
         talk(world, alice, carol)
         world.settle() if order != "after" else world.run(10_000)
         world.run(SETTLING)

@@ -103,6 +103,7 @@ def test_the_newer_connection_of_one_peer_id_wins() -> None:
     peer_id = ben.node.peer_id
     assert ann.node.links[peer_id].other(ann.node) is ben.node
     twin = world.clone(ben, ben.copy())
+    assert twin is not None
     found = set()
     for _ in range(60):
         world.run(500)

@@ -98,7 +98,7 @@ class ToyEngine:
         self.writes: list[Write] = []
         self.sends: list[Send] = []
         self.events: list[Event] = []
-        result = None
+        result: Any = None
         match input:
             case OwnAddresses(addresses):
                 self.addresses = addresses

@@ -343,7 +343,8 @@ class World:
             return
         nobody_forgets = not self.counts[faults.PUT_BACK] and not self.membership.removals
         joined = [app for app in self.present if app.joined]
-        known = {member["identity"] for app in joined for member in app.node.engine.members(universe_id)}
+        engines: list[Any] = [app.node.engine for app in joined]
+        known = {member["identity"] for engine in engines for member in engine.members(universe_id)}
         for app in waiting:
             has_ticket = app.universe_id is not None
             if app.identity not in known and not (has_ticket and nobody_forgets):

@@ -13,14 +13,14 @@ class EventQueue:
 
     def __init__(self, now: int = BEGINNING) -> None:
         self.now = now
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._count = 0
 
-    def at(self, time: int, action: Callable[[], None]) -> None:
+    def at(self, time: int, action: Callable[[], object]) -> None:
         self._count += 1
         heapq.heappush(self._heap, (max(time, self.now), self._count, action))
 
-    def after(self, delay: int, action: Callable[[], None]) -> None:
+    def after(self, delay: int, action: Callable[[], object]) -> None:
         self.at(self.now + delay, action)
 
     def run_until(self, time: int) -> None:

@@ -98,7 +98,7 @@ def test_the_first_epoch() -> None:
         drawn.append(random(size))
         return drawn[-1]
 
-    client.random = recorded  # type: ignore[assignment]  # another source
+    client.random = recorded  # type: ignore[assignment]  # the same bytes, which the schedule by hand needs too
     group = client.create(extensions=punctured_extensions(), key_schedule=PUNCTURED)
     assert group.secrets.extra[DMLS_EPOCH] == expand_with_label(drawn[-1], b"epoch")
     assert parent_init_secret(group) == expand_with_label(drawn[-1], b"parent_init")

@@ -162,7 +162,7 @@ def set_back(node: Node, duration: int) -> None:
         step = handle(item, now - duration)
         return replace(step, wake_at=step.wake_at + duration if step.wake_at is not None else None)
 
-    node.engine.handle = late  # type: ignore[method-assign]  # a stand-in
+    node.engine.handle = late  # type: ignore[method-assign]  # by a clock that runs behind
 
 
 @pytest.mark.parametrize("how", ["set back", "told"])

@@ -13,6 +13,7 @@ from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, SendMes
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
 from starling.protocol.exchange.messages import Want
+from starling.protocol.mls.group import Group
 
 
 def shape_of(commits: Sequence[Mapping[str, Any]]) -> list[tuple[bool, int]]:
@@ -196,7 +197,7 @@ def test_an_ordinary_commit_uses_handshake_generation_0() -> None:
     assert handshake_generation(group, network.published(alice)[-1]) == 0
 
 
-def handshake_generation(group, frame: bytes) -> int:  # type: ignore[no-untyped-def]  # a Group
+def handshake_generation(group: Group, frame: bytes) -> int:
     decoded = decode_frame(frame)
     assert isinstance(decoded, CommitFrame)
     sender, generation = group.peek_generation(read_dmls_message(decoded.dmls_message).message)

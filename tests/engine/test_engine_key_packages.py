@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.engine.small_network import SECOND, Node, quiet
@@ -94,7 +95,7 @@ def test_a_failed_boot_commit_lets_nothing_be_said(monkeypatch: pytest.MonkeyPat
     from starling.protocol.engine import own_group
     from starling.protocol.errors import VerificationFailed
 
-    def fails(*_: object, **__: object) -> None:
+    def fails(*_: object, **__: Any) -> None:
         raise VerificationFailed
 
     monkeypatch.setattr(own_group, "commit", fails)

@@ -47,7 +47,7 @@ class Roles:
     def peer(self, identity: str) -> Peer:
         return self.creator if identity == "alice" else self.other
 
-    def pair(self, **options: object) -> Conversation:
+    def pair(self, **options: Any) -> Conversation:
         talk = Conversation(self.suite)
         talk.create(self.creator, "alice", **options)
         talk.add("alice", (self.other, "bob"))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import ClassVar, ParamSpec
+from typing import Any, ClassVar, ParamSpec
 
 import pytest
 
@@ -157,9 +157,9 @@ class Client:
         return Group.join(body, bundle, private_key, rules=rules, key_schedule=key_schedule)[0]
 
 
-def receive(group: Group, message: bytes, **options: object) -> Group:
+def receive(group: Group, message: bytes, **options: Any) -> Group:
     """Open and stage a commit; the member stays."""
-    staged = group.stage(group.open_handshake(MLSMessage.decode(message)), **options)  # type: ignore[arg-type]  # the options of `stage`
+    staged = group.stage(group.open_handshake(MLSMessage.decode(message)), **options)
     assert staged.next is not None
     return staged.next
 
@@ -183,12 +183,12 @@ class Party:
     groups: list[Group]
 
     def commit(
-        self, proposals: Sequence[Proposal] = (), *, by: int = 0, options: dict[str, object] | None = None,
-        receiving: Callable[[int], dict[str, object]] = lambda index: {},
+        self, proposals: Sequence[Proposal] = (), *, by: int = 0, options: dict[str, Any] | None = None,
+        receiving: Callable[[int], dict[str, Any]] = lambda index: {},
     ) -> CommitResult:  # fmt: skip
         """Commit by one, staged by all others; all move on and supersede."""
         committer = self.groups[by]
-        made = committer.commit(proposals, random=self.clients[by].random, **(options or {}))  # type: ignore[arg-type]  # the options of `commit`
+        made = committer.commit(proposals, random=self.clients[by].random, **(options or {}))
         following = [
             made.next if index == by else receive(group, made.message, **receiving(index))
             for index, group in enumerate(self.groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -292,10 +293,10 @@ class World:
     def packages(self) -> list[object]:
         return [bundle.key_package for _, bundle in self.newcomers.values()]
 
-    def branch(self, member: Member, creator: dict[str, object]) -> CommitResult:
+    def branch(self, member: Member, creator: dict[str, Any]) -> CommitResult:
         return member.group.branch(os.urandom(16), self.packages(), **creator)  # type: ignore[arg-type]  # as named
 
-    def reinitialize(self, member: Member, creator: dict[str, object]) -> CommitResult:
+    def reinitialize(self, member: Member, creator: dict[str, Any]) -> CommitResult:
         return member.group.reinitialize(self.packages(), **creator)  # type: ignore[arg-type]  # as named
 
 

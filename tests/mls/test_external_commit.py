@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.mls.group_members import Client, OwnerRules, Party, found, open_text, receive, refused
@@ -49,18 +50,18 @@ from starling.protocol.mls.rules import Rule
 from starling.protocol.mls.wire_format import ContentType, SenderType, WireFormat
 
 
-def _join(client: Client, info: GroupInfo, **options: object) -> CommitResult:
+def _join(client: Client, info: GroupInfo, **options: Any) -> CommitResult:
     leaf, _ = client.signed_leaf()
     return Group.external_join(
         info,
         leaf,
         client.signature_private_key,
         random=client.random,
-        **options,  # type: ignore[arg-type]  # the options of `external_join`
+        **options,
     )
 
 
-def _join_party(party: Party, client: Client, **options: object) -> CommitResult:
+def _join_party(party: Party, client: Client, **options: Any) -> CommitResult:
     """The client joins by the GroupInfo of the last member; all follow, and who it replaces is left out."""
     made = _join(client, party.groups[-1].group_info(external_pub=True), **options)
     staged = [group.stage(group.open_handshake(MLSMessage.decode(made.message))) for group in party.groups]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.mls.group_members import Client, Party, receive, refused
@@ -35,8 +36,8 @@ class Greased(Client):
         leaf, private_key = super().leaf(source)
         return grease_leaf(leaf, os.urandom), private_key
 
-    def bundle(self, **options: object) -> KeyPackageBundle:
-        bundle = super().bundle(**options)  # type: ignore[arg-type]  # the options of a Client
+    def bundle(self, **options: Any) -> KeyPackageBundle:
+        bundle = super().bundle(**options)
         package = replace(bundle.key_package, extensions=grease_extensions((), os.urandom))
         return replace(bundle, key_package=package.sign(self.signature_private_key))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.mls.group_members import Client, found
@@ -98,8 +99,8 @@ def test_forged_group_infos(adder: Adder, rule: Rule, change: Change) -> None:
     assert refused.value.rule is rule
 
 
-def _context(info: GroupInfo, **changes: object) -> GroupInfo:
-    return replace(info, group_context=replace(info.group_context, **changes))  # type: ignore[arg-type]  # its fields
+def _context(info: GroupInfo, **changes: Any) -> GroupInfo:
+    return replace(info, group_context=replace(info.group_context, **changes))
 
 
 def _tree(info: GroupInfo) -> RatchetTree:

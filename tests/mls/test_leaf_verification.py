@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.mls.group_members import Client
@@ -34,9 +35,9 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     seen: list[bytes] = []
     verify = LeafNode.verify_signature
 
-    def counting(leaf: LeafNode, *arguments: object) -> None:
+    def counting(leaf: LeafNode, *arguments: Any) -> None:
         seen.append(leaf.encryption_key)
-        verify(leaf, *arguments)  # type: ignore[arg-type]
+        verify(leaf, *arguments)
 
     monkeypatch.setattr(LeafNode, "verify_signature", counting)
     return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.mls.group_members import Client, Party, dictionary, found, open_text, receive, refused
@@ -46,7 +47,7 @@ def _join(
     return Group.join(welcome, bundle, client.signature_private_key, past_epochs=keeper.find)[0]
 
 
-def _founder(client: Client) -> dict[str, object]:
+def _founder(client: Client) -> dict[str, Any]:
     leaf, private_key = client.signed_leaf()
     return {
         "leaf_node": leaf,
@@ -60,14 +61,14 @@ def _branch(party: Party, bundles: list[KeyPackageBundle], *, by: int = 0) -> Co
     return party.groups[by].branch(
         b"branch",
         [bundle.key_package for bundle in bundles],
-        **_founder(party.clients[by]),  # type: ignore[arg-type]  # the creator's arguments
+        **_founder(party.clients[by]),
     )
 
 
 def _reinitialize(group: Group, client: Client, bundles: list[KeyPackageBundle]) -> CommitResult:
     return group.reinitialize(
         [bundle.key_package for bundle in bundles],
-        **_founder(client),  # type: ignore[arg-type]  # the creator's arguments
+        **_founder(client),
     )
 
 
@@ -180,8 +181,8 @@ def test_a_branch_holds_only_members() -> None:
 # reinitialization
 
 
-def _reinit(suite: int = 3, **changes: object) -> ReInit:
-    return replace(ReInit(b"next", 1, suite, EXTENSIONS), **changes)  # type: ignore[arg-type]  # its fields
+def _reinit(suite: int = 3, **changes: Any) -> ReInit:
+    return replace(ReInit(b"next", 1, suite, EXTENSIONS), **changes)
 
 
 def _ended(count: int = 3, reinit: ReInit | None = None) -> Party:

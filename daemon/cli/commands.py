@@ -256,6 +256,11 @@ def _member_table(shown: dict[str, Any]) -> None:
         "nobody: this node is not a member (any more, or yet); 'starling universe show' tells",
     )
     for member in shown["members"]:
+        if member.get("runs_twice"):
+            output.paragraph(
+                f"Two nodes act as {output.name(member)}: nothing is imported from it until it starts anew with the "
+                "one that is to stay ('starling recover' there, 'starling readmit' here), or is removed."
+            )
         if member.get("asks_again"):
             output.line(f"{output.name(member)} asks to start anew; 'starling readmit' tells what to do")
     blocked = [output.name(member) for member in shown["members"] if member.get("blocked")]
@@ -310,7 +315,7 @@ def readmit(client: Client, args: Namespace) -> int:
         if not asked:
             raise DaemonError(f"{output.name(member)} does not ask to start anew", "readmit.number")
         numbers = " or ".join(map(output.grouped, asked))
-        copies = ", and copies of it run" if len(asked) > 1 else ""
+        copies = ", and two nodes act as it" if len(asked) > 1 or member.get("runs_twice") else ""
         raise DaemonError(
             f"{output.name(member)} asks to start anew{copies}; if their own node shows {numbers} too: "
             f"starling readmit {args.universe} {args.member} NUMBER",

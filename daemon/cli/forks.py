@@ -29,11 +29,13 @@ def show(client: Client, args: Namespace) -> int:
 def _show_group(group: dict[str, Any]) -> None:
     marks = [group["owner"][:16]]
     marks += ["this node"] if group["is_own"] else []
+    twice = ["runs twice: nothing is imported"] if group["frozen"] else []
     if not group["joined"]:
-        output.line(f"{output.name(group)} ({', '.join([*marks, 'this node is not in this group yet'])})")
+        yet = "given up, to start anew" if group["is_own"] else "this node is not in this group yet"
+        output.line(f"{output.name(group)} ({', '.join([*marks, yet, *twice])})")
         return
     marks += ["forked"] if group["forked"] else []
-    marks += ["runs twice: nothing is imported"] if group["frozen"] else []
+    marks += twice
     output.line(f"{output.name(group)} ({', '.join(marks)})")
     for head in group["heads"]:
         output.line(_head(head, group))
@@ -52,7 +54,7 @@ def _show_group(group: dict[str, Any]) -> None:
     for kept in group["kept"]:
         output.paragraph(_kept(kept), "  ")
     if group["evidence"]:
-        output.line("  there is evidence that its owner committed twice: see 'starling evidence list'")
+        output.line("  there is evidence against its owner: see 'starling evidence list'")
     output.line(
         f"  kept: {group['frames']} frames, {group['frame_bytes']} bytes; {group['psks']} exported secrets"
     )

@@ -37,10 +37,17 @@ _JOIN_REFUSALS = {
     "universe.full": "the universe has as many members as it can have",
 }
 _SENT_MEMBERS = ("recipients", "epoch", "dmls_epoch")
-_ROLLED_BACK = (
-    "a member knows a newer state of this node's own group than the node itself: it was probably put back to an "
-    "old state; if others cannot read what it sends, or another copy of it runs, see 'starling recover'"
-)
+_TROUBLES = {
+    "rollback": "a member knows a newer state of this node's own group than the node itself: it was probably put back "
+    "to an old state; if others cannot read what it sends, or another copy of it runs, see 'starling recover'",
+    "twice": "another node with the keys of this one runs: end one of the two for good, then say 'starling recover' on "
+    "the other; until then nobody imports anything from it",
+    "asking": "this node starts anew: what is sent stays queued until an admin confirms the number that 'starling "
+    "universe show' has",
+    "superseded": "another copy of this node was admitted in its place: nothing is sent from here any more, unless "
+    "'starling recover' makes this the one that counts",
+}
+"""By what is wrong with this node (`Engine.trouble`), what to say to who sends."""
 
 
 class Methods:
@@ -283,8 +290,9 @@ class Methods:
         answer: dict[str, Any] = {"id": message_id.hex(), "state": render.state(outcome)}
         if answer["state"] == "sent":
             answer |= render.plain({name: outcome[name] for name in _SENT_MEMBERS})
-        if self._engine.rollback_suspected(universe):
-            answer["warning"] = _ROLLED_BACK
+        trouble = self._engine.trouble(universe)
+        if trouble:
+            answer["warning"] = _TROUBLES[trouble]
         return answer
 
     def _own_message(self, command: inputs.SendMessage, outcome: Any) -> OwnMessage:

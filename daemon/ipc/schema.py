@@ -153,8 +153,8 @@ METHODS = {
             "member.list",
             "Who is in a universe, and who was; of each in how many of all `groups` it is (`in_groups`), or is not any "
             "more (`removed_by`), as the trees show here; why somebody is none any more (`reason`, `by`, `by_name` as "
-            "of the event member.removed); whom this node has `blocked` or `suspended`, and who has "
-            "removed this node (`excludes_us`).",
+            "of the event member.removed); whom this node has `blocked` or `suspended`, who has "
+            "removed this node (`excludes_us`), and as whom two nodes act (`runs_twice`).",
             (UNIVERSE, replace(MEMBER, required=False, doc="only this one")),
             members("members list", "former_members list"),
         ),

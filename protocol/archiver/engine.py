@@ -313,9 +313,9 @@ class ArchiverEngine:
         self._archive(universe_id)
         return False
 
-    def rollback_suspected(self, universe_id: bytes) -> bool:
+    def trouble(self, universe_id: bytes) -> str:
         """An archiver has no send group that could fork."""
-        return False
+        return ""
 
     def peers(self) -> list[Mapping[str, Any]]:
         """The connected peers, and the members that they are."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.denial import MAX_SHOWN, Denial, Sighting
 from starling.protocol.distributed.evidence import MAX_DENIALS, Evidence
+from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.forks import tell_clone
@@ -34,6 +35,15 @@ def tell_sighting(ctx: Context, universe: Universe) -> None:
             heads=heads,
         )
         _tell(ctx, universe, Sighted(universe.universe_id, sighting.encode()))
+
+
+def runs_twice(universe: Universe, info: MemberInfo) -> bool:
+    """Whether two nodes act as a member, perhaps as this node's own, for all that is known, and the roster has not said
+    since which of them stays."""
+    state = universe.groups.get(info.send_group_id)
+    if state is None:
+        return bool(universe.evidence.denials(info.send_group_id))
+    return universe.is_frozen(state)
 
 
 def is_denied(universe: Universe) -> bool:

@@ -13,6 +13,7 @@ from starling.protocol.decentralized.settling import (
     has_past,
     held_generations,
 )
+from starling.protocol.engine.denying import runs_twice
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.retention import reports_of
 from starling.protocol.engine.security_view import current_groups
@@ -40,6 +41,7 @@ def forks_view(universe: Universe, owner: bytes | None = None) -> list[View]:
             "group_id": info.send_group_id,
             "is_own": identity == universe.me,
             "joined": state is not None,
+            "frozen": runs_twice(universe, info),
         }
         shown.append(view | (_group_view(universe, state, most) if state is not None else {}))
     return shown
@@ -58,7 +60,6 @@ def _group_view(universe: Universe, state: GroupState, most: int | None) -> View
     reports = reports_of(universe, state)
     return {
         "forked": state.forked,
-        "frozen": universe.is_frozen(state),
         "evidence": state.group_id in universe.evidence.kept,
         "members": len(places),
         "heads": [_head_view(state, head, places) for head in graph.heads],

@@ -91,13 +91,21 @@ class Queries:
         """Whether all members of a universe report the same heads and roster, and nothing is missing."""
         return bool(views.universe_view(self._node.universe(universe_id))["converged"])
 
-    def rollback_suspected(self, universe_id: bytes) -> bool:
-        """Whether a member named an epoch of the own group that this node does not know (PROTOCOL 5.3).
+    def trouble(self, universe_id: bytes) -> str:
+        """What is wrong with this node in a universe, so that what it sends may be read by nobody; empty: nothing.
 
-        Such a node was perhaps put back to an old state: what it sends may be readable by nobody.
+        `superseded`: another state of it was admitted in its place; `asking`: it starts anew and is not admitted
+        yet; `twice`: another node with its keys runs; `rollback`: a member named an epoch of the own group that it
+        does not know, so perhaps it was put back to an old state (PROTOCOL 5.3).
         """
         universe = self._node.universes.get(universe_id)
-        return universe is not None and universe.rollback_suspected
+        if universe is None or not universe.is_active:
+            return ""
+        if not universe.is_admitted:
+            return "asking" if universe.is_asking else "superseded"
+        if universe.is_frozen(universe.own):
+            return "twice"
+        return "rollback" if universe.rollback_suspected else ""
 
     def peers(self) -> list[Mapping[str, Any]]:
         """The connected peers, and the members or archivers that they are."""
@@ -125,6 +133,8 @@ class Queries:
             "addresses": list(self._node.addresses),
             "role": "member",
             "universes": len(self._node.universes),
-            "rollback_suspected": [key for key in self._node.universes if self.rollback_suspected(key)],
+            "rollback_suspected": [
+                key for key, universe in self._node.universes.items() if universe.rollback_suspected
+            ],
             "connected": len(self._node.connected),
         }

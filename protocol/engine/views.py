@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from starling.protocol.distributed.roster_view import InviteInfo
-from starling.protocol.engine import catching_up, readmission
+from starling.protocol.engine import catching_up, denying, readmission
 from starling.protocol.engine.reporting import is_converged
 from starling.protocol.engine.universe import Universe
 
@@ -90,6 +90,7 @@ def _member_view(universe: Universe, identity: bytes) -> View:
         "last_heard": universe.standing.heard.get(identity),
         "excludes_us": info.send_group_id in universe.standing.excluded,
         "forked": group.forked if group is not None else False,
+        "runs_twice": denying.runs_twice(universe, info),
         "asks_again": [asked.verification for asked in universe.asks_again.get(identity, ())],
         "addresses": list(universe.profiles.addresses(identity)),
     }

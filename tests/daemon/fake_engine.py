@@ -29,7 +29,7 @@ class FakeEngine:
         ]
         """The people of every universe: identity, name, petname."""
         self.hold = False
-        self.rolled_back = False
+        self.in_trouble = ""
         self.fault: Exception | None = None
         self.queued: list[inputs.SendMessage] = []
         for table, key, value in records:
@@ -119,8 +119,8 @@ class FakeEngine:
         policy = {"invite": "member", "remove": "admin"}
         return {"universe_id": universe_id, "name": self.names[universe_id], "policy": policy}
 
-    def rollback_suspected(self, universe_id: bytes) -> bool:
-        return self.rolled_back
+    def trouble(self, universe_id: bytes) -> str:
+        return self.in_trouble
 
     def members(self, universe_id: bytes) -> list[Mapping[str, Any]]:
         return [

@@ -338,6 +338,14 @@ def test_members_says_who_asks(tmp_path: Path) -> None:
     assert done.stdout.endswith("\nbob asks to start anew; 'starling readmit' tells what to do\n")
 
 
+def test_members_says_who_runs_twice(tmp_path: Path) -> None:
+    shown = {"members": [{**MEMBERS[0], "runs_twice": True, "asks_again": [ASKS]}], "former_members": []}
+    with scripted(tmp_path / "home", always(shown)):
+        said = " ".join(starling(tmp_path / "home", "members", "lab").stdout.split())
+        assert "Two nodes act as bob: nothing is imported from it until" in said
+        failed(starling(tmp_path / "home", "readmit", "lab", "bob"), 4, "two nodes act as it")
+
+
 @pytest.mark.parametrize(("state", "word"), [("asking", "1234 5678 9012"), ("active", "started anew")])
 def test_recover_says_what_to_do(tmp_path: Path, state: str, word: str) -> None:
     with scripted(tmp_path / "home", always({"state": state, "verification": ASKS})) as served:

@@ -55,7 +55,10 @@ FORKED = QUIET | {
         kept(18, "none"),
     ],
 }  # fmt: skip
-ABSENT = {"owner": "03" * 32, "name": "Carol", "group_id": "c1" * 32, "is_own": False, "joined": False}
+ABSENT = {
+    "owner": "03" * 32, "name": "Carol", "group_id": "c1" * 32, "is_own": False, "joined": False, "frozen": False,
+}  # fmt: skip
+GIVEN_UP = ABSENT | {"is_own": True, "frozen": True}
 
 
 def test_all_groups(tmp_path: Path) -> None:
@@ -84,6 +87,13 @@ def test_all_groups(tmp_path: Path) -> None:
     assert "keeps epoch 18 (121212121212): goes in a moment; until" in text
     assert "evidence" in text
     assert lines[-1] == "Carol (0303030303030303, this node is not in this group yet)"
+
+
+def test_the_group_of_who_starts_anew(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"send_groups": [GIVEN_UP]})):
+        done = starling(tmp_path / "home", "forks", "lab")
+    marks = "this node, given up, to start anew, runs twice: nothing is imported"
+    assert done.stdout == f"Carol (0303030303030303, {marks})\n"
 
 
 def test_one_group_and_json(tmp_path: Path) -> None:

@@ -287,15 +287,21 @@ async def test_a_name_is_given_to_one_universe_of_a_node(tmp_path: Path) -> None
         assert await client.result("member.list", universe=ids[1][:62] + "01")
 
 
-async def test_a_send_warns_while_the_node_seems_to_be_put_back(tmp_path: Path) -> None:
+async def test_a_send_warns_while_something_is_wrong_with_the_node(tmp_path: Path) -> None:
     async with running(home(tmp_path)) as node:
         client = await node.client()
         await universe(client)
         params = {"universe": "lab", "body": "hi", "id": "ab" * 16}
         assert "warning" not in await client.result("message.send", **params)
-        node.engine.rolled_back = True
-        again = await client.result("message.send", **params)
-        assert "put back to an old state" in again["warning"]
+        for trouble, words in (
+            ("rollback", "put back to an old state"),
+            ("twice", "end one of the two"),
+            ("asking", "an admin confirms"),
+            ("superseded", "admitted in its place"),
+        ):
+            node.engine.in_trouble = trouble
+            again = await client.result("message.send", **params)
+            assert words in again["warning"]
         node.engine.hold = True
         queued = await client.result("message.send", universe="lab", body="hi", wait=False)
         assert (queued["state"], "warning" in queued) == ("queued", True)

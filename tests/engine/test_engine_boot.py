@@ -224,8 +224,8 @@ def test_a_node_put_back_to_an_old_state_shows_that_it_is_suspected() -> None:
     network.restart(alice)
     network.run(5 * SECOND)
     assert alice.heard("rollback.suspected")
-    assert alice.engine.rollback_suspected(universe)
+    assert alice.engine.trouble(universe) == "rollback"
     assert alice.engine.universe(universe)["rollback_suspected"]
     assert alice.engine.status()["rollback_suspected"] == [universe]
-    assert not bob.engine.rollback_suspected(universe)
-    assert not alice.engine.rollback_suspected(b"?" * 32)
+    assert not bob.engine.trouble(universe)
+    assert not alice.engine.trouble(b"?" * 32)

@@ -63,6 +63,10 @@ def test_who_made_what_the_other_was_shown_denies_to_be_it() -> None:
         assert evidence.identity == bob.me and not evidence.faults() and not evidence.statements
         assert [found.sighting.encode() for found in evidence.denials] == [message.sighting]
         assert node.universe(universe).is_frozen(node.universe(universe).groups[group_id])
+        twice = [found["name"] for found in node.engine.members(universe) if found["runs_twice"]]
+        assert twice == ["bob"]
+        assert [found["name"] for found in node.engine.forks(universe) if found["frozen"]] == ["bob"]
+    assert bob.engine.trouble(universe) == "twice" and not alice.engine.trouble(universe)
     carol.hear(bob, sighted(bob, universe))
     network.stop(carol)
     network.restart(carol)
@@ -143,6 +147,9 @@ def test_the_one_that_asks_is_told_too() -> None:
     alice.hear(carol, Denied(universe, evidence.encode()))
     network.run(2 * MINUTE)
     assert clones(alice, bob, carol) == [1, 1, 1]
+    assert bob.engine.trouble(universe) == "asking"
+    (own_group,) = [found for found in bob.engine.forks(universe) if found["is_own"]]
+    assert own_group["frozen"] and not own_group["joined"]
     digits = alice.heard("member.asks_again")[-1]["verification"]
     alice.do(ReadmitMember(universe, bob.me, digits))
     network.run(30 * SECOND)

@@ -296,7 +296,7 @@ def test_it_notices_by_itself_that_it_was_put_back_too_far() -> None:
     confirm(alice, universe, bob)
     network.run(20 * SECOND)
     assert alice.texts() == carol.texts() == ["back"]
-    assert not bob.engine.rollback_suspected(universe)
+    assert not bob.engine.trouble(universe)
     assert_all_talk(network, universe, nodes, "on")
     network.run(10 * MINUTE)
     assert_gone(network, universe, nodes, old)

@@ -63,7 +63,8 @@ def from_account(
     identity: Identity, records: Iterable[Record], *, now: int, random: Callable[[int], bytes]
 ) -> Step:
     """What a new node has to store, beside the `records` of a backup, to be that person again: in every universe a new
-    send group that supersedes the one before. It asks to be admitted as soon as it runs; the founder admits itself.
+    send group that supersedes the one before. It asks to be admitted as soon as it runs; who may admit others admits
+    itself once it has heard from one whether it still may, at once where there is nobody else.
 
     Raises DecodeError for rows that are none.
     """

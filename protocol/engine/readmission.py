@@ -57,8 +57,9 @@ def begin(ctx: Context, universe: Universe, reason: str) -> bool:
 
 def come_back(ctx: Context, universe: Universe, reason: str) -> None:
     """Found a send group that supersedes the one that the roster names, for a node that has none, and ask to be
-    admitted with it. Who may admit others admits itself: at once where a person did this, else when no other node with
-    its keys denies to be it for a while."""
+    admitted with it. Who may admit others admits itself: at once where a person says so, or nobody else is there; else
+    when it was connected for a while, so that it knows whether it still may, and no other node with its keys denied to
+    be it."""
     standing = universe.roster.members[universe.me]
     universe.group_id = new_send_group_id(universe.universe_id, universe.me, ctx.random)
     # In seconds, so that it rises for a node too that has forgotten what it was.
@@ -74,7 +75,7 @@ def come_back(ctx: Context, universe: Universe, reason: str) -> None:
     universe.save(ctx)
     digits = verification(universe)
     ctx.event("universe.recovering", universe.universe_id, {"reason": reason, "verification": digits})
-    if reason != "rollback":
+    if reason == "command" or len(universe.roster.members) == 1:
         _admit_self(ctx, universe)
 
 
@@ -175,8 +176,10 @@ def _ask(ctx: Context, universe: Universe) -> None:
     and if one does for a person."""
     timers = universe.timers
     timers.readmit = ctx.now + ctx.jittered(policy.READMIT_AGAIN)
-    timers.undenied = timers.undenied or ctx.now
-    if ctx.now - timers.undenied >= policy.READMIT_WAIT and not denying.is_denied(universe):
+    if universe.links:
+        timers.undenied = timers.undenied or ctx.now
+    has_waited = timers.undenied is not None and ctx.now - timers.undenied >= policy.READMIT_WAIT
+    if has_waited and not denying.is_denied(universe):
         _admit_self(ctx, universe)
     if universe.is_admitted:
         return

@@ -23,6 +23,7 @@ from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, Invalid, ProtocolError, Unsupported
 from starling.protocol.exchange.frame import CommitFrame
 from starling.protocol.exchange.frame_log import LoggedFrame
+from starling.protocol.exchange.messages import WantProfiles
 from starling.protocol.exchange.waiting import Need
 from starling.protocol.extensions.private_external_info import read_root_key, root_public_key
 from starling.protocol.mls.group import Group
@@ -86,6 +87,7 @@ def receive_welcome(
     info = enter_epoch(ctx, universe, state, group, None, has_path=True, head_statement=frame.head_statement)
     healing.note_welcome(ctx, universe, state, info, group)
     note_owner(ctx, universe, state, group)
+    _ask_what_is_newer(ctx, universe, member)
     logged = LoggedFrame(
         frame_id=frame_id,
         group_id=group_id,
@@ -117,6 +119,15 @@ def _open(
         rules=rules,
         key_schedule=PUNCTURED,
     )
+
+
+def _ask_what_is_newer(ctx: Context, universe: Universe, owner: MemberInfo) -> None:
+    """Who takes in a member that started anew removes its old leaf in the same commit, which thereby publishes new
+    KeyPackages; whom it adds cannot read them, and would give newcomers the old ones. So it asks for them.
+    """
+    started_anew = read_universe(universe.own.head.context.extensions).supersedes
+    if started_anew and owner.peer_id in universe.links:
+        ctx.send(owner.peer_id, WantProfiles.some(universe.universe_id, [owner.identity]))
 
 
 def _tell_skipped(ctx: Context, universe: Universe, held: GroupState) -> None:

@@ -9,6 +9,7 @@ from tests.engine.test_engine_readmission import assert_all_talk, assert_gone, c
 from starling.protocol.engine.account import OF_A_UNIVERSE, OF_THE_NODE, Record, from_account
 from starling.protocol.engine.inputs import (
     CreateUniverse,
+    JoinUniverse,
     LeaveUniverse,
     NameMember,
     ReadmitMember,
@@ -70,10 +71,10 @@ def test_a_lost_node_comes_back_and_lacks_nothing_that_was_kept_for_it(who: str)
     assert [said["reason"] for said in lost.heard("universe.recovering")] == ["backup"]
     assert lost.say(universe, "back again")["state"] == "queued"
     network.run(5 * SECOND)
+    assert lost.engine.universe(universe)["state"] == "asking"
     if lost is not alice:
-        assert lost.engine.universe(universe)["state"] == "asking"
         confirm(alice, universe, lost)
-        network.run(20 * SECOND)
+    network.run(40 * SECOND)
     assert lost.texts() == ["while it was away"]
     assert [carol.texts().count(text) for text in ("for carol too", "back again")] == [1, 1]
     for node in others:
@@ -157,6 +158,47 @@ def test_any_admin_admits() -> None:
     network.run(20 * SECOND)
     network.restart(alice)
     network.run(MINUTE)
+    assert_all_talk(network, universe, nodes, "on")
+
+
+@pytest.mark.parametrize("change", ["demoted", "rejoined"])
+def test_an_admin_that_is_none_any_more_asks(change: str) -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, _, carol = nodes
+    alice.do(SetRole(universe, carol.me, "admin"))
+    network.run(10 * SECOND)
+    backup = back_up(carol)
+    if change == "demoted":
+        alice.do(SetRole(universe, carol.me, "member"))
+    else:
+        alice.do(RemoveMember(universe, carol.me))
+        network.run(MINUTE)
+        carol.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(MINUTE)
+    network.stop(carol)
+    come_back(network, carol, backup)
+    network.run(MINUTE)
+    assert carol.engine.universe(universe)["state"] == "asking"
+    confirm(alice, universe, carol)
+    network.run(30 * SECOND)
+    assert_all_talk(network, universe, nodes, "on")
+
+
+def test_an_admin_that_nobody_else_admits_admits_itself_once_it_met_somebody() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    alice.do(SetRole(universe, carol.me, "admin"))
+    network.run(10 * SECOND)
+    for other in (alice, bob):
+        network.stop(other)
+    come_back(network, carol, back_up(carol))
+    network.run(2 * MINUTE)
+    assert carol.engine.universe(universe)["state"] == "asking"
+    network.restart(bob)
+    network.run(MINUTE)
+    assert carol.engine.universe(universe)["state"] == "active"
+    network.restart(alice)
+    network.run(30 * SECOND)
     assert_all_talk(network, universe, nodes, "on")
 
 

@@ -9,7 +9,7 @@ from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quie
 
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.engine import exchanging, resolving
-from starling.protocol.engine.inputs import ReadmitMember, Recover, UpdateKeys
+from starling.protocol.engine.inputs import JoinUniverse, ReadmitMember, Recover, UpdateKeys
 from starling.protocol.errors import UsageError
 
 
@@ -84,6 +84,17 @@ def test_the_founder_admits_itself() -> None:
     assert_all_talk(network, universe, nodes, "on")
     network.run(2 * MINUTE)
     assert_gone(network, universe, nodes, old)
+
+
+def test_who_started_anew_leads_newcomers_to_everybody() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice = nodes[0]
+    alice.do(Recover(universe))
+    network.run(2 * MINUTE)
+    dave = network.add("dave")
+    dave.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(20 * SECOND)
+    assert_all_talk(network, universe, [*nodes, dave], "on")
 
 
 @pytest.mark.parametrize("when", ["asking", "admitted"])

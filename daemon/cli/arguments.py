@@ -263,6 +263,12 @@ def _members(top: Any) -> None:
         about = _add(top, name, text, run)
         _universe(about)
         _member(about)
+        if name == "remove":
+            about.add_argument(
+                "--disown",
+                action="store_true",
+                help="undo all that it did too; who came by it alone goes with it",
+            )
     role = _add(top, "role", "make a member an admin, a member or a reader (admins only)", membership.role)
     _universe(role)
     _member(role)

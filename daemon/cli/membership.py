@@ -9,8 +9,13 @@ from starling.daemon.cli.client import Client, about
 
 
 def remove(client: Client, args: Namespace) -> int:
-    done = client.call("member.remove", about(args))
-    return output.answer(args, done, f"removed {done['removed']}")
+    params = about(args)
+    if args.disown:
+        params["disown"] = True
+    done = client.call("member.remove", params)
+    fell = done.get("fell") or []
+    went = f", and {len(fell)} who came by it alone" if fell else ""
+    return output.answer(args, done, f"removed {done['removed']}{went}")
 
 
 def block(client: Client, args: Namespace) -> int:

@@ -41,8 +41,13 @@ class MemberMethods:
     async def member_remove(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._find.universe(params["universe"])
         identity = self._find.member(universe, params["member"])
-        reply = await self._loop.submit(inputs.RemoveMember(universe, identity))
-        return when_done(reply.wait, {"removed": identity.hex()})
+        reply = await self._loop.submit(inputs.RemoveMember(universe, identity, params["disown"]))
+
+        async def done() -> Any:
+            first, *fell = (await reply.wait())["gone"]
+            return {"removed": first.hex(), "fell": [other.hex() for other in fell]}
+
+        return done
 
     async def member_role(self, _: Connection, params: dict[str, Any]) -> Any:
         universe = self._find.universe(params["universe"])

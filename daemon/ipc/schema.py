@@ -185,9 +185,15 @@ METHODS = {
         ),
         Method(
             "member.remove",
-            "Remove a member, where the policy of the universe lets this node.",
-            (UNIVERSE, MEMBER),
-            members("removed string the identity"),
+            "Remove a member, where the policy of the universe lets this node. With `disown` all that it did falls: "
+            "who came by it alone is no member any more either, and whom it removed is one again. Only who is more "
+            "senior may: the founder anybody's, others those of whom they gave rights to, and of who comes after.",
+            (
+                UNIVERSE,
+                MEMBER,
+                Parameter("disown", "boolean", "undo all that it did, too", default=False),
+            ),
+            members("removed string the identity", "fell list of identities: who went with it"),
         ),
         Method(
             "member.role",

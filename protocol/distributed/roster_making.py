@@ -82,15 +82,17 @@ class RosterMaking:
         kind = Kind.READMIT if is_back else Kind.MEMBER
         return self._make(identity, subject, kind, admission, naming=removals)
 
-    def make_remove(self, identity: Identity, subject: bytes) -> bytes:
-        """Removes a member, honouring all of its acts that are known here; oneself: leaves."""
+    def make_remove(self, identity: Identity, subject: bytes, *, disowning: bool = False) -> bytes:
+        """Removes a member, honouring all of its acts that are known here, or `disowning` them all, which takes who is
+        more senior; oneself: leaves."""
         member = self.view.members.get(subject)
         if member is None:
             raise UsageError("not a member")
         if subject == identity.identity_public_key:
             return self._leave(identity, member.entry_id)
         predecessors = self._predecessors(identity.identity_public_key, (member.entry_id,))
-        body = Removal(Target.MEMBER, self._acts(subject, predecessors))
+        honours = () if disowning else self._acts(subject, predecessors)
+        body = Removal(Target.MEMBER, honours)
         return self._sign(identity, subject, Kind.REMOVAL, body, predecessors)
 
     def make_role(self, identity: Identity, subject: bytes, role: str) -> bytes:

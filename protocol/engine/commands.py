@@ -66,8 +66,8 @@ def run(ctx: Context, node: Node, item: Input) -> Any:
             return managing.create_invite(ctx, node.active(universe_id), item)
         case RevokeInvite(universe_id, invite_id):
             return managing.revoke_invite(ctx, node.active(universe_id), invite_id)
-        case RemoveMember(universe_id, identity):
-            return managing.remove_member(ctx, node.active(universe_id), identity)
+        case RemoveMember(universe_id, identity, disowning):
+            return managing.remove_member(ctx, node.active(universe_id), identity, disowning=disowning)
         case NameArchiver(universe_id, offer):
             return naming.name_archiver(ctx, node.active(universe_id), offer)
         case RemoveArchiver(universe_id, identity):

@@ -130,10 +130,15 @@ class UpdateKeys:
 
 @dataclass(frozen=True, slots=True)
 class RemoveMember:
-    """Remove a member from the universe, where the policy lets this node; `identity` is its 32-byte identity key."""
+    """Remove a member from the universe, where the policy lets this node; `identity` is its 32-byte identity key.
+
+    With `disowning` all that it did falls too, so that nobody is a member any more who came by it alone; that takes who
+    is more senior. Result: dict with `gone`, the identities of all who are no members any more, the member's first.
+    """
 
     universe_id: bytes
     identity: bytes
+    disowning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,13 +91,21 @@ def revoke_invite(ctx: Context, universe: Universe, invite_id: bytes) -> None:
     membership.add_entries(ctx, universe, [universe.roster.make_revoke(universe.identity, invite_id)])
 
 
-def remove_member(ctx: Context, universe: Universe, identity: bytes) -> None:
+def remove_member(
+    ctx: Context, universe: Universe, identity: bytes, *, disowning: bool
+) -> dict[str, list[bytes]]:
     """Remove a member: the roster now, then at once a topic that it does not know and the own group."""
     _require_other(universe, identity, "remove")
     role = universe.roster.members[identity].role
     require(universe, Right.REMOVE, _may_not(universe, "remove", role), role)
-    membership.add_entries(ctx, universe, [universe.roster.make_remove(universe.identity, identity)])
+    before = universe.roster.members
+    if disowning and before[identity].seniority <= before[universe.me].seniority:
+        raise UsageError("only who is more senior than a member undoes what that did", "forbidden")
+    entry = universe.roster.make_remove(universe.identity, identity, disowning=disowning)
+    membership.add_entries(ctx, universe, [entry])
     membership.renew_topic(ctx, universe)
+    others = sorted(before.keys() - universe.roster.members.keys() - {identity})
+    return {"gone": [identity, *others]}
 
 
 def _may_not(universe: Universe, deed: str, role: str) -> str:

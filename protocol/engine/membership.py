@@ -98,6 +98,8 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
         for identity in before.keys() & after.keys()
         if identity != universe.me and _is_readmitted(universe, members[identity])
     }
+    # Looked up first: who is none any more itself forgets the roster below.
+    departures = {identity: universe.roster.departure(identity) for identity in before.keys() - after.keys()}
     for identity, group_id in sorted(before.items() - after.items()):
         if identity in anew:
             universe.profiles.start_anew(ctx, identity, members[identity].peer_id)
@@ -115,9 +117,9 @@ def _note_members(ctx: Context, universe: Universe, before: dict[bytes, bytes]) 
             direct.drop_queued(ctx, universe, identity, "removed")
         if identity == universe.me:
             if identity not in members:
-                _note_own_removal(ctx, universe, universe.roster.departure(identity))
+                _note_own_removal(ctx, universe, departures[identity])
         elif identity not in anew:
-            _tell_removal(ctx, universe, identity, universe.roster.departure(identity))
+            _tell_removal(ctx, universe, identity, departures.get(identity))
             catching_up.note(universe, identity)
     if universe.removed:
         return

@@ -298,6 +298,10 @@ def test_remove_asks_for_whom_is_named(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", always({"removed": "x"})) as served:
         assert starling(tmp_path / "home", "remove", "lab", "bob").stdout == "removed x\n"
     assert served.calls("member.remove") == [{"universe": "lab", "member": "bob"}]
+    with scripted(tmp_path / "other", always({"removed": "x", "fell": ["y", "z"]})) as served:
+        done = starling(tmp_path / "other", "remove", "lab", "bob", "--disown")
+    assert done.stdout == "removed x, and 2 who came by it alone\n"
+    assert served.calls("member.remove") == [{"universe": "lab", "member": "bob", "disown": True}]
 
 
 ASKS = "123456789012"

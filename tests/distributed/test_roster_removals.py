@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.distributed.people import (
     ALICE,
     BOB,
@@ -9,6 +10,7 @@ from tests.distributed.people import (
     DAVE,
     add_invite,
     admission,
+    person,
     random_from,
     signed_admission,
     universe,
@@ -35,9 +37,10 @@ from tests.distributed.rosters import (
 
 from starling.protocol.distributed.roster_body import Kind, Removal, Target, Topic
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
-from starling.protocol.distributed.roster_rights import ADMIN, MEMBER
+from starling.protocol.distributed.roster_rights import ADMIN, MEMBER, Policy
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.ticket import TicketSecret
+from starling.protocol.errors import UsageError
 
 # one alone
 
@@ -250,6 +253,29 @@ def test_leaving_takes_along_what_was_not_told_before() -> None:
     # The leave follows nothing but the member's own entries.
     authors = {decode_entry(both.entry(name) or b"").author for name in decode_entry(entry).predecessors}
     assert authors == {A, B}
+
+
+def test_all_whom_a_hostile_member_let_in_go_with_it_by_one_entry() -> None:
+    """However many they are, and whoever of them let in the others; those whom others let in stay."""
+    roster = with_roles(bob=MEMBER, carol=MEMBER)
+    crowd = [person(f"accomplice {number}") for number in range(12)]
+    sponsors = [BOB, *crowd]
+    for number, who in enumerate(crowd):
+        admit(roster, who, sponsors[number // 2])
+    admit(roster, DAVE, CAROL)
+    let_in = {who.identity_public_key for who in crowd}
+    assert let_in <= roster.members.keys()
+    merely = copy(roster)
+    merely.add(merely.make_remove(ALICE, B))
+    assert let_in <= merely.members.keys(), "a removal honours what its author knows"
+    strict = copy(roster)
+    strict.add(strict.make_policy(ALICE, Policy(remove=MEMBER)))
+    with pytest.raises(UsageError, match="ENTRY_SENIOR"):
+        strict.make_remove(CAROL, B, disowning=True)
+    roster.add(roster.make_remove(ALICE, B, disowning=True))
+    assert set(roster.members) == {A, C, D}
+    assert {roster.departure(who) for who in let_in} == {roster.departure(crowd[0].identity_public_key)}
+    assert merged(roster, merely).members.keys() == roster.members.keys(), "the stricter removal counts"
 
 
 # coming back

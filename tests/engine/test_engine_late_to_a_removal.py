@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 
-from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, SendMessage
+from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, SendMessage, SetRole
+from starling.protocol.errors import UsageError
 
 
 def somebody_came_and_went(away: str) -> tuple[Network, bytes, dict[str, Node]]:
@@ -128,3 +130,25 @@ def test_who_fell_with_its_sponsor_learns_of_it_and_so_do_the_others() -> None:
     former = {row["identity"]: row for row in carol.engine.former_members(universe)}
     assert (former[dave.me]["reason"], former[dave.me]["by_name"]) == ("admission", "bob")
     assert (former[bob.me]["reason"], former[bob.me]["by_name"]) == ("removed", "alice")
+
+
+def test_who_is_disowned_goes_with_all_who_came_by_it() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    dave, erin = network.add("dave"), network.add("erin")
+    for node, sponsor in ((dave, bob), (erin, carol)):
+        node.do(JoinUniverse(network.invite(sponsor, universe)))
+        network.run(30 * SECOND)
+    alice.do(SetRole(universe, carol.me, "admin"))
+    network.run(SECOND)
+    with pytest.raises(UsageError, match="more senior"):
+        carol.do(RemoveMember(universe, alice.me, disowning=True))
+    assert alice.do(RemoveMember(universe, bob.me, disowning=True)) == {"gone": [bob.me, dave.me]}
+    network.run(MINUTE)
+    for node in (alice, carol, erin):
+        assert set(node.universe(universe).roster.members) == {alice.me, carol.me, erin.me}
+        assert not {bob.me, dave.me} & node.group(universe, node).members().keys()
+        assert node.engine.converged(universe)
+    for node, reason in ((bob, "removed"), (dave, "admission")):
+        assert node.engine.universe(universe)["state"] == "removed"
+        told = {body["identity"]: body["reason"] for body in node.heard("member.removed")}
+        assert told[node.me] == reason and None not in told.values()

@@ -38,12 +38,13 @@ def note_fork(
 ) -> None:
     """R4: an owner contradicts itself. The two statements are kept, and told in a form which anybody can check.
 
-    `is_lost`: the second commit cannot be followed here.
+    `is_lost`: the second commit cannot be followed here. Imports pause because of it where the owner has closed nothing
+    since, so that it may not have said yet which of the two is dead.
     """
     parent = second.parent_dmls_epoch
     if parent in state.forks:
         return
-    state.forks[parent] = is_lost
+    state.forks[parent] = is_lost and not _has_closed_since(state, second.epoch)
     for old in list(state.forks)[: max(0, len(state.forks) - MAX_FORKS)]:
         del state.forks[old]
     state.save(ctx)
@@ -58,6 +59,13 @@ def note_fork(
             "evidence": _evidence(ctx, universe, state, (first, second)),
         },
     )
+
+
+def _has_closed_since(state: GroupState, number: int) -> bool:
+    """Whether the owner has closed branches by an epoch on the way to the head that follows this number."""
+    graph = state.graph
+    resolving = (graph[epoch] for epoch in graph.closed.values() if graph.is_at_or_after(graph.head, epoch))
+    return any(info.number > number for info in resolving)
 
 
 def _evidence(
@@ -181,9 +189,15 @@ def watch_unresolved(ctx: Context, universe: Universe, state: GroupState) -> Non
     """R4: an owner that goes on for a day after a fork, and some time more, and closes no branch runs twice, or lies.
     One that is away cannot close anything; when it comes back it does so with its first commits."""
     graph = state.graph
-    if state.is_own or not graph.is_forked:
+    if state.is_own or not state.forked:
         return
-    since = max(graph.alone(head)[-1].entered_at for head in graph.open_heads)
+    if graph.is_forked:
+        since = max(graph.alone(head)[-1].entered_at for head in graph.open_heads)
+    else:
+        known = state.lost_since
+        lost = [parent for parent, is_lost in state.forks.items() if is_lost]
+        state.lost_since = {parent: known.get(parent, ctx.now) for parent in lost}
+        since = min(state.lost_since.values())
     later = [info.entered_at for info in graph.epochs.values() if info.entered_at - since >= policy.DAY]
     if later and ctx.now - min(later) >= policy.RESOLVE_WAIT:
         tell_clone(ctx, universe, state, _fork_statements(state))

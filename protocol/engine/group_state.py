@@ -82,8 +82,12 @@ class GroupState:
         self.said_at: dict[bytes, tuple[int, int]] = {}
         """By the parent of a fork: how far this node was in its own group, epoch and messages, when it knew of a lost
         branch (`watch_lost_branches`)."""
+        self.lost_since: dict[bytes, int] = {}
+        """By the parent of a fork: since when, in this run, its second commit is known to be lost here."""
         self.closed_off: dict[bytes, int] = {}
         """By epoch: since when, in this run, a commit on it is known that does not open here."""
+        self.lacks_import: dict[bytes, int] = {}
+        """By epoch: since when, in this run, a commit on it waits for what it imports."""
         self.in_doubt_since: int | None = None
         """Since when, in this run, peers name or send what nothing known leads to."""
         self.unshared: dict[bytes, int] = {}
@@ -196,6 +200,7 @@ class GroupState:
         held = self._states.pop(dmls_epoch, None)
         self.unshared.pop(dmls_epoch, None)
         self.closed_off.pop(dmls_epoch, None)
+        self.lacks_import.pop(dmls_epoch, None)
         self.asked_in_vain.pop(dmls_epoch, None)
         if held is None:
             return

@@ -63,7 +63,7 @@ def receive_commit(
     authenticated = group.open_handshake(arrival.message.message)
     content = _content_of(authenticated)
     try:
-        staged, dependencies = stage_with_imports(universe, state, group, authenticated, content)
+        staged, dependencies = stage_with_imports(universe, state, group, authenticated, content, ctx.now)
     except (ProtocolError, UsageError) as refusal:
         readding.note_refused_commit(ctx, universe, state, info, refusal)
         raise

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph
 from starling.protocol.decentralized.key_schedule import DMLS_EPOCH
+from starling.protocol.distributed import policy
 from starling.protocol.distributed.commit_content import CommitContent
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.export_psk import parse_psk_id
@@ -32,19 +33,27 @@ def stage_with_imports(
     group: Group,
     authenticated: AuthenticatedContent,
     content: CommitContent,
+    now: int,
 ) -> tuple[StagedCommit, tuple[Dependency, ...]]:
     """Stage a commit with the PSKs that it imports; which epochs those are of is given back.
 
-    Raises `Wait` for one that may still come, `PskLost` for one that cannot, `Invalid` for an import that is not
-    allowed, and what staging raises.
+    Raises `Wait` for one that may still come, `PskLost` for one that cannot or did not in a day, `Invalid` for an
+    import that is not allowed, and what staging raises.
     """
     named: Iterable[Dependency | None] = content.dependencies or itertools.repeat(None)
     graphs = universe.graphs()
     for psk_id, dependency in zip(content.psk_ids, named, strict=False):
         _check(universe, state, group, content, psk_id, dependency, graphs)
-    choices = (
-        [_named(universe, state, content)] if content.names_dependencies else _candidates(universe, content)
-    )
+    if content.names_dependencies:
+        try:
+            choices = [_named(universe, state, content)]
+        except Wait:
+            since = state.lacks_import.setdefault(group.secrets.extra[DMLS_EPOCH], now)
+            if now - since >= policy.STALLED:
+                raise PskLost from None
+            raise
+    else:
+        choices = _candidates(universe, content)
     for position, choice in enumerate(choices, 1):
         try:
             staged = _stage(universe, group, authenticated, content, choice)

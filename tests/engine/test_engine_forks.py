@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.engine.small_network import MINUTE, SECOND, Network, Node, is_commit, with_welcome
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, with_welcome
 
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.head_statement import HeadStatement
-from starling.protocol.engine import own_group, readmission
+from starling.protocol.engine import forks, own_group, readmission
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, UpdateKeys
 from starling.protocol.engine.readding import can_never_have
@@ -93,6 +93,38 @@ def test_a_second_welcome_to_a_group_is_evidence_against_its_owner() -> None:
     network.stop(bob)
     network.restart(bob)
     assert bob.group(universe, mallory).forked
+
+
+def test_a_second_welcome_without_a_word_of_its_owner_counts_as_a_clone_after_a_day() -> None:
+    """R4: as any fork that is not resolved; imports do not pause for ever."""
+    network, universe, bob, mallory, frame = owner_adds_again()
+    network.gossip = True
+    bob.universe(universe).groups[mallory.universe(universe).group_id].forks.clear()
+    bob.events.clear()
+    bob.do(FrameReceived(mallory.id, frame))
+    state = bob.group(universe, mallory)
+
+    def look(later: int) -> list[str]:
+        ctx = Context(network.now + later, bob.random_source())
+        forks.watch_unresolved(ctx, bob.universe(universe), state)
+        return [event.kind for event in ctx.step(None, None).events]
+
+    assert look(0) == [] and state.forked
+    assert look(2 * DAY) == [], "it has not been heard of since"
+    state.graph.head_info.entered_at = network.now + DAY
+    assert look(DAY) == [], "it may have come back just now"
+    assert look(DAY + 10 * MINUTE) == ["clone.detected"]
+    assert bob.universe(universe).is_frozen(state)
+
+
+def test_a_second_welcome_to_a_branch_from_before_a_resolve_pauses_nothing() -> None:
+    network, universe, bob, mallory, frame = owner_adds_again()
+    state = bob.group(universe, mallory)
+    state.forks.clear()
+    bob.events.clear()
+    state.graph.close(b"dead" * 8, state.graph.head, network.now)
+    bob.do(FrameReceived(mallory.id, frame))
+    assert bob.heard("fork.detected") and not state.forked
 
 
 def test_the_first_welcome_again_is_none() -> None:

@@ -34,6 +34,7 @@ _JOIN_REFUSALS = {
     "ticket.used": "the ticket was used up",
     "ticket.unknown": "the ticket is not known there",
     "ticket.removed": "whoever used this ticket was removed from the universe",
+    "member.known": "this node is a member already, by a state of it that is gone, and has to be removed first",
     "universe.full": "the universe has as many members as it can have",
 }
 _SENT_MEMBERS = ("recipients", "epoch", "dmls_epoch")

@@ -93,6 +93,7 @@ class Rule(enum.Enum):
     INVITE_REVOKED = ("6", "the invite is not revoked")
     INVITE_EXPIRED = ("6", "the invite has not expired")
     INVITE_USED = ("6", "the invite has a use left")
+    MEMBER_ADMITTED = ("6", "who is a member does not join once more with another send group")
     INVITE_REMOVED = ("6", "a removed member comes back only through an entry that names the removal")
 
     # commits of a send group

@@ -44,6 +44,7 @@ _REASONS = {
     Rule.INVITE_EXPIRED: "ticket.expired",
     Rule.INVITE_USED: "ticket.used",
     Rule.INVITE_REMOVED: "ticket.removed",
+    Rule.MEMBER_ADMITTED: "member.known",
     Rule.UNIVERSE_FULL: "universe.full",
 }
 
@@ -194,7 +195,7 @@ def _admit(ctx: Context, universe: Universe, peer_id: bytes, package: KeyPackage
     known = universe.roster.check_spend(invite_id, identity, ctx.now)
     if known is not None:
         if known.send_group_id != member.send_group_id:
-            raise Invalid(Rule.MEMBER_SEND_GROUP)
+            raise Invalid(Rule.MEMBER_ADMITTED)
         return identity
     if len(universe.roster.members) >= policy.MAX_MEMBERS:
         raise Invalid(Rule.UNIVERSE_FULL)

@@ -87,6 +87,30 @@ def test_a_removed_member_does_not_come_back_by_its_ticket() -> None:
     assert bob.heard("join.failed") == [{"reason": "ticket.removed"}] * 2
 
 
+def test_who_lost_all_state_of_a_universe_is_told_that_it_is_a_member_and_comes_back_by_a_new_ticket() -> (
+    None
+):
+    network = Network()
+    universe, alice = network.found("alice")
+    ticket = network.invite(alice, universe, uses=5)
+    bob = network.add("bob")
+    bob.do(JoinUniverse(ticket))
+    network.run(6 * SECOND)
+    network.stop(bob)
+    bob.rows.clear()
+    network.restart(bob)
+    bob.do(JoinUniverse(ticket))
+    network.run(6 * SECOND)
+    assert bob.heard("join.failed") == [{"reason": "member.known"}]
+    alice.do(RemoveMember(universe, bob.me))
+    bob.do(JoinUniverse(network.invite(alice, universe)))
+    network.run(10 * SECOND)
+    assert all(node.engine.converged(universe) for node in (alice, bob))
+    alice.say(universe, "back")
+    network.run(SECOND)
+    assert bob.texts() == ["back"]
+
+
 def test_a_removed_member_does_not_come_back_as_somebody_else_by_its_ticket() -> None:
     network = Network()
     universe, alice, bob = network.found("alice", "bob")

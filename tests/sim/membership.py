@@ -42,6 +42,17 @@ class Membership:
 
         remover.ask(RemoveMember(remover.universe_id, app.identity), done, may_be_refused=True)
 
+    def remove_lost(self) -> None:
+        """Who was put back to before it was a member, and has started anew since, cannot join again as it was: the
+        founder removes it, and its person gives up."""
+        world = self._world
+        founder = world.founder
+        for app in world.present:
+            if not app.joined and app.refused_join == "member.known" and founder.universe_id is not None:
+                self._doubt(app)
+                world.retire(app)
+                founder.ask(RemoveMember(founder.universe_id, app.identity), may_be_refused=True)
+
     def leave(self, app: App) -> None:
         if app is self._world.founder or app.removed or not app.joined or app.universe_id is None:
             return

@@ -281,7 +281,9 @@ class World:
         app.ask(Recover(app.universe_id), may_be_refused=True)
 
     def confirm(self) -> None:
-        """Who is superseded asks to start anew; the founder compares the numbers with all who ask, and admits them."""
+        """Who is superseded asks to start anew; the founder compares the numbers with all who ask, and admits them. Who
+        has lost its membership and cannot ask is removed."""
+        self.membership.remove_lost()
         for app in self.present:
             if app.superseded and app.idle:
                 self.recover(app)

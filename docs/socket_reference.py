@@ -13,6 +13,9 @@ from starling.daemon.ipc.shapes import Member, Method, Parameter
 PAGE = Path(__file__).resolve().parent / "socket.md"
 OPENRPC = PAGE.with_name("openrpc.json")
 
+_MOST_IN_A_LINE = 4
+"""Members of an answer; more stand in a list."""
+
 
 def _bounds(parameter: Parameter) -> str:
     if parameter.values:
@@ -41,7 +44,11 @@ def _method(method: Method) -> str:
     lines = [f"### `{method.name}`", "", method.doc, ""]
     lines += [_parameter(parameter) for parameter in method.params]
     lines += [""] if method.params else []
-    lines.append(f"Answer: {', '.join(_member(member) for member in method.result)}")
+    members = [_member(member) for member in method.result]
+    if len(members) > _MOST_IN_A_LINE:
+        lines += ["Answer:", "", *(f"- {member}" for member in members)]
+    else:
+        lines.append(f"Answer: {', '.join(members)}")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ can leave a piece out, or cut the file short, unnoticed.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -51,12 +52,26 @@ def write_kit(path: Path, passphrase: str, rows: Iterable[Row], random: Callable
                 os.fsync(file.fileno())
                 size = file.tell()
             part.rename(path)
+            _sync(path.parent)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise BackupError(f"cannot write the backup {path}: {error.strerror}") from None
     return size
+
+
+def _sync(directory: Path) -> None:
+    """Else a power cut could take away the file's name, after the node has noted that it has a backup."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Not every file system of a stick or of another machine can do that.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _pieces(rows: Iterable[Row]) -> Iterator[tuple[bytes, bool]]:

@@ -86,9 +86,7 @@ def _new(paths: Paths) -> Iterator[None]:
 
 
 def _is_store(path: Path) -> bool:
-    # An init that was cut short leaves a database without tables, which the next one may finish.
-    return (
-        path.stat().st_size > 0
-        and path.with_name(SLOTS).exists()
-        and path.read_bytes()[:100][60:64] != bytes(4)
-    )
+    # An init that was cut short leaves a database without tables, which the next one may finish. A store that lacks
+    # its key slots is one all the same: they may be put back, and are of no use without the key file.
+    with open(path, "rb") as file:
+        return file.read(64)[60:] not in (b"", bytes(4))

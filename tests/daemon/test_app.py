@@ -16,7 +16,9 @@ from tests.daemon.node import CONFIG, home, running
 
 from starling.daemon import app, data_directory
 from starling.daemon.errors import DaemonError, LockedError, PlaceError, StoreError
+from starling.daemon.node_key import create_key_file
 from starling.daemon.paths import Paths
+from starling.daemon.store import DATABASE, SLOTS
 from starling.p2p.memory import MemoryHub
 
 
@@ -28,14 +30,26 @@ async def test_init_twice_is_refused_and_changes_nothing(tmp_path: Path) -> None
     assert {file.name: file.read_bytes() for file in paths.data.iterdir() if file.name != "lock"} == before
 
 
+async def test_init_spares_the_key_of_a_store_that_lacks_a_file(tmp_path: Path) -> None:
+    """It may be put back: without the key file nothing would open then."""
+    paths = home(tmp_path)
+    key, slots = paths.key_file.read_bytes(), (paths.data / SLOTS).read_bytes()
+    (paths.data / SLOTS).unlink()
+    with pytest.raises(DaemonError):
+        data_directory.init(paths, "Eve")
+    assert paths.key_file.read_bytes() == key
+    (paths.data / SLOTS).write_bytes(slots)
+    (paths.data / SLOTS).chmod(0o600)
+    async with running(paths) as node:
+        assert node.engine.identity.name == "Ann"
+
+
 async def test_an_init_that_was_cut_short_can_be_repeated(tmp_path: Path) -> None:
     paths = Paths.find(str(tmp_path / "home"), {})
     paths.data.mkdir(mode=0o700)
-    from starling.daemon.node_key import create_key_file
-
     create_key_file(paths.key_file, os.urandom)
-    (paths.data / "keys").write_bytes(bytes(64) + os.urandom(64))
-    (paths.data / "starling.db").touch()
+    (paths.data / SLOTS).write_bytes(bytes(64) + os.urandom(64))
+    (paths.data / DATABASE).touch()
     data_directory.init(paths, "Ann")
     async with running(paths) as node:
         assert node.engine.identity.name == "Ann"

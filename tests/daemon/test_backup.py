@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,20 @@ def test_no_changed_file_is_taken_for_whole(tmp_path: Path, monkeypatch: pytest.
         path.write_bytes(data)
         with pytest.raises(BackupError):
             list(read_kit(path, PASSPHRASE))
+
+
+def test_the_name_of_a_backup_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[bool, bool]] = []
+    path = tmp_path / "kit"
+
+    def fsync(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    kit(path, [["word", 1]])
+    assert synced == [(False, False), (True, True)]
 
 
 def test_a_backup_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

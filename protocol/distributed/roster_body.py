@@ -4,7 +4,7 @@ Kind        body
 invite      [ticket_key, mac_key, role, uses, expires_at]
 member      [name, role, send_group_id, peer_id, signature_key, cipher_suite, incarnation, invite_id,
             [serial, identity_signature, peer_signature], [ticket_key, init_key, ticket_signature] or []]
-role        [role, honours]
+role        [role, honours, [group_id, epoch, dmls_epoch, count] or []]
 removal     [target, honours]; target is `member`, `invite`, `archiver` or `leave`
 policy      [universe_name, nonce] in the founding entry, [invite, remove] in others
 topic       [secret]
@@ -153,14 +153,29 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """How far somebody's messages had come to who changes its role: the send group, the epoch's number and name in it,
+    and how many messages of that epoch."""
+
+    group_id: bytes
+    epoch: int
+    dmls_epoch: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoleChange:
-    """A member's new role, and the newest of its acts that the old one still allows, by entry id, sorted."""
+    """A member's new role, and the newest of its acts that the old one still allows, by entry id, sorted; for who may
+    write no more, what it had written, where that is known."""
 
     role: str
     honours: tuple[bytes, ...]
+    heard: Heard | None = None
 
     def encode(self) -> bytes:
-        return pack([self.role, list(self.honours)])
+        heard = self.heard
+        place = [heard.group_id, heard.epoch, heard.dmls_epoch, heard.count] if heard is not None else []
+        return pack([self.role, list(self.honours), place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +231,8 @@ def decode_body(kind: int, data: bytes) -> Body:
             _require(uses >= 1, "uses")
             return Invite(ticket_key, mac_key, _role(role), uses, expires_at)
         case Kind.ROLE:
-            role, honours = shape(value, (_ROLE, Many(_ID, MAX_HONOURS)))
-            return RoleChange(_role(role), _honours(honours))
+            role, honours, heard = shape(value, (_ROLE, Many(_ID, MAX_HONOURS), Either(_HEARD, ())))
+            return RoleChange(_role(role), _honours(honours), Heard(*heard) if heard else None)
         case Kind.REMOVAL:
             target, honours = shape(value, (Either(*(t.value for t in Target)), Many(_ID, MAX_HONOURS)))
             _require(target == Target.MEMBER or not honours, "only removals of members honour acts")
@@ -234,6 +249,8 @@ def decode_body(kind: int, data: bytes) -> Body:
 
 
 _KINDS = frozenset(int(kind) for kind in Kind)
+
+_HEARD = (_ID, Uint(MAX_TIME), Blob(64, 1), Uint(2**32 - 1))
 
 _INVITE = (_ID, _ID, _ROLE, Uint(MAX_USES), Uint(MAX_TIME))
 

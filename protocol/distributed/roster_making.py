@@ -13,6 +13,7 @@ from starling.protocol.distributed.roster_body import (
     Admission,
     Archiver,
     Body,
+    Heard,
     Invite,
     Kind,
     PolicyChange,
@@ -24,7 +25,7 @@ from starling.protocol.distributed.roster_body import (
 from starling.protocol.distributed.roster_checks import check_entry
 from starling.protocol.distributed.roster_entry import MAX_PREDECESSORS, read_entry, sign_entry
 from starling.protocol.distributed.roster_graph import RosterGraph
-from starling.protocol.distributed.roster_rights import MEMBER, ROLES, Policy
+from starling.protocol.distributed.roster_rights import MEMBER, READER, ROLES, Policy
 from starling.protocol.distributed.roster_situation import Situation, newest
 from starling.protocol.distributed.roster_view import RosterView, evaluate
 from starling.protocol.distributed.rules import Rule
@@ -95,15 +96,18 @@ class RosterMaking:
         body = Removal(Target.MEMBER, honours)
         return self._sign(identity, subject, Kind.REMOVAL, body, predecessors)
 
-    def make_role(self, identity: Identity, subject: bytes, role: str) -> bytes:
-        """Gives a member another role, honouring all of its acts that are known here."""
+    def make_role(
+        self, identity: Identity, subject: bytes, role: str, *, heard: Heard | None = None
+    ) -> bytes:
+        """Gives a member another role, honouring all of its acts that are known here, and as a reader what was `heard`
+        of it."""
         member = self.view.members.get(subject)
         if member is None:
             raise UsageError("not a member")
         if _check_role(role) == member.role:
             raise UsageError("the member has this role already")
         predecessors = self._predecessors(identity.identity_public_key, (member.entry_id,))
-        body = RoleChange(role, self._acts(subject, predecessors))
+        body = RoleChange(role, self._acts(subject, predecessors), heard if role == READER else None)
         return self._sign(identity, subject, Kind.ROLE, body, predecessors)
 
     def make_policy(self, identity: Identity, policy: Policy) -> bytes:

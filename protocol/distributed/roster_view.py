@@ -28,6 +28,7 @@ from starling.protocol.distributed.archivers import ArchiverInfo, standing_archi
 from starling.protocol.distributed.roster_body import (
     Admission,
     Founding,
+    Heard,
     Invite,
     Removal,
     Spend,
@@ -48,7 +49,8 @@ class MemberInfo:
     """A current member, as its newest entry admits it. `sponsor` is the entry's author, `role` what it is now.
 
     `seniority` is the chain of granter positions from the founder, the lesser the more senior; `overspent` says that
-    more came by its ticket than that allowed.
+    more came by its ticket than that allowed. `heard` is what a member that was made a reader had written: what all
+    who made it one had heard, empty where one of them says nothing.
     """
 
     identity: bytes
@@ -64,6 +66,7 @@ class MemberInfo:
     entry_id: bytes
     seniority: Seniority
     overspent: bool
+    heard: tuple[Heard, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,12 @@ class _Evaluation:
             entry_id=node.entry_id,
             seniority=self._situation.seniority(entry.subject),
             overspent=invite is not None and invite.overspent,
+            heard=self._heard(entry.subject),
         )
+
+    def _heard(self, identity: bytes) -> tuple[Heard, ...]:
+        heard = [getattr(node.read.body, "heard", None) for node in self._situation.grants(identity)]
+        return tuple(place for place in heard if place is not None) if None not in heard else ()
 
     def _invite(self, invite_id: bytes, spent: frozenset[bytes]) -> InviteInfo:
         node = self._situation.invite(invite_id)

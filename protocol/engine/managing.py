@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from starling.protocol.distributed import policy
+from starling.protocol.distributed.roster_body import Heard
 from starling.protocol.distributed.roster_rights import ADMIN, MEMBER, READER, ROLES, Policy, Right
 from starling.protocol.distributed.ticket import MAX_MEMBERS as MAX_TICKET_MEMBERS
 from starling.protocol.distributed.ticket import Ticket, TicketMember, TicketSecret
@@ -134,7 +135,15 @@ def set_role(ctx: Context, universe: Universe, identity: bytes, role: str) -> No
         raise UsageError(f"this member's role is {role} already", "role.same")
     if identity == universe.me and is_last_admin(universe):
         raise UsageError("this node is the last admin; make another member one first", "admin.last")
-    membership.add_entries(ctx, universe, [universe.roster.make_role(universe.identity, identity, role)])
+    state = universe.groups.get(member.send_group_id)
+    head = state.graph.head_info if state is not None else None
+    heard = (
+        Heard(member.send_group_id, head.number, head.dmls_epoch, head.contiguous)
+        if head is not None
+        else None
+    )
+    entry = universe.roster.make_role(universe.identity, identity, role, heard=heard)
+    membership.add_entries(ctx, universe, [entry])
 
 
 def is_last_admin(universe: Universe) -> bool:

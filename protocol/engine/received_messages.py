@@ -12,6 +12,8 @@ from starling.protocol.distributed.application import (
     REPORT,
     ApplicationData,
 )
+from starling.protocol.distributed.roster import MemberInfo
+from starling.protocol.distributed.roster_body import Heard
 from starling.protocol.distributed.roster_rights import READER
 from starling.protocol.engine import direct, readding, renaming, resending
 from starling.protocol.engine.arrival import Arrival
@@ -106,12 +108,28 @@ def _take(
     if data.content_type == DIRECT:
         message = direct.open_message(ctx, universe, state, info.dmls_epoch, data.body)
         if message is not None:
-            _deliver(ctx, universe, state, info, message, is_direct=True)
+            _deliver(ctx, universe, state, info, generation, message, is_direct=True)
     elif data.content_type == AGAIN:
         for message in resending.open_again(universe, state, info.dmls_epoch, data.body):
-            _deliver(ctx, universe, state, info, message)
+            _deliver(ctx, universe, state, info, generation, message)
     else:
-        _deliver(ctx, universe, state, info, data)
+        _deliver(ctx, universe, state, info, generation, data)
+
+
+def _was_heard(state: GroupState, info: EpochInfo, generation: int, sender: MemberInfo) -> bool:
+    """Whether all who made a member a reader had this message then. Of what they had not nobody can tell when it was
+    written: who goes on writing in an epoch that it never ends would be read for ever."""
+
+    def covers(heard: Heard) -> bool:
+        if heard.group_id != state.group_id:
+            return False
+        if info.dmls_epoch == heard.dmls_epoch:
+            return generation < heard.count
+        if heard.dmls_epoch in state.graph:
+            return state.graph.is_at_or_after(heard.dmls_epoch, info.dmls_epoch)
+        return info.number < heard.epoch
+
+    return bool(sender.heard) and all(map(covers, sender.heard))
 
 
 def _deliver(
@@ -119,14 +137,15 @@ def _deliver(
     universe: Universe,
     state: GroupState,
     info: EpochInfo,
+    generation: int,
     data: ApplicationData,
     *,
     is_direct: bool = False,
 ) -> None:
-    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2). Of who is blocked here, or a reader,
-    none is shown, also not later."""
+    """Hand a message to the apps, once per (sender, id) whatever brings it (5.2). Of who is blocked here none is shown,
+    also not later; of a reader what those had who made it one."""
     sender = universe.roster.members.get(state.owner)
-    if sender is not None and sender.role == READER:
+    if sender is not None and sender.role == READER and not _was_heard(state, info, generation, sender):
         universe.refuse("reader")
         return
     if not universe.delivered.is_new(ctx, state.owner, data.message_id):

@@ -13,6 +13,7 @@ from starling.protocol.engine.inputs import (
     RevokeInvite,
     SetPolicy,
     SetRole,
+    UpdateKeys,
 )
 from starling.protocol.errors import UsageError
 
@@ -133,6 +134,33 @@ def test_admins_give_roles_and_a_reader_only_reads() -> None:
     network.run(6 * SECOND)
     assert carol.texts() == ["read this"]
     agree(universe, alice, bob, carol)
+
+
+def test_what_was_written_before_its_writer_became_a_reader_is_shown_whenever_it_comes() -> None:
+    """Where who made it one had it; what comes after that is not, though it is of the same epoch."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    bob.say(universe, "first")
+    bob.do(UpdateKeys(universe))
+    bob.say(universe, "before")
+    network.run(SECOND)
+    network.cut(alice, bob)
+    alice.do(SetRole(universe, bob.me, "reader"))
+    epoch = bob.group(universe, bob).graph.head
+    bob.say(universe, "beside")
+    network.run(SECOND)
+    network.restart(carol)
+    network.cut(bob, carol)
+    network.run(MINUTE)
+    assert role(carol, universe, bob) == "reader"
+    assert carol.texts() == alice.texts() == ["first", "before"]
+    bob.universe(universe).roster.may = lambda *_: True  # type: ignore[method-assign]  # a node that obeys nobody
+    bob.say(universe, "after")
+    network.heal()
+    network.run(MINUTE)
+    (said,) = [body for body in bob.heard("message.sent") if body["body"] == b"beside"]
+    assert said["dmls_epoch"] == epoch
+    assert carol.texts() == alice.texts() == ["first", "before"]
 
 
 def test_what_a_reader_says_all_the_same_is_not_shown() -> None:

@@ -143,6 +143,9 @@ TARGETS: dict[str, Packed] = {
     ),
     "HeadsMessage": Packed(make_report, _read_report, heads.HeadsMessage.encode),
     "Invite": _body(roster_body.Kind.INVITE, (_ID, _ID, "member", Uint(5), Uint(5))),
+    "RoleChange": _body(
+        roster_body.Kind.ROLE, ("reader", Many(_ID, 1), (_ID, Uint(9), Blob(32, 1), Uint(9)))
+    ),
     "Removal": _body(roster_body.Kind.REMOVAL, ("member", Many(_ID, 3))),
     "Founding": _body(roster_body.Kind.POLICY, ("hikers", _ID)),
     "Topic": _body(roster_body.Kind.TOPIC, (_ID,)),

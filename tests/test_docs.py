@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from starling.daemon.cli.arguments import WrongUsage
 from starling.daemon.cli.arguments import parser as command_line
+from starling.daemon.cli.parsing import WrongUsage
 from starling.daemon.config import Config, parse_config
 from starling.daemon.ipc.event_kinds import EVENT_KINDS
 from starling.daemon.ipc.schema import METHODS

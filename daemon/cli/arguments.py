@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from starling.daemon.cli import (
     archivers,
@@ -16,42 +15,11 @@ from starling.daemon.cli import (
     people,
     security,
     tickets,
+    values,
 )
-from starling.daemon.cli.client import Client
-
-_EXIT_CODES = """exit codes:
-  0  done
-  1  an error; one line on standard error says what to do
-  2  wrong usage
-  3  no daemon is running
-  4  refused or not found (unknown universe, bad ticket, not a member, ...)
-  5  it did not happen in time
-with --json every failure prints {"error": {"code": WORD, "message": TEXT}}; but
-where a result tells what is wrong (a join that goes on, a message that cannot
-be delivered, a check that found faults) that result
-"""
+from starling.daemon.cli.parsing import EXIT_CODES, Parser, add_command, add_group
 
 ROLES = ("reader", "member", "admin")
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-Command = Callable[[Client, argparse.Namespace], int]
-
-
-class WrongUsage(Exception):
-    """The words of a command line do not fit together; `usage` are the lines that show how they do."""
-
-    def __init__(self, prog: str, usage: str, message: str) -> None:
-        self.prog = prog
-        self.usage = usage
-        super().__init__(message)
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises `WrongUsage` instead of ending the process: programs are told in JSON too."""
-
-    def error(self, message: str) -> NoReturn:
-        raise WrongUsage(self.prog, self.format_usage(), message)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     whole = Parser(
         prog="starling",
         description="Messages between people without a server.",
-        epilog=_EXIT_CODES,
+        epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument(
@@ -74,43 +42,16 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _common() -> argparse.ArgumentParser:
-    """What stands after a command too."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--home", metavar="DIR", default=argparse.SUPPRESS, help="directory of this node")
-    common.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON for programs"
-    )
-    return common
-
-
-def _add(group: Any, name: str, text: str, run: Command | None) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = group.add_parser(
-        name,
-        help=text,
-        description=text,
-        epilog=_EXIT_CODES,
-        parents=[_common()],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command
-
-
-def _group(top: Any, name: str, text: str) -> Any:
-    return _add(top, name, text, None).add_subparsers(metavar="ACTION", required=True)
-
-
 def _node(top: Any) -> None:
     """The node itself."""
-    init = _add(top, "init", "make an identity and its data directory", None)
+    init = add_command(top, "init", "make an identity and its data directory", None)
     init.add_argument("--name", help="your name for others (default: the login name)")
     init.add_argument(
         "--passphrase", action="store_true", help="lock the store by a passphrase, which is asked for"
     )
     _passphrase_file(init)
     init.set_defaults(node="init")
-    restore = _add(top, "restore", "make the data directory from a backup, in place of 'init'", None)
+    restore = add_command(top, "restore", "make the data directory from a backup, in place of 'init'", None)
     restore.add_argument("file", metavar="FILE", help="what 'starling backup' has made")
     _backup_passphrase_file(restore)
     restore.add_argument(
@@ -118,7 +59,7 @@ def _node(top: Any) -> None:
     )
     _passphrase_file(restore)
     restore.set_defaults(node="restore")
-    daemon = _add(top, "daemon", "run the node in the foreground", None)
+    daemon = add_command(top, "daemon", "run the node in the foreground", None)
     daemon.add_argument(
         "--config", metavar="FILE", help="configuration (default: starling.toml, see configs/)"
     )
@@ -135,8 +76,8 @@ def _node(top: Any) -> None:
         "standard error",
     )
     daemon.set_defaults(node="daemon")
-    _add(top, "stop", "end the running daemon", commands.stop)
-    backup = _add(
+    add_command(top, "stop", "end the running daemon", commands.stop)
+    backup = add_command(
         top,
         "backup",
         "write identity, universes, people and history to a file, sealed by a passphrase; a copy of the data directory "
@@ -149,22 +90,22 @@ def _node(top: Any) -> None:
 
 def _universes(top: Any) -> None:
     """Universes, and what joins people to them."""
-    universe = _group(top, "universe", "found and look at universes")
-    create = _add(universe, "create", "found a universe", commands.universe_create)
+    universe = add_group(top, "universe", "found and look at universes")
+    create = add_command(universe, "create", "found a universe", commands.universe_create)
     create.add_argument("name", metavar="NAME")
     _suite(create)
-    _add(universe, "list", "all universes of this node", commands.universe_list)
-    _universe(_add(universe, "show", "one universe and its members", commands.universe_show))
+    add_command(universe, "list", "all universes of this node", commands.universe_list)
+    _universe(add_command(universe, "show", "one universe and its members", commands.universe_show))
 
-    invite = _group(top, "invite", "tickets for others to join with")
-    create = _add(invite, "create", "make a ticket", tickets.create)
+    invite = add_group(top, "invite", "tickets for others to join with")
+    create = add_command(invite, "create", "make a ticket", tickets.create)
     _universe(create)
     create.add_argument(
         "--uses", type=int, default=1, metavar="N", help="how many may join with it (default 1)"
     )
     create.add_argument(
         "--expires",
-        type=_duration,
+        type=values.duration,
         default="24h",
         metavar="TIME",
         help="it holds for 30m, 24h, 7d (default 24h)",
@@ -177,27 +118,33 @@ def _universes(top: Any) -> None:
     shape.add_argument(
         "--qr", action="store_true", help="print it as a QR code too, to be held before a camera"
     )
-    inspect = _add(
+    inspect = add_command(
         invite, "inspect", "what a ticket says; valid 0, expired or no ticket 4; needs no daemon", None
     )
     inspect.add_argument("ticket", metavar="TICKET", help="text or link; '-' reads standard input")
     inspect.set_defaults(local=tickets.inspect)
-    _universe(_add(invite, "list", "tickets of a universe", commands.invite_list))
-    revoke = _add(invite, "revoke", "take a ticket back", commands.invite_revoke)
+    _universe(add_command(invite, "list", "tickets of a universe", commands.invite_list))
+    revoke = add_command(invite, "revoke", "take a ticket back", commands.invite_revoke)
     _universe(revoke)
     revoke.add_argument("invite_id", metavar="INVITE_ID", help="or its beginning")
 
-    join = _add(top, "join", "join a universe by a ticket", commands.join)
+    join = add_command(top, "join", "join a universe by a ticket", commands.join)
     join.add_argument("ticket", metavar="TICKET", help="text or link; '-' reads standard input")
     join.add_argument(
-        "--timeout", type=_seconds, default=30, metavar="S", help="seconds to wait (default 30, at most 60)"
+        "--timeout",
+        type=values.seconds,
+        default=30,
+        metavar="S",
+        help="seconds to wait (default 30, at most 60)",
     )
     _suite(join)
 
 
 def _messages(top: Any) -> None:
     """Messages."""
-    send = _add(top, "send", "send a message to everyone in a universe, or to one member", commands.send)
+    send = add_command(
+        top, "send", "send a message to everyone in a universe, or to one member", commands.send
+    )
     _universe(send)
     send.add_argument(
         "text",
@@ -212,12 +159,12 @@ def _messages(top: Any) -> None:
     )
     send.add_argument("--file", metavar="FILE", help="send what is in a file")
     send.add_argument(
-        "--id", type=_message_id, metavar="HEX", help="16 bytes; a repeat with the same id is sent once"
+        "--id", type=values.message_id, metavar="HEX", help="16 bytes; a repeat with the same id is sent once"
     )
     send.add_argument("--type", metavar="TYPE", help="of the message (default: text, or binary)")
     send.add_argument("--no-wait", action="store_true", help="do not wait until it is encrypted")
 
-    listen = _add(top, "listen", "print messages (or other events) as they come", commands.listen)
+    listen = add_command(top, "listen", "print messages (or other events) as they come", commands.listen)
     listen.add_argument("universe", metavar="UNIVERSE", nargs="?", help="only of this one")
     listen.add_argument(
         "--cursor",
@@ -231,8 +178,8 @@ def _messages(top: Any) -> None:
         metavar="SEQ",
         help="where a new cursor begins: after the event of this number (0: the oldest kept), or 'now'",
     )
-    listen.add_argument("--count", type=_count, metavar="N", help="end after that many")
-    listen.add_argument("--timeout", type=_seconds, metavar="S", help="end after that many seconds")
+    listen.add_argument("--count", type=values.count, metavar="N", help="end after that many")
+    listen.add_argument("--timeout", type=values.seconds, metavar="S", help="end after that many seconds")
     listen.add_argument(
         "--type",
         action="append",
@@ -241,7 +188,7 @@ def _messages(top: Any) -> None:
         help="event kind, or 'all' (default: message.received, and without --json what is to be known of who sends)",
     )
 
-    history = _add(top, "history", "messages of a universe, own ones too", commands.history)
+    history = add_command(top, "history", "messages of a universe, own ones too", commands.history)
     _universe(history)
     history.add_argument("--limit", type=int, default=50, metavar="N", help="how many (default 50)")
     history.add_argument("--before", type=int, metavar="NUMBER", help="only older than this one")
@@ -249,8 +196,8 @@ def _messages(top: Any) -> None:
 
 def _members(top: Any) -> None:
     """Who is a member, and what each may."""
-    _universe(_add(top, "members", "who is in a universe", commands.members))
-    _universe(_add(top, "update", "renew one's own keys now", commands.update))
+    _universe(add_command(top, "members", "who is in a universe", commands.members))
+    _universe(add_command(top, "update", "renew one's own keys now", commands.update))
     for name, text, run in (
         ("remove", "remove a member, where the policy lets this node", membership.remove),
         (
@@ -260,7 +207,7 @@ def _members(top: Any) -> None:
         ),
         ("unblock", "take a blocked member into one's own send group again", membership.unblock),
     ):
-        about = _add(top, name, text, run)
+        about = add_command(top, name, text, run)
         _universe(about)
         _member(about)
         if name == "remove":
@@ -269,11 +216,13 @@ def _members(top: Any) -> None:
                 action="store_true",
                 help="undo all that it did too; who came by it alone goes with it",
             )
-    role = _add(top, "role", "make a member an admin, a member or a reader (admins only)", membership.role)
+    role = add_command(
+        top, "role", "make a member an admin, a member or a reader (admins only)", membership.role
+    )
     _universe(role)
     _member(role)
     role.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
-    policy = _add(
+    policy = add_command(
         top, "policy", "who may invite and remove; shows it, or sets it (admins only)", membership.policy
     )
     _universe(policy)
@@ -281,11 +230,13 @@ def _members(top: Any) -> None:
         policy.add_argument(
             f"--{deed}", choices=("members", "admins"), help=f"who may {deed} members and readers"
         )
-    leave = _add(top, "leave", "leave a universe for good; only its history stays here", membership.leave)
+    leave = add_command(
+        top, "leave", "leave a universe for good; only its history stays here", membership.leave
+    )
     _universe(leave)
     leave.add_argument("--force", action="store_true", help="also as the last admin")
     _universe(
-        _add(
+        add_command(
             top,
             "rejoin",
             "be added again by those who removed this node while it was away",
@@ -296,16 +247,16 @@ def _members(top: Any) -> None:
 
 def _people(top: Any) -> None:
     """What people are called, and who they are."""
-    _add(
+    add_command(
         top, "profile", "who this node is; with --name what others are to call you", people.profile
     ).add_argument("--name", metavar="NAME", help="call yourself this from now on")
-    naming = _add(top, "name", "call a member something, on this node alone", people.name)
+    naming = add_command(top, "name", "call a member something, on this node alone", people.name)
     _universe(naming)
     _member(naming)
     either = naming.add_mutually_exclusive_group(required=True)
     either.add_argument("name", metavar="NAME", nargs="?", help="your own name for this person")
     either.add_argument("--clear", action="store_true", help="go back to what the person is called by itself")
-    verify = _add(top, "verify", "twelve digits to compare with a member, once for all", people.verify)
+    verify = add_command(top, "verify", "twelve digits to compare with a member, once for all", people.verify)
     _universe(verify)
     _member(verify)
     marking = verify.add_mutually_exclusive_group()
@@ -319,49 +270,59 @@ def _people(top: Any) -> None:
 
 def _archivers(top: Any) -> None:
     """Archivers, from both sides."""
-    archiver = _group(top, "archiver", "nodes that keep ciphertext for members who are away")
-    naming = _add(archiver, "add", "name an archiver, by what 'archiver offer' printed there", archivers.add)
+    archiver = add_group(top, "archiver", "nodes that keep ciphertext for members who are away")
+    naming = add_command(
+        archiver, "add", "name an archiver, by what 'archiver offer' printed there", archivers.add
+    )
     _universe(naming)
     naming.add_argument("offer", metavar="OFFER", help="the offer's text; '-' reads standard input")
-    naming = _add(archiver, "remove", "take an archiver's name off the roster", archivers.remove)
+    naming = add_command(archiver, "remove", "take an archiver's name off the roster", archivers.remove)
     _universe(naming)
     naming.add_argument("archiver", metavar="ARCHIVER", help="its name, or beginning of its identity")
-    _universe(_add(archiver, "list", "the archivers of a universe", archivers.list_archivers))
-    _add(archiver, "offer", "on an archiver: make an offer, for one universe to name it", archivers.offer)
-    _universe(_add(archiver, "drop", "on an archiver: forget a universe and its frames", archivers.drop))
+    _universe(add_command(archiver, "list", "the archivers of a universe", archivers.list_archivers))
+    add_command(
+        archiver, "offer", "on an archiver: make an offer, for one universe to name it", archivers.offer
+    )
+    _universe(
+        add_command(archiver, "drop", "on an archiver: forget a universe and its frames", archivers.drop)
+    )
 
 
 def _security(top: Any) -> None:
     """Healing, forks, evidence, and starting anew."""
-    shown = _add(
+    shown = add_command(
         top, "security", "who is healed of a theft from when, and a number to compare", security.show
     )
     _universe(shown)
     _one_member(shown, "only this one, with all groups")
-    shown = _add(top, "forks", "the epochs of every send group: who is where, and what is kept", forks.show)
+    shown = add_command(
+        top, "forks", "the epochs of every send group: who is where, and what is kept", forks.show
+    )
     _universe(shown)
     _one_member(shown, "only this one's group, with everybody named")
-    proofs = _group(top, "evidence", "what proves to anybody that an owner committed twice")
-    _universe(_add(proofs, "list", "the evidence that this node holds", evidence.list_evidence))
-    export = _add(proofs, "export", "print evidence, for a file or a mail", evidence.export)
+    proofs = add_group(top, "evidence", "what proves to anybody that an owner committed twice")
+    _universe(add_command(proofs, "list", "the evidence that this node holds", evidence.list_evidence))
+    export = add_command(proofs, "export", "print evidence, for a file or a mail", evidence.export)
     _universe(export)
     _one_member(export, "name, or beginning of the identity or group id")
-    verify = _add(
+    verify = add_command(
         proofs, "verify", "check evidence: valid 0, invalid 4, not evidence 1; needs no daemon", None
     )
     verify.add_argument("file", metavar="FILE", help="what holds the text; '-' reads standard input")
     verify.add_argument(
         "--identity",
-        type=_identity,
+        type=values.identity,
         metavar="HEX",
         help="also check that it is against this identity; 16 digits or more of it",
     )
     verify.set_defaults(local=evidence.verify)
-    recover = _add(
+    recover = add_command(
         top, "recover", "start anew, for a node that was put back to an old state or copied", commands.recover
     )
     _universe(recover)
-    readmit = _add(top, "readmit", "confirm that a member may start anew (admins only)", commands.readmit)
+    readmit = add_command(
+        top, "readmit", "confirm that a member may start anew (admins only)", commands.readmit
+    )
     _universe(readmit)
     _member(readmit)
     readmit.add_argument(
@@ -374,51 +335,8 @@ def _security(top: Any) -> None:
 
 def _state(top: Any) -> None:
     """The node from outside."""
-    _add(top, "status", "how the node is", commands.status)
-    _add(top, "peers", "who is connected", commands.peers)
-
-
-def _duration(text: str) -> float:
-    """Seconds from 90s, 30m, 24h or 7d; a bare number is in hours."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "h")
-    try:
-        seconds = float(number) * _UNITS[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write for example 30m, 24h or 7d")
-    return seconds
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= len(text) <= 18 or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
-def _message_id(text: str) -> str:
-    try:
-        if len(text) == 32 and len(bytes.fromhex(text)) == 16:
-            return text.lower()
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError("a message id is 32 hex digits (16 bytes)")
-
-
-def _identity(text: str) -> str:
-    if 16 <= len(text) <= 64 and all(digit in "0123456789abcdef" for digit in text.lower()):
-        return text.lower()
-    raise argparse.ArgumentTypeError("an identity is 64 hex digits, or at least the first 16 of them")
+    add_command(top, "status", "how the node is", commands.status)
+    add_command(top, "peers", "who is connected", commands.peers)
 
 
 def _universe(parser: argparse.ArgumentParser) -> None:

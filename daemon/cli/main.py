@@ -17,6 +17,7 @@ from starling.daemon.cli.client import (
     CallError,
     Client,
 )
+from starling.daemon.cli.parsing import WrongUsage
 from starling.daemon.errors import DaemonError, NotRunning
 from starling.daemon.paths import Paths
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     try:
         args = _parse(argv)
-    except arguments.WrongUsage as wrong:
+    except WrongUsage as wrong:
         return _wrong(wrong, sys.argv[1:] if argv is None else argv)
     return _run(args)
 
@@ -120,7 +121,7 @@ def _fail(message: str, code: int, args: argparse.Namespace, word: str) -> int:
     return code
 
 
-def _wrong(wrong: arguments.WrongUsage, words: Sequence[str]) -> int:
+def _wrong(wrong: WrongUsage, words: Sequence[str]) -> int:
     """What argparse says, and that in JSON too where it is among the words, which could not be read to their end."""
     sys.stderr.write(f"{wrong.usage}{wrong.prog}: error: {wrong}\n")
     if "--json" in words:

@@ -7,14 +7,15 @@ can leave a piece out, or cut the file short, unnoticed.
 
 from __future__ import annotations
 
-import errno
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from starling.daemon.errors import BackupError
 from starling.daemon.passphrase import PassphraseKey
+from starling.daemon.paths import sync_directory
 from starling.daemon.sealing import OVERHEAD, Nonces, Sealer, Unsealable
 from starling.protocol.errors import DecodeError
 from starling.protocol.packed import pack, unpack
@@ -34,13 +35,14 @@ def write_kit(path: Path, passphrase: str, rows: Iterable[Row], random: Callable
 
     Raises BackupError where there is such a file already, or it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    if not path.name or "\0" in str(path):
+        raise BackupError(f"{str(path)!r} is not the name of a file", "path")
+    # A name that nobody else has: what is there already is not ours to remove.
+    part = path.with_name(f"{path.name}.{random(4).hex()}.part")
     source = PassphraseKey.generate(random)
     sealer = Sealer(source.derive(passphrase), Nonces())
     try:
-        if path.exists():
-            raise BackupError(f"there is a file {path} already; choose another name", "backup.exists")
-        part.unlink(missing_ok=True)
+        _check_free(path)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as file:
@@ -51,8 +53,9 @@ def write_kit(path: Path, passphrase: str, rows: Iterable[Row], random: Callable
                 file.flush()
                 os.fsync(file.fileno())
                 size = file.tell()
+            _check_free(path)
             part.rename(path)
-            _sync(path.parent)
+            sync_directory(path.parent)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -61,17 +64,9 @@ def write_kit(path: Path, passphrase: str, rows: Iterable[Row], random: Callable
     return size
 
 
-def _sync(directory: Path) -> None:
-    """Else a power cut could take away the file's name, after the node has noted that it has a backup."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Not every file system of a stick or of another machine can do that.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
+def _check_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise BackupError(f"there is a file {path} already; choose another name", "backup.exists")
 
 
 def _pieces(rows: Iterable[Row]) -> Iterator[tuple[bytes, bool]]:
@@ -93,6 +88,8 @@ def read_kit(path: Path, passphrase: str) -> Iterator[Row]:
     Raises BackupError for a file that cannot be read or is none, another passphrase, and a damaged file.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise BackupError(f"{path} is not a plain file; copy the backup into one, it is read twice")
         with open(path, "rb") as file:
             if file.readline(_MAX_LINE) != _HEADER:
                 raise BackupError(f"{path} is not a backup of this version of starling")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +41,22 @@ class Contents:
     """What a backup holds but the messages, which are many: these are counted."""
 
     identity: Identity
-    records: list[Record]
+    records: list[Record] = field(repr=False)
     messages: int
 
 
 def export(
-    snapshot: Snapshot, of_account: AccountOf, path: Path, passphrase: str, random: Random
+    snapshot: Snapshot,
+    of_account: AccountOf,
+    path: Path,
+    passphrase: str,
+    random: Random,
+    go_on: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Write the backup of a store to a new file: how many messages it holds, and its size in bytes.
 
-    Blocks for as long as that takes. Raises BackupError.
+    Blocks for as long as that takes; `go_on` is called now and then, and may raise to end it: then nothing is left of
+    it. Raises BackupError.
     """
     messages = 0
 
@@ -58,8 +64,10 @@ def export(
         nonlocal messages
         yield ["identity", snapshot.identity]
         for record in of_account(snapshot.records()):
+            go_on()
             yield ["record", *record]
         for kept in snapshot.history.all_kept():
+            go_on()
             yield ["message", *kept]
             messages += 1
 
@@ -83,7 +91,17 @@ def read(path: Path, passphrase: str) -> Contents:
             raise _malformed()
     if identity is None:
         raise _malformed()
+    for table, _, value in records:
+        if table == "name":
+            identity = _renamed(identity, value)
     return Contents(identity, records, messages)
+
+
+def _renamed(identity: Identity, name: bytes) -> Identity:
+    try:
+        return replace(identity, name=name.decode())
+    except (UnicodeDecodeError, UsageError):
+        raise _malformed() from None
 
 
 def fill(

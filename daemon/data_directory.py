@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from starling.daemon import backup
 from starling.daemon.errors import DaemonError, StoreError
 from starling.daemon.lock import single_writer
 from starling.daemon.node_key import create_key_file
-from starling.daemon.paths import Paths, private_directory
+from starling.daemon.paths import Paths, private_directory, sync_directory
 from starling.daemon.store import DATABASE, SLOTS, Store
 from starling.protocol.distributed.identity import Identity
 
 _UNFINISHED = "restoring"
+_WAL, _SHARED = DATABASE + "-wal", DATABASE + "-shm"
 
 
 def init(paths: Paths, name: str, passphrase: str | None = None) -> Identity:
@@ -62,14 +64,21 @@ def restore(
             )
         finally:
             store.close()
-        try:
-            # The database last: without it there is no store, and restoring can begin again.
-            for name in (SLOTS, DATABASE):
-                (unfinished / name).rename(paths.data / name)
-            unfinished.rmdir()
-        except OSError as error:
-            raise StoreError(f"cannot finish the store in {paths.data}: {error.strerror}") from None
+        _finish(paths.data, unfinished)
     return contents
+
+
+def _finish(data: Path, unfinished: Path) -> None:
+    try:
+        if (unfinished / _WAL).exists():
+            raise StoreError(f"cannot finish the store in {data}: is there room on the disk? Try again")
+        # The database last: without it there is no store, and restoring can begin again.
+        for name in (SLOTS, DATABASE):
+            (unfinished / name).rename(data / name)
+        sync_directory(data)
+        unfinished.rmdir()
+    except OSError as error:
+        raise StoreError(f"cannot finish the store in {data}: {error.strerror}") from None
 
 
 @contextmanager
@@ -79,14 +88,18 @@ def _new(paths: Paths) -> Iterator[None]:
     with single_writer(paths.lock):
         if (paths.data / DATABASE).exists() and _is_store(paths.data / DATABASE):
             raise DaemonError(f"there is an identity in {paths.data} already; use it, or another --home")
-        # What was cut short opens nothing yet.
-        paths.key_file.unlink(missing_ok=True)
+        # What was cut short opens nothing yet; a WAL of it would be taken for that of the new database.
+        for path in (paths.key_file, *(paths.data / name for name in (DATABASE, _WAL, _SHARED, SLOTS))):
+            path.unlink(missing_ok=True)
         shutil.rmtree(paths.data / _UNFINISHED, ignore_errors=True)
         yield
 
 
 def _is_store(path: Path) -> bool:
-    # An init that was cut short leaves a database without tables, which the next one may finish. A store that lacks
-    # its key slots is one all the same: they may be put back, and are of no use without the key file.
-    with open(path, "rb") as file:
-        return file.read(64)[60:] not in (b"", bytes(4))
+    # An init that was cut short leaves a database without tables. What it did at the end may be in the WAL alone. A
+    # store that lacks its key slots is one all the same: they may be put back, and are of no use without the key file.
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            return bool(database.execute("PRAGMA user_version").fetchone() != (0,))
+    except sqlite3.Error:
+        return True

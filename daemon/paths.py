@@ -5,6 +5,7 @@ Imported by the command line at every call, so it imports next to nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -100,6 +101,19 @@ def private_directory(path: Path, *, create: bool) -> Path:
         mode = stat.S_IMODE(info.st_mode)
         raise PlaceError(f"{path} is open to other users (mode {mode:04o}); run: chmod 700 {path}")
     return path
+
+
+def sync_directory(path: Path) -> None:
+    """Put on the disk which files a directory has: else a power cut could take away their names. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Not every file system of a stick or of another machine can do that.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def private_file(path: Path) -> None:

@@ -17,6 +17,7 @@ from starling.daemon.errors import StoreError
 from starling.daemon.event_log import EventLog, StoredEvent
 from starling.daemon.history import History, KeptMessage, OwnMessage
 from starling.daemon.key_slots import KeySlots
+from starling.daemon.paths import sync_directory
 from starling.daemon.sealing import KEY_SIZE, Nonces, Sealer, Unsealable
 from starling.daemon.store_schema import (
     APPLICATION_ID,
@@ -126,11 +127,7 @@ class Store:
                 database.execute("COMMIT")
             finally:
                 database.close()
-            descriptor = os.open(directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_directory(directory)
         except (sqlite3.Error, OSError) as error:
             raise explain(error, path) from None
 

@@ -42,7 +42,14 @@ class BackupMethods:
                 snapshot = self._loop.store.snapshot()
                 try:
                     made = await trio.to_thread.run_sync(
-                        backup.export, snapshot, of_account, path, params["passphrase"], os.urandom
+                        backup.export,
+                        snapshot,
+                        of_account,
+                        path,
+                        params["passphrase"],
+                        os.urandom,
+                        # The daemon does not wait for the rest where it is to end.
+                        trio.from_thread.check_cancelled,
                     )
                 finally:
                     snapshot.close()

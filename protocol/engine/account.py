@@ -8,12 +8,13 @@ universe, however old the backup is and however often it is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.engine import readmission, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.node import Node
-from starling.protocol.engine.outbox import Repeat
+from starling.protocol.engine.outbox import Repeat, Sent, read_sent
 from starling.protocol.engine.step import Step
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError
@@ -37,26 +38,56 @@ def account(node: Node) -> Callable[[Iterable[Record]], Iterator[Record]]:
 
     A universe that is still being joined is left out: its ticket is there to join again.
     """
-    universes = {universe_id for universe_id, universe in node.universes.items() if universe.joining is None}
-    owed = [row for universe_id in universes for row in _owed(node.universes[universe_id])]
+    universes = {
+        universe_id: _Owed.of(universe)
+        for universe_id, universe in node.universes.items()
+        if universe.joining is None
+    }
 
     def of_account(records: Iterable[Record]) -> Iterator[Record]:
         for table, key, value in records:
             if table in OF_THE_NODE or (table in OF_A_UNIVERSE and key[:32] in universes):
                 yield table, key, value
-        yield from owed
+                if table == "sent":
+                    universes[key[:32]].note(read_sent(value))
+        for universe_id, owed in universes.items():
+            yield from owed.rows(universe_id)
 
     return of_account
 
 
-def _owed(universe: Universe) -> Iterator[Record]:
-    """Who is to get which of the messages again that this node still has: nobody can tell that from the messages."""
-    if not universe.is_active:
-        return
-    for number, info in enumerate(universe.others()):
-        orders = resending.owed_to(universe, info.identity)
-        if orders:
-            yield Repeat(number, info.identity, tuple(orders), None).record(universe.universe_id)
+@dataclass(slots=True)
+class _Owed:
+    """Who is to get which of the messages again that a node still has: nobody can tell that from the messages.
+
+    `to` are the orders of those by member, as far as they were sent when the backup began: `sent`. What was sent since
+    all are to get, by what is known.
+    """
+
+    to: dict[bytes, list[int]]
+    sent: frozenset[int]
+    kept_out: frozenset[bytes]
+
+    @classmethod
+    def of(cls, universe: Universe) -> _Owed:
+        members = [info.identity for info in universe.others()] if universe.is_active else []
+        return cls(
+            {member: resending.owed_to(universe, member) for member in members},
+            frozenset(order for order, _ in universe.outbox.kept()),
+            frozenset(member for member in members if universe.standing.keeps_out(member)),
+        )
+
+    def note(self, sent: Sent) -> None:
+        if sent.sent_as is None or not sent.encoded or sent.order in self.sent:
+            return
+        for member, orders in self.to.items():
+            if sent.is_for(member) and member not in self.kept_out:
+                orders.append(sent.order)
+
+    def rows(self, universe_id: bytes) -> Iterator[Record]:
+        for number, (member, orders) in enumerate(self.to.items()):
+            if orders:
+                yield Repeat(number, member, tuple(sorted(orders)), None).record(universe_id)
 
 
 def from_account(

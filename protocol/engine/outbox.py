@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.engine.context import Context
@@ -19,6 +20,7 @@ MAX_KEPT_BYTES = 32 * 1024 * 1024
 
 OUTBOX_TABLES = ("sent", "repeat", "lost")
 
+_MAX_ROW = 2 * 1024 * 1024
 _PLACE = (Blob(64), Uint(2**32 - 1))
 _SENT_AS = (Uint(2**32 - 1), Uint(), Blob(64), Uint(2**32 - 1))
 _ROW = (Uint(), Blob.of(32), Either(None, _SENT_AS), Blob(1024 * 1024), Blob(32))
@@ -89,6 +91,16 @@ def content_of(data: ApplicationData, to: bytes) -> bytes:
     """32 bytes over type, body and who it is for. What a message refers to may have changed when an app repeats it."""
     named = [to] if to else []
     return hashlib.sha256(pack([data.content_type, data.body, *named])).digest()
+
+
+def read_sent(row: bytes) -> Sent:
+    """A row of the table `sent`. Raises DecodeError."""
+    return _sent(unpack(row, max_bytes=_MAX_ROW))
+
+
+def _sent(value: Any) -> Sent:
+    order, content, sent_as, encoded, to = shape(value, _ROW)
+    return Sent(order, content, encoded, SentAs(*sent_as) if sent_as is not None else None, to)
 
 
 class Outbox:
@@ -233,13 +245,10 @@ class Outbox:
 
     def load(self, table: str, key: bytes, row: bytes) -> None:
         """Take a row of one of `OUTBOX_TABLES`."""
-        value = unpack(row, max_bytes=2 * 1024 * 1024)
+        value = unpack(row, max_bytes=_MAX_ROW)
         if table == "sent":
-            order, content, sent_as, encoded, to = shape(value, _ROW)
-            self._messages[key[32:]] = Sent(
-                order, content, encoded, SentAs(*sent_as) if sent_as is not None else None, to
-            )
-            self._next = max(self._next, order + 1)
+            sent = self._messages[key[32:]] = _sent(value)
+            self._next = max(self._next, sent.order + 1)
         elif table == "repeat":
             member, orders, place = shape(value, _REPEAT)
             number = int.from_bytes(key[32:])

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import stat
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +23,14 @@ from tests.daemon.scripted_socket import scripted
 from tests.daemon.test_cli import always, failed, starling
 from tests.daemon.test_recover import PATIENCE, until
 
-from starling.daemon import account_kit, data_directory
+from starling.daemon import account_kit, backup, data_directory
 from starling.daemon.account_kit import Row, read_kit, write_kit
-from starling.daemon.errors import BackupError, DaemonError
+from starling.daemon.errors import BackupError, DaemonError, StoreError
+from starling.daemon.history import History, KeptMessage
+from starling.daemon.node_key import create_key_file
 from starling.daemon.passphrase import SALT_SIZE, PassphraseKey
 from starling.daemon.paths import Paths
+from starling.daemon.store import DATABASE, Store
 from starling.p2p.memory import MemoryHub
 from starling.protocol.distributed.identity import Identity
 
@@ -138,6 +147,41 @@ def test_a_backup_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["kit"]
 
 
+def test_what_is_there_already_stays(tmp_path: Path) -> None:
+    path, other = tmp_path / "kit", tmp_path / "kit.part"
+    other.write_bytes(b"of somebody else")
+    kit(path, [["word", 1]])
+    assert other.read_bytes() == b"of somebody else"
+    late = tmp_path / "late"
+
+    def rows() -> Any:
+        yield ["word", 1]
+        late.write_bytes(b"came meanwhile")
+
+    with pytest.raises(BackupError, match="choose another name"):
+        write_kit(late, PASSPHRASE, rows(), os.urandom)
+    assert late.read_bytes() == b"came meanwhile"
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    with pytest.raises(BackupError, match="choose another name"):
+        kit(link, [])
+    assert link.is_symlink()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"kit", "kit.part", "late", "link"}
+
+
+@pytest.mark.parametrize("name", ["/", "/tmp/a\0b"])
+def test_what_names_no_file_is_refused(name: str) -> None:
+    with pytest.raises(BackupError, match="not the name of a file"):
+        kit(Path(name), [])
+
+
+def test_only_a_file_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(BackupError, match="not a plain file"):
+            list(read_kit(path, PASSPHRASE))
+
+
 # a data directory made of one
 
 _IDENTITY = ["identity", Identity.generate("Ann", os.urandom).save()]
@@ -197,6 +241,100 @@ async def test_a_restore_that_was_cut_short_begins_again(
                     pass
     async with running(paths, real=True) as node:
         assert (await (await node.client()).result("profile.get"))["name"] == "Ann"
+
+
+def test_what_the_new_database_does_not_hold_itself_is_no_restored_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: what SQLite could not put into the database is lost with the WAL."""
+    paths = places(tmp_path / "home")
+    path = kit(tmp_path / "kit", [_IDENTITY, _MESSAGE])
+    held: list[Store] = []
+
+    def leave_open(store: Store) -> None:
+        held.append(store)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "close", leave_open)
+        with pytest.raises(StoreError, match="is there room"):
+            data_directory.restore(paths, path, PASSPHRASE, now=NOW)
+    held[0].close()
+    assert not (paths.data / DATABASE).exists()
+    data_directory.restore(paths, path, PASSPHRASE, now=NOW)
+
+
+@pytest.mark.parametrize("again", ["init", "restore"])
+def test_the_wal_of_an_init_that_was_cut_short_goes(tmp_path: Path, again: str) -> None:
+    paths = places(tmp_path / "home")
+    paths.data.mkdir(mode=0o700)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE left_over (value)")
+        for name in (DATABASE, DATABASE + "-wal"):
+            shutil.copy(tmp_path / name, paths.data / name)
+    if again == "init":
+        data_directory.init(paths, "Ann")
+    else:
+        data_directory.restore(paths, kit(tmp_path / "kit", [_IDENTITY, _MESSAGE]), PASSPHRASE, now=NOW)
+    with closing(sqlite3.connect(paths.data / DATABASE)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    assert "history" in tables and "left_over" not in tables
+
+
+def test_an_init_of_which_only_the_wal_tells_is_one(tmp_path: Path) -> None:
+    paths = places(tmp_path / "home")
+    paths.data.mkdir(mode=0o700)
+    key = create_key_file(paths.key_file, os.urandom)
+    with closing(sqlite3.connect(paths.data / DATABASE)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        # As long as another connection has read, closing the last but one leaves the WAL as it is.
+        assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+        Store.create(paths.data, key, Identity.generate("Ann", os.urandom).save(), os.urandom)
+        assert (paths.data / DATABASE).read_bytes()[60:64] == bytes(4)
+        with pytest.raises(DaemonError, match="there is an identity"):
+            data_directory.init(paths, "Ann")
+        with pytest.raises(DaemonError, match="there is an identity"):
+            data_directory.restore(paths, kit(tmp_path / "kit", [_IDENTITY]), PASSPHRASE, now=NOW)
+    assert Identity.load(Store(paths.data, key).identity()).name == "Ann"
+
+
+def test_what_is_shown_of_a_backup(tmp_path: Path) -> None:
+    path = kit(
+        tmp_path / "kit",
+        [_IDENTITY, ["record", "name", b"", b"Anna"], ["record", "contact", b"k", b"secret"]],
+    )
+    contents = backup.read(path, PASSPHRASE)
+    assert contents.identity.name == "Anna"
+    assert "secret" not in repr(contents)
+
+
+async def test_the_daemon_ends_without_waiting_for_a_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptMessage(bytes(32), bytes(32), bytes(16), 0, NOW, b"\x80", None)
+
+    def endless(_: History) -> Iterator[KeptMessage]:
+        while True:
+            begun.set()
+            time.sleep(0.01)
+            yield kept
+
+    begun = threading.Event()
+    monkeypatch.setattr(History, "all_kept", endless)
+    place = tmp_path / "place"
+    place.mkdir()
+    with trio.fail_after(PATIENCE):
+        async with running(home(tmp_path), real=True) as node, trio.open_nursery() as nursery:
+            client = await node.client()
+            nursery.start_soon(
+                partial(client.call, "backup.export", path=str(place / "kit"), passphrase=PASSPHRASE)
+            )
+            await trio.to_thread.run_sync(begun.wait)
+            assert list(place.iterdir())
+            node.scope.cancel()
+            await node.ended.wait()
+            nursery.cancel_scope.cancel()
+    assert not list(place.iterdir())
 
 
 async def test_a_lost_node_comes_back(tmp_path: Path) -> None:

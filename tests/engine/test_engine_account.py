@@ -202,6 +202,24 @@ def test_an_admin_that_nobody_else_admits_admits_itself_once_it_met_somebody() -
     assert_all_talk(network, universe, nodes, "on")
 
 
+def test_what_leaves_while_the_backup_is_made_reaches_everybody() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    network.stop(carol)
+    of_account = bob.engine.account()
+    network.drop = lambda source, target, send: source is bob
+    assert bob.say(universe, "that moment")["state"] == "sent"
+    backup = list(of_account((table, key, value) for (table, key), value in bob.rows.items()))
+    network.stop(bob)
+    network.drop = lambda source, target, send: False
+    network.restart(carol)
+    come_back(network, bob, backup)
+    network.run(5 * SECOND)
+    confirm(alice, universe, bob)
+    network.run(20 * SECOND)
+    assert [node.texts() for node in (alice, carol)] == [["that moment"]] * 2
+
+
 def test_a_backup_that_lacks_its_own_member_is_refused() -> None:
     network, _, nodes = quiet("alice", "bob", "carol")
     bob = nodes[1]

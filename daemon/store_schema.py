@@ -9,7 +9,7 @@ from pathlib import Path
 from starling.daemon.errors import StoreError
 
 APPLICATION_ID = 0x53544C47
-VERSION = 2
+VERSION = 3
 KEY_SCHEDULE = "punctured"
 """How the engine's epochs derive their secrets; a store of another kind cannot be continued."""
 

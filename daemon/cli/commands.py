@@ -27,7 +27,10 @@ def universe_list(client: Client, args: Namespace) -> int:
     else:
         columns = ("universe_id", "name", "state", "role", "members", "epoch", "converged")
         output.table(
-            universes, columns, "no universes yet; 'starling universe create NAME' or 'starling join TICKET'"
+            universes,
+            columns,
+            "no universes yet; 'starling universe create NAME' or 'starling join TICKET', on an archiver 'starling "
+            "archiver offer'",
         )
     return EXIT_OK
 

@@ -114,6 +114,8 @@ def note_closed_off(
     if the owner has not said in a minute that this is dead."""
     if parent.dmls_epoch == state.graph.head or not may_be_dead(ctx, state, parent):
         note_stuck(ctx, universe, state.group_id, reason)
+    elif state.awaited:
+        universe.sweep_soon(state.group_id, ctx.now)
 
 
 def may_be_dead(ctx: Context, state: GroupState, parent: EpochInfo) -> bool:

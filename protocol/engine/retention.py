@@ -191,7 +191,12 @@ def _give_up_messages(ctx: Context, universe: Universe, state: GroupState, info:
 
 def _nobody_gives(now: int, state: GroupState, head: bytes, reports: Reports) -> bool:
     """Whether nobody has a closed head, or for a minute all who do have been asked again and again: the frames on the
-    way to it are gone, or cannot be opened here."""
+    way to it are gone, or cannot be opened here. Where that shows for a minute no more is waited for: who reports to
+    have it may be far ahead, by epochs that wait here for what was imported from there."""
+    if now - state.awaited[head] >= policy.GONE_WAIT and any(
+        now - since >= policy.GONE_WAIT for since in state.closed_off.values()
+    ):
+        return True
     found = holders(state.graph, head, reports) if head in state.graph.closed else None
     if found is None:
         return False

@@ -97,7 +97,31 @@ ASKED_WHILE_ITS_GROUP_WAS_FORKED = (
     "the other branch."
 )
 
+BRANCH_THAT_CANNOT_BE_OPENED_AND_WAS_IMPORTED = (
+    "A dead branch did not open for a member, and from there another one had imported: who had it was too far ahead "
+    "to be known to, and it was asked for again and again."
+)
+
 FOUND = {
+    BRANCH_THAT_CANNOT_BE_OPENED_AND_WAS_IMPORTED: History(
+        seed=65113,
+        size=3,
+        level=1,
+        actions=(
+            Action("copy", 6, 123, 40),
+            Action("send", 0, 101, 100),
+            Action("put back", 3, 9, 200),
+            Action("send", 3, 100, 0),
+            Action("large", 6, 41, 40),
+            Action("copy", 2, 22, 0),
+            Action("copy", 0, 100, 500),
+            Action("put back", 5, 79, 0),
+            Action("crash before saved", 4, 78, 0),
+            Action("put back", 4, 56, 200),
+            Action("put back", 0, 21, 1500),
+            Action("send", 4, 28, 1500),
+        ),
+    ),
     FRAMES_OF_A_BRANCH_THAT_IS_STILL_ASKED_FOR: History(
         seed=60338,
         size=3,

@@ -35,6 +35,17 @@ def sighting(node: Node, universe: bytes, *heads: bytes, signer: Identity | None
     return replace(made, signature=signer.sign("other", made.encode())) if signer is not None else made
 
 
+def asks(node: Node, universe: bytes, former_group_id: bytes, head: bytes) -> Sighting:
+    """Its own, when it has started anew."""
+    return Sighting.sign(
+        node.identity,
+        universe_id=universe,
+        former_group_id=former_group_id,
+        send_group_id=node.universe(universe).group_id,
+        heads=(head,),
+    )
+
+
 def sighted(node: Node, universe: bytes, *heads: bytes) -> Sighted:
     return Sighted(universe, sighting(node, universe, *heads).encode())
 
@@ -136,13 +147,7 @@ def test_the_one_that_asks_is_told_too() -> None:
     assert leaf is not None
     bob.do(Recover(universe))
     network.run(SECOND)
-    asked = Sighting.sign(
-        bob.identity,
-        universe_id=universe,
-        former_group_id=former,
-        send_group_id=bob.universe(universe).group_id,
-        heads=(head,),
-    )
+    asked = asks(bob, universe, former, head)
     evidence = Evidence.of(leaf, [], [Denial.sign(key, asked)])
     alice.hear(carol, Denied(universe, evidence.encode()))
     network.run(2 * MINUTE)
@@ -239,13 +244,7 @@ def test_a_denied_one_is_not_admitted_without_a_persons_word() -> None:
     leaf, key = own.own.head.tree.leaf(0), own.signature_private_key
     assert leaf is not None
     bob.do(Recover(universe))
-    asked = Sighting.sign(
-        bob.identity,
-        universe_id=universe,
-        former_group_id=alice.group(universe, bob).group_id,
-        send_group_id=bob.universe(universe).group_id,
-        heads=(head,),
-    )
+    asked = asks(bob, universe, alice.group(universe, bob).group_id, head)
     alice.hear(bob, Sighted(universe, asked.encode()))
     network.run(READMIT_WAIT - SECOND)
     assert bob.engine.universe(universe)["state"] == "asking" and not alice.heard("member.asks_again")
@@ -264,13 +263,7 @@ def test_where_nobody_denies_it_the_request_is_enough_after_a_while() -> None:
     head = bob.universe(universe).own.graph.head
     former = bob.universe(universe).group_id
     bob.do(Recover(universe))
-    asked = Sighting.sign(
-        bob.identity,
-        universe_id=universe,
-        former_group_id=former,
-        send_group_id=bob.universe(universe).group_id,
-        heads=(head,),
-    )
+    asked = asks(bob, universe, former, head)
     alice.hear(bob, Sighted(universe, asked.encode()))
     network.run(READMIT_WAIT - SECOND)
     assert bob.engine.universe(universe)["state"] == "asking"
@@ -296,13 +289,7 @@ def test_a_founder_that_is_denied_does_not_admit_itself() -> None:
     network.restart(alice)
     network.run(10 * SECOND)
     assert alice.engine.universe(universe)["state"] == "asking"
-    asked = Sighting.sign(
-        alice.identity,
-        universe_id=universe,
-        former_group_id=former,
-        send_group_id=alice.universe(universe).group_id,
-        heads=(head,),
-    )
+    asked = asks(alice, universe, former, head)
     bob.hear(carol, Denied(universe, Evidence.of(leaf, [], [Denial.sign(key, asked)]).encode()))
     network.run(2 * MINUTE)
     assert alice.engine.universe(universe)["state"] == "asking" and clones(alice, bob) == [1, 1]

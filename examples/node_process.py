@@ -200,7 +200,9 @@ class Listener:
         assert self._process.stdout is not None
         with self._process.stdout:
             for line in self._process.stdout:
-                take(json.loads(line))
+                said = json.loads(line)
+                if "kind" in said:  # else it says why it ends
+                    take(said)
 
     @property
     def is_running(self) -> bool:

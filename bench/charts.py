@@ -98,7 +98,7 @@ def _places(axes: Any, names: Sequence[str]) -> list[int]:
 
 
 def _healing(axes: Any, universes: dict[int, Any]) -> None:
-    """Bars of the medians, and the goals above them."""
+    """Bars of the medians with a line up to the worst, and the goals above them."""
     places = _places(axes, [str(size) for size in universes])
     width = 0.38
     for shift, what, name, colour, times in (
@@ -109,9 +109,12 @@ def _healing(axes: Any, universes: dict[int, Any]) -> None:
         heights = [statistics.median(run[what] for run in runs) for runs in healed]
         goals = [times * min(run["goal_s"] for run in runs) for runs in healed]
         bars = axes.bar([place + shift for place in places], heights, width, color=colour, label=name)
-        axes.bar_label(bars, fmt="%.1f", fontsize=8)
         lines = [place + shift for place in places]
-        label = "goals" if times == 1 else None
+        worst = [max(run[what] for run in runs) for runs in healed]
+        axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=2)
+        label = "worst" if times == 2 else None
+        axes.vlines(lines, heights, worst, color="black", linewidth=1.5, label=label)
+        label = "goals" if times == 2 else None
         axes.hlines(
             goals,
             [at - width / 2 for at in lines],

@@ -11,8 +11,8 @@ from bench.simulated import healing, talking
 from bench.simulated.traffic import KINDS
 from bench.simulated.universe import SimulatedUniverse
 
-LARGE = 20
-"""Universes of so many members or more heal once, smaller ones as often as `options.heals` says."""
+LARGE, LARGE_HEALS = 20, 3
+"""Universes of so many members or more heal at most so often, smaller ones as often as `options.heals` says."""
 
 GOAL_SIZE, GOAL = 20, 0.1
 """At this size no more protocol commits are to be made for a user message."""
@@ -30,8 +30,10 @@ def _measure(size: int, options: Options) -> dict[str, Any]:
     talked = talking.measure(universe, options.talked_messages, 0)
     options.say("universe: talked")
     healed = [healing.measure(universe, 0)]
-    for seed in range(1, options.heals if size < LARGE else 1):
-        healed.append(healing.measure(SimulatedUniverse(size, seed), seed))
+    for seed in range(1, options.heals if size < LARGE else min(options.heals, LARGE_HEALS)):
+        options.say(f"universe: healed {seed} times")
+        universe = SimulatedUniverse(size, seed)
+        healed.append(healing.measure(universe, seed))
     return {"talked": talked, "healed": healed, "processor_s": round(time.process_time() - began)}
 
 
@@ -39,10 +41,11 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     lines = []
     for size, found in result.items():
         for what, times in (("converged", 1), ("settled", 2)):
-            figure = statistics.median(healed[f"{what}_s"] for healed in found["healed"])
+            seconds = [healed[f"{what}_s"] for healed in found["healed"]]
             goal = times * min(healed["goal_s"] for healed in found["healed"])
-            verdict = f"at most {goal:.0f} s{'' if figure <= goal else ': missed'}"
-            lines.append((f"from heal to {what}, N = {size}", f"{figure:.1f} s", verdict))
+            verdict = f"at most {goal:.0f} s{'' if max(seconds) <= goal else ': missed'}"
+            figure = f"{statistics.median(seconds):.1f} s, at worst {max(seconds):.1f} s"
+            lines.append((f"from heal to {what}, N = {size}", figure, verdict))
         commits = found["talked"]["commits_per_message"]
         goal_text = ""
         if int(size) == GOAL_SIZE:

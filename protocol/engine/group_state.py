@@ -143,6 +143,8 @@ class GroupState:
 
     def uncounted(self) -> list[EpochInfo]:
         """The superseded epochs with messages that no commit counts, which others may lack."""
+        if len(self._states) == 1:
+            return []  # the head alone, as nearly always
         return [info for info in map(self.graph.__getitem__, self._states) if info.has_uncounted]
 
     def members(self) -> dict[bytes, int]:

@@ -18,6 +18,7 @@ _LEAST_DIGITS = 8
 _ALL_DIGITS = 64
 _IDENTITIES = ("identity", "owner", "sender")
 _NAMES = ("name", "sender_name")
+_NAMES_NOBODY = frozenset({bytes, str, int, bool, type(None)})
 
 
 class DisplayNames:
@@ -84,7 +85,9 @@ def named(universe: Universe, value: Any) -> Any:
         return [named(universe, item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    shown = {key: named(universe, item) for key, item in value.items()}
+    shown = {
+        key: item if type(item) in _NAMES_NOBODY else named(universe, item) for key, item in value.items()
+    }
     identity = next((value[key] for key in _IDENTITIES if key in value), None)
     claimed = next((value[key] for key in _NAMES if key in value), None)
     if isinstance(identity, bytes) and isinstance(claimed, str):

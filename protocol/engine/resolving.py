@@ -70,13 +70,17 @@ def cut_off(universe: Universe) -> list[bytes]:
 def is_unread(universe: Universe, now: int) -> bool:
     """Whether this node was put back, and for a minute every connected member has said to be on another branch of the
     own group: whatever they told before, they cannot follow."""
-    connected = [info.identity for info in universe.others() if info.peer_id in universe.links]
-    is_followed = not all(identity in universe.floors for identity in connected)
-    if not universe.rollbacks or not connected or is_followed or not universe.boot.done:
+    if not universe.rollbacks or not universe.boot.done or not _follow_another(universe):
         universe.timers.unread = None
         return False
     universe.timers.unread = universe.timers.unread or now
     return now - universe.timers.unread >= UNREAD
+
+
+def _follow_another(universe: Universe) -> bool:
+    """Whether some members are connected, and all of them have said to be on another branch."""
+    connected = [info.identity for info in universe.others() if info.peer_id in universe.links]
+    return bool(connected) and all(identity in universe.floors for identity in connected)
 
 
 def closing(universe: Universe) -> tuple[ClosedHead, ...]:

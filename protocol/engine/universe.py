@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph
@@ -327,8 +326,11 @@ class Universe:
         """What a member last reported of one group."""
         report = self.reports.get(identity)
         rows = report.heads.get(group_id, ()) if report is not None else ()
-        found = [Reported(row.head, row.past, row.count) for row in rows]
-        return replace(found[0], others=tuple(found[1:])) if found else None
+        if not rows:
+            return None
+        first, *others = rows
+        branches = tuple(Reported(row.head, row.past, row.count) for row in others)
+        return Reported(first.head, first.past, first.count, branches)
 
     def wanted_reports(self) -> list[bytes]:
         """The members that are to tell their report whole."""

@@ -31,6 +31,8 @@ def test_a_universe_heals_and_talks_within_its_goals() -> None:
     assert talked["commits"] == {"commits": 5, "updates": 1, "imports": 4}
     assert talked["commits_per_message"] == 0.05
     assert talked["bytes_per_message"][MESSAGE] > 4 / 5 * talking.SIZE
+    each = talked["bytes_per_message"]
+    assert each[REPORT] < each[MESSAGE], "only what is different is reported"
     assert len(sizes.rows({"5": found})) == 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgpack
 from starling.daemon.account_kit import Row, read_kit, write_kit
 from starling.daemon.errors import BackupError
 from starling.daemon.history import KeptMessage
+from starling.daemon.sealing import Unsealable
 from starling.daemon.store import Batch, Snapshot, Store
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.engine.step import Put
@@ -71,7 +73,12 @@ def export(
             yield ["message", *kept]
             messages += 1
 
-    size = write_kit(path, passphrase, rows(), random)
+    try:
+        size = write_kit(path, passphrase, rows(), random)
+    except (sqlite3.Error, Unsealable):
+        raise BackupError(
+            "the store is damaged, or its disk is, so no backup of it was made", "store"
+        ) from None
     return {"messages": messages, "bytes": size}
 
 

@@ -308,6 +308,19 @@ def test_what_is_shown_of_a_backup(tmp_path: Path) -> None:
     assert "secret" not in repr(contents)
 
 
+async def test_of_a_damaged_store_no_backup_is_made(tmp_path: Path) -> None:
+    paths = home(tmp_path)
+    async with running(paths, real=True) as node:
+        client = await node.client()
+        await client.result("universe.create", name="lab")
+        with closing(sqlite3.connect(paths.data / DATABASE)) as other:
+            other.execute("UPDATE records SET value = zeroblob(length(value)) WHERE tbl = 'universe'")
+            other.commit()
+        refused = await client.error("backup.export", path=str(tmp_path / "kit"), passphrase=PASSPHRASE)
+        assert refused == (-32000, "store")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["home"]
+
+
 async def test_the_daemon_ends_without_waiting_for_a_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ def stage_with_imports(
 ) -> tuple[StagedCommit, tuple[Dependency, ...]]:
     """Stage a commit with the PSKs that it imports; which epochs those are of is given back.
 
-    Raises `Wait` for one that may still come, `PskLost` for one that cannot or did not in a day, `Invalid` for an
+    Raises `Wait` for one that may still come, `PskLost` for one that cannot or did not in time, `Invalid` for an
     import that is not allowed, and what staging raises.
     """
     named: Iterable[Dependency | None] = content.dependencies or itertools.repeat(None)
@@ -47,9 +47,11 @@ def stage_with_imports(
     if content.names_dependencies:
         try:
             choices = [_named(universe, state, content)]
-        except Wait:
+        except Wait as wait:
             since = state.lacks_import.setdefault(group.secrets.extra[DMLS_EPOCH], now)
-            if now - since >= policy.STALLED:
+            # In a group that was given up nobody can add this node any more, so it is not worth the same wait.
+            is_current = universe.is_current(wait.need.group_id)
+            if now - since >= (policy.STALLED if is_current else policy.GONE_WAIT):
                 raise PskLost from None
             raise
     else:

@@ -98,11 +98,48 @@ ASKED_WHILE_ITS_GROUP_WAS_FORKED = (
 )
 
 BRANCH_THAT_CANNOT_BE_OPENED_AND_WAS_IMPORTED = (
-    "A dead branch did not open for a member, and from there another one had imported: who had it was too far ahead "
-    "to be known to, and it was asked for again and again."
+    "A dead branch did not open for a member, and another one had imported from there. The one that had it was too far "
+    "ahead for the member to follow its reports, and was asked for it again and again."
+)
+
+EPOCH_OF_A_GROUP_THAT_WAS_GIVEN_UP = (
+    "A newcomer waited a day for an epoch of a dead branch, to which it never had the Welcome, though its owner had "
+    "started anew meanwhile and nobody would ever add it there."
 )
 
 FOUND = {
+    EPOCH_OF_A_GROUP_THAT_WAS_GIVEN_UP: History(
+        seed=66358,
+        size=3,
+        level=0,
+        actions=(
+            Action("crash idle", 5, 92, 0),
+            Action("send", 2, 1, 0),
+            Action("confirm", 2, 36, 500),
+            Action("copy", 4, 100, 500),
+            Action("send", 0, 61, 40),
+            Action("put back", 1, 30, 200),
+            Action("wait", 2, 18, 0),
+            Action("invite", 0, 61, 0),
+            Action("clone", 5, 11, 500),
+            Action("crash before sent", 3, 108, 200),
+            Action("put back", 6, 81, 1500),
+            Action("burst", 0, 35, 0),
+            Action("wait", 1, 64, 1500),
+            Action("send", 0, 64, 100),
+            Action("wait", 6, 5, 5),
+            Action("clone", 0, 16, 100),
+            Action("put back", 5, 115, 0),
+            Action("partition", 5, 56, 200),
+            Action("wait", 5, 106, 0),
+            Action("send", 6, 45, 1500),
+            Action("burst", 6, 81, 1500),
+            Action("copy", 5, 55, 500),
+            Action("crash before sent", 3, 96, 200),
+            Action("update", 4, 52, 0),
+            Action("send", 0, 127, 0),
+        ),
+    ),
     BRANCH_THAT_CANNOT_BE_OPENED_AND_WAS_IMPORTED: History(
         seed=65113,
         size=3,

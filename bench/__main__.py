@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument(
         "--large",
         action="store_true",
-        help="only: simulated universes of up to 100 members, and of 1,000 (about 40 minutes, 4 GB)",
+        help="only: simulated universes of up to 100 members, and of 1,000 (about an hour, 4 GB)",
     )
     parser.add_argument(
         "--draw", nargs="+", metavar="FILE", help="only: the pictures in docs/ from results that were kept"

@@ -102,7 +102,8 @@ class _Universe:
         self._report_at = {number: self._rng.randrange(policy.REPORT_UNDER_LOAD) for number in self.owners}
         for number, at in self._report_at.items():
             self.queue.after(policy.MINUTE + at, partial(self._report, number))
-        self.queue.run_until(self.queue.now + policy.MINUTE + policy.SECOND)
+        # The first report of each is whole.
+        self.queue.run_until(self.queue.now + policy.MINUTE + policy.REPORT_UNDER_LOAD + policy.SECOND)
 
     def count_anew(self) -> Traffic:
         counted, self.network.traffic = self.network.traffic, Traffic()

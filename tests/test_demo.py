@@ -195,7 +195,12 @@ def test_a_short_demo(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    running = demo(tmp_path)
+    # A shell lets what it starts in the background ignore the signal, and all that comes of it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = demo(tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert running.stdout is not None
     for line in running.stdout:
         if "are in all groups" in line:

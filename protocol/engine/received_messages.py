@@ -70,6 +70,10 @@ def receive_message(
         state.save_info(ctx, info)
         note_change(ctx, universe)
         needs.append(Need("whole", state.group_id, b""))
+    elif info.dmls_epoch in state.graph.closed:
+        # Nothing else comes there that would bring the count to the others, and all wait for the same (K-14).
+        universe.sweep_soon(state.group_id, ctx.now)
+        note_change(ctx, universe)
     return needs
 
 

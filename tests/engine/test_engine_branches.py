@@ -14,6 +14,7 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import positions
 from starling.protocol.engine.forks import drop_branch
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
+from starling.protocol.engine.reporting import send_report
 from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
 from starling.protocol.exchange.messages import MAX_WANTED_EPOCHS, Summary, Want, attach, decode_message
 
@@ -262,6 +263,38 @@ def test_a_closed_branch_that_has_settled_is_not_asked_for_when_it_is_closed_aga
     network.run(5 * SECOND)
     assert len(bob.heard("fork.resolved")) == 2 and lost in bob.heard("fork.resolved")[1]["closed"]
     assert not bob.group(universe, alice).awaited
+
+
+def test_a_message_that_comes_late_on_a_closed_branch_is_reported() -> None:
+    """It may be one that no app is told of: nothing else would bring the others the count that they wait for."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)
+    saved = Saved(alice)
+    alice.do(UpdateKeys(universe))
+    network.run(5 * SECOND)
+    network.cut(alice, bob)
+    ctx = Context(network.now, bytes)
+    send_report(ctx, alice.universe(universe))
+    alice.finish(ctx.step(alice.wake, None))
+    late = alice.frames(universe, alice)[-1]
+    network.stop(alice)
+    saved.put_back(alice)
+    network.heal()
+    network.restart(alice)
+    network.run(5 * SECOND)
+    graph = bob.group(universe, alice).graph
+    (lost,) = graph.closed
+
+    def reported() -> list[int]:
+        rows = alice.universe(universe).reports[bob.me].heads[alice.universe(universe).group_id]
+        return [row.count for row in rows if row.head == lost]
+
+    held = graph[lost].contiguous
+    assert reported() == [held]
+    bob.do(FrameReceived(alice.id, late))
+    assert graph[lost].contiguous == held + 1
+    network.run(5 * SECOND)
+    assert reported() == [held + 1]
 
 
 def test_a_closed_branch_that_never_comes_is_given_up_after_a_day() -> None:

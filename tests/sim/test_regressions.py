@@ -107,7 +107,33 @@ EPOCH_OF_A_GROUP_THAT_WAS_GIVEN_UP = (
     "started anew meanwhile and nobody would ever add it there."
 )
 
+COUNT_ON_A_CLOSED_BRANCH = (
+    "The last message of a dead branch was a report, and came late: a member that had reported less of the branch did "
+    "not say that it held all now. Nobody ever agreed with it."
+)
+
 FOUND = {
+    COUNT_ON_A_CLOSED_BRANCH: History(
+        seed=68026,
+        size=3,
+        level=3,
+        actions=(
+            Action("restart", 5, 59, 0),
+            Action("copy", 3, 109, 1500),
+            Action("send", 6, 46, 0),
+            Action("copy", 3, 10, 0),
+            Action("send", 4, 70, 1500),
+            Action("send", 6, 40, 40),
+            Action("send", 1, 12, 1500),
+            Action("put back", 6, 124, 0),
+            Action("partition", 5, 19, 40),
+            Action("wait", 6, 96, 100),
+            Action("send", 1, 32, 5),
+            Action("wait", 2, 114, 1500),
+        ),
+        grown=False,
+        suites=(1,),
+    ),
     EPOCH_OF_A_GROUP_THAT_WAS_GIVEN_UP: History(
         seed=66358,
         size=3,

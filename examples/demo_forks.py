@@ -168,11 +168,18 @@ class Forks(Stage):
         others = [self.alice, self.carol, self.dave]
         try:
             self.speak(self.bob)
+            bobs = set(self._queued)
             self.speak(twin, who="Bob's copy")
             heard = partial(self.has_heard, "clone.detected")
             self.wait(heard, others, "has not heard of the clone")
-            self.wait_heard(others)
-            progress("the others have read both of them")
+            # Where Bob was the one to notice first he is silent, and says it once he is admitted anew.
+            wait_until(
+                lambda: self._queued <= bobs,
+                AGREEMENT_SECONDS,
+                lambda: NodeError("a message of the copy is still queued", twin.node),
+            )
+            self.wait(self.has_received, others, "has not received everything")
+            progress("the others have read what was sent")
         finally:
             twin.node.stop()
             twin.app.wait_end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from typing import Self
 
 import trio
 
@@ -114,10 +114,12 @@ class EventQueue:
                 self._arrived = trio.Event()
                 await self._arrived.wait()
 
-    async def __aiter__(self) -> AsyncIterator[NetworkEvent]:
-        while True:
-            try:
-                event = await self.receive()
-            except trio.EndOfChannel:
-                return
-            yield event
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> NetworkEvent:
+        # Not a generator: a receiver that is cancelled would leave it half way for the garbage collector.
+        try:
+            return await self.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None

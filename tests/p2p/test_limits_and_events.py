@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections import Counter
 
 import pytest
@@ -76,6 +78,20 @@ async def test_messages_wait_for_room_and_frames_do_not() -> None:
     assert seen[-1] == Message(b"p", b"last")
     assert Frame("t", b"p", b"f") in seen
     assert not counters["frames_lost"]
+
+
+async def test_a_receiver_that_ends_early_leaves_nothing_behind() -> None:
+    queue = EventQueue(Counter())
+    queue.put(PeerConnected(b"p"))
+    queue.put(PeerConnected(b"q"))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        async for event in queue:
+            assert event == PeerConnected(b"p")
+            break
+        gc.collect()
+    assert not warned
+    assert await queue.receive() == PeerConnected(b"q")
 
 
 async def test_bytes_bound_messages_and_frames() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.daemon.command_line import MAIN
 
-MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
 CONFIG = '[network]\nlisten = ["/ip4/127.0.0.1/tcp/0"]\nmdns = false\n'
 PATIENCE = 60.0
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 import trio
+from tests.daemon.command_line import always, failed, starling
 from tests.daemon.node import CONFIG, home, running
 from tests.daemon.scripted_socket import scripted
-from tests.daemon.test_cli import always, failed, starling
 from tests.daemon.test_recover import PATIENCE, until
 
 from starling.daemon import account_kit, backup, data_directory

@@ -14,43 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.daemon.scripted_socket import Answer, refusal, result, scripted
+from tests.daemon.command_line import HEAVY, INVITE, MAIN, MEMBERS, MESSAGE, always, failed, starling
+from tests.daemon.scripted_socket import refusal, scripted
 
 from starling.daemon.cli.arguments import parser as command_line
 from starling.daemon.ipc.schema import METHODS
-
-MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
-
-
-HEAVY = {"trio", "libp2p", "cryptography", "msgpack", "sqlite3", "asyncio"}
-
-
-def starling(
-    home: Path, *arguments: str, stdin: bytes = b"", timeout: float = 30
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*MAIN, "--home", str(home), *arguments],
-        input=stdin,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def always(value: Any) -> Answer:
-    return lambda request: [result(request, value)]
-
-
-def failed(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """It failed with this code and one line that holds these words."""
-    assert done.returncode == code, done
-    assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("starling: ")
-    assert done.stderr.count("\n") == 1
-    for word in words:
-        assert word in done.stderr
-
 
 # what it loads, and how fast
 
@@ -172,43 +140,7 @@ def test_closed_standard_streams_are_as_good_as_empty_ones(tmp_path: Path) -> No
     assert [params["body"] for params in served.calls("message.send")] == ["hello"]
 
 
-# the rest
-
-
-MEMBERS = [
-    {"identity": digits * 32, "name": name, "in_groups": 2, "groups": 3}
-    for digits, name in (("ab", "bob"), ("ac", "eve"), ("ad", "eve"))
-]
-
-
-INVITE = {
-    "invite_id": "aa" * 32, "role": "member", "uses": 2, "spent": 1, "spent_by": MEMBERS[:1],
-    "inviter": {"identity": "ae" * 32, "name": "alice"}, "expires_at": 1, "revoked": False,
-    "overspent": False, "state": "open",
-}  # fmt: skip
-
-
-LISTED = {"members": MEMBERS, "former_members": []}
-
-
-MESSAGE = {"number": 1, "time": 1_000, "body": "x", "encoding": "utf8", "sender": "ab", "sender_name": "bob"}
-
-
-def test_an_invite_prints_only_its_ticket(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", always({"ticket": "STARLING1", "invite_id": "00"})) as served:
-        done = starling(tmp_path / "home", "invite", "create", "lab", "--uses", "3", "--expires", "2h")
-    assert done.stdout == "STARLING1\n"
-    assert served.calls("invite.create") == [
-        {"universe": "lab", "uses": 3, "expires_in": 7_200.0, "role": "member"}
-    ]
-
-
-def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
-    with scripted(
-        tmp_path / "home", always({"state": "joined", "name": "lab", "universe_id": "ab"})
-    ) as served:
-        assert starling(tmp_path / "home", "join", "-", stdin=b"STAR\r\n LING\n").returncode == 0
-    assert served.calls("universe.join") == [{"ticket": "STARLING", "timeout": 30, "cipher_suite": 1}]
+# what each command asks
 
 
 @pytest.mark.parametrize(
@@ -234,7 +166,7 @@ def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
             "message.history",
             {"messages": [MESSAGE]},
         ),
-        (("members", "lab"), "member.list", LISTED),
+        (("members", "lab"), "member.list", {"members": MEMBERS, "former_members": []}),
         (("update", "lab"), "security.update", {"epoch": 3}),
         (("role", "lab", "bob", "admin"), "member.role", {"identity": "ab" * 32, "role": "admin"}),
         (("policy", "lab"), "universe.policy", {"invite": "member", "remove": "admin"}),
@@ -264,103 +196,7 @@ def test_each_command_asks_its_method(
         json.loads(line)
 
 
-def test_members_says_how_many_owners_have_followed(tmp_path: Path) -> None:
-    former = [
-        {"identity": digits * 32, "name": name, "removed_by": by, "groups": 3}
-        for digits, name, by in (("ae", "carol", 2), ("af", "dave", 3))
-    ]
-    erin = {"identity": "b0" * 32, "name": "erin", "removed_by": 1, "groups": 3}
-    former.append(erin | {"reason": "admission", "by": "af" * 32, "by_name": "dave"})
-    with scripted(tmp_path / "home", always({"members": MEMBERS[:1], "former_members": former})):
-        shown = starling(tmp_path / "home", "members", "lab").stdout
-    why = "admitted by right of dave, who has it no more"
-    assert f"erin, {why}: removed by 1 of 3 senders" in shown.replace("\n", " ")
-    shown = shown.replace(why, "")
-    assert "2 of 3" in shown and "carol: removed by 2 of 3 senders" in shown and "dave" not in shown
-
-
-def test_invite_list_says_who_came_by_whose_ticket(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", always({"invites": [INVITE]})):
-        shown = starling(tmp_path / "home", "invite", "list", "lab").stdout
-    row = shown.splitlines()[1].split()
-    assert row[:4] == ["aa" * 8, "member", "alice", "open"] and row[-4:] == ["1", "of", "2", "bob"]
-
-
-def test_policy_speaks_of_members_and_admins(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", always({"invite": "admin", "remove": "member"})) as served:
-        done = starling(tmp_path / "home", "policy", "lab", "--invite", "admins", "--remove", "members")
-        assert starling(tmp_path / "home", "policy", "lab", "--invite", "nobody").returncode == 2
-    assert done.stdout == "admins may invite, members may remove\n"
-    assert served.calls("universe.policy") == [{"universe": "lab", "invite": "admin", "remove": "member"}]
-
-
-def test_remove_asks_for_whom_is_named(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", always({"removed": "x"})) as served:
-        assert starling(tmp_path / "home", "remove", "lab", "bob").stdout == "removed x\n"
-    assert served.calls("member.remove") == [{"universe": "lab", "member": "bob"}]
-    with scripted(tmp_path / "other", always({"removed": "x", "fell": ["y", "z"]})) as served:
-        done = starling(tmp_path / "other", "remove", "lab", "bob", "--disown")
-    assert done.stdout == "removed x, and 2 who came by it alone\n"
-    assert served.calls("member.remove") == [{"universe": "lab", "member": "bob", "disown": True}]
-
-
-ASKS = "123456789012"
-
-
-def readmitting(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
-    members = [{**MEMBERS[0], "asks_again": [ASKS, "0" * 12]}, {**MEMBERS[1], "asks_again": []}]
-    meant = request["params"].get("member")
-    listed = [member for member in members if meant in (None, member["name"])]
-    shown = {"members": listed, "former_members": []}
-    return [result(request, shown if request["method"] == "member.list" else {"readmitted": "x"})]
-
-
-@pytest.mark.parametrize("number", [(ASKS,), ("1234", "5678", "9012")])
-def test_readmit_by_the_number(tmp_path: Path, number: tuple[str, ...]) -> None:
-    with scripted(tmp_path / "home", readmitting) as served:
-        assert starling(tmp_path / "home", "readmit", "lab", "bob", *number).stdout == "readmitted x\n"
-    assert served.calls("member.readmit") == [{"universe": "lab", "member": "bob", "verification": ASKS}]
-
-
-def test_readmit_without_a_number_says_which_there_is(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", readmitting) as served:
-        failed(starling(tmp_path / "home", "readmit", "lab", "bob"), 4, "1234 5678 9012 or 0000", "lab bob N")
-        failed(starling(tmp_path / "home", "readmit", "lab", "eve"), 4, "eve does not ask")
-    assert served.calls("member.readmit") == []
-
-
-def test_show_groups_the_number(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", always({"name": "lab", "verification": ASKS, "members": []})):
-        assert (
-            "verification  1234 5678 9012\n" in starling(tmp_path / "home", "universe", "show", "lab").stdout
-        )
-
-
-def test_members_says_who_asks(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", readmitting):
-        done = starling(tmp_path / "home", "members", "lab")
-    assert done.stdout.endswith("\nbob asks to start anew; 'starling readmit' tells what to do\n")
-
-
-def test_members_says_who_runs_twice(tmp_path: Path) -> None:
-    shown = {"members": [{**MEMBERS[0], "runs_twice": True, "asks_again": [ASKS]}], "former_members": []}
-    with scripted(tmp_path / "home", always(shown)):
-        said = " ".join(starling(tmp_path / "home", "members", "lab").stdout.split())
-        assert "Two nodes act as bob: nothing is imported from it until" in said
-        failed(starling(tmp_path / "home", "readmit", "lab", "bob"), 4, "two nodes act as it")
-
-
-@pytest.mark.parametrize(("state", "word"), [("asking", "1234 5678 9012"), ("active", "started anew")])
-def test_recover_says_what_to_do(tmp_path: Path, state: str, word: str) -> None:
-    with scripted(tmp_path / "home", always({"state": state, "verification": ASKS})) as served:
-        done = starling(tmp_path / "home", "recover", "lab")
-    assert done.returncode == 0 and word in done.stdout
-    assert served.calls("universe.recover") == [{"universe": "lab"}]
-
-
-def test_a_join_that_is_still_under_way(tmp_path: Path) -> None:
-    with scripted(tmp_path / "home", always({"state": "joining", "universe_id": "ab"})):
-        assert starling(tmp_path / "home", "join", "T").returncode == 5
+# help, and what goes wrong
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.daemon.command_line import HEAVY, always, failed, starling
 from tests.daemon.scripted_socket import scripted
-from tests.daemon.test_cli import HEAVY, always, failed, starling
 from tests.distributed.test_evidence import DENIED, VALID
 
 from starling.protocol.distributed.evidence import MAX_TEXT, PREFIX

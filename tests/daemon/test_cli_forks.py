@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.daemon.command_line import always, starling
 from tests.daemon.scripted_socket import scripted
-from tests.daemon.test_cli import always, starling
 
 NOON = 1_795_262_400_000
 

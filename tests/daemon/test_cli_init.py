@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tests.daemon.test_cli import failed, starling
+from tests.daemon.command_line import failed, starling
 
 
 def test_init_makes_a_private_node_once(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.daemon.command_line import starling
 from tests.daemon.scripted_socket import Answer, event, result, scripted
-from tests.daemon.test_cli import starling
 
 
 def listening(*told: dict[str, Any]) -> Answer:

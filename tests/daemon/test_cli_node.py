@@ -7,17 +7,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.daemon.command_line import MAIN
 from tests.daemon.node import check_answer
 
 from starling.daemon.ipc.schema import METHODS
 
-MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
 CONFIG = '[network]\nlisten = ["/ip4/127.0.0.1/tcp/{port}"]\nmdns = false\n'
 
 

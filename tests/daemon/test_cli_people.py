@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.daemon.command_line import always, failed, starling
 from tests.daemon.scripted_socket import event, refusal, result, scripted
-from tests.daemon.test_cli import always, failed, starling
 
 BOB = {"identity": "ab" * 32, "name": "Bob", "petname": None, "display_name": "Bob", "verified_at": None}
 NAMED = BOB | {"petname": "Rob\x1b[2J", "display_name": "Rob\x1b[2J"}

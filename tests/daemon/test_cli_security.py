@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.daemon.command_line import always, failed, starling
 from tests.daemon.scripted_socket import refusal, scripted
-from tests.daemon.test_cli import always, failed, starling
 
 HOUR = 3600 * 1000
 NOON = 1_795_262_400_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.daemon.command_line import MESSAGE, always, failed, starling
 from tests.daemon.scripted_socket import event, refusal, scripted
-from tests.daemon.test_cli import MESSAGE, always, failed, starling
 from tests.daemon.test_cli_listen import listening
 
 

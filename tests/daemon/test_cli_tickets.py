@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from tests.daemon import qr_reader
+from tests.daemon.command_line import INVITE, MAIN, always, failed, starling
 from tests.daemon.scripted_socket import scripted
-from tests.daemon.test_cli import MAIN, always, failed, starling
 from tests.distributed.test_ticket import issue, text_of
 
 from starling.daemon.cli import qr
@@ -192,3 +192,32 @@ def test_only_who_wants_a_code_waits_for_its_library(tmp_path: Path) -> None:
     with scripted(tmp_path / "home", always(MADE)):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 False False"
+
+
+def test_an_invite_prints_only_its_ticket(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"ticket": "STARLING1", "invite_id": "00"})) as served:
+        done = starling(tmp_path / "home", "invite", "create", "lab", "--uses", "3", "--expires", "2h")
+    assert done.stdout == "STARLING1\n"
+    assert served.calls("invite.create") == [
+        {"universe": "lab", "uses": 3, "expires_in": 7_200.0, "role": "member"}
+    ]
+
+
+def test_a_ticket_may_come_in_pieces(tmp_path: Path) -> None:
+    with scripted(
+        tmp_path / "home", always({"state": "joined", "name": "lab", "universe_id": "ab"})
+    ) as served:
+        assert starling(tmp_path / "home", "join", "-", stdin=b"STAR\r\n LING\n").returncode == 0
+    assert served.calls("universe.join") == [{"ticket": "STARLING", "timeout": 30, "cipher_suite": 1}]
+
+
+def test_invite_list_says_who_came_by_whose_ticket(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"invites": [INVITE]})):
+        shown = starling(tmp_path / "home", "invite", "list", "lab").stdout
+    row = shown.splitlines()[1].split()
+    assert row[:4] == ["aa" * 8, "member", "alice", "open"] and row[-4:] == ["1", "of", "2", "bob"]
+
+
+def test_a_join_that_is_still_under_way(tmp_path: Path) -> None:
+    with scripted(tmp_path / "home", always({"state": "joining", "universe_id": "ab"})):
+        assert starling(tmp_path / "home", "join", "T").returncode == 5

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.daemon.command_line import MAIN
 
-MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
 ALICE, ALICE_LATER, BOB = "192.0.2.1", "192.0.2.3", "192.0.2.2"
 PATIENCE = 60.0
 

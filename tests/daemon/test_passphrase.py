@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.daemon.command_line import MAIN
 from tests.daemon.node import running
 
 from starling.daemon import data_directory
@@ -20,7 +21,6 @@ from starling.daemon.passphrase import PassphraseKey, read_passphrase_file
 from starling.daemon.paths import Paths
 
 PASSPHRASE = "correct horse bättery"
-MAIN = [sys.executable, "-m", "starling.daemon.cli.main"]
 
 
 def locked_home(tmp_path: Path) -> Paths:

@@ -11,14 +11,18 @@ import hashlib
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 VARIABLE = "STARLING_SEALS"
 _HASH = 32
 
 
-def note_seals(path: Path) -> None:
-    """Note every `CipherSuite.seal` of this process from here on."""
+@contextmanager
+def noted_seals(path: Path) -> Iterator[None]:
+    """Note every `CipherSuite.seal` of this process, whoever asks for it."""
     from starling.protocol.crypto.cipher_suite import CipherSuite
 
     original = CipherSuite.seal
@@ -29,7 +33,11 @@ def note_seals(path: Path) -> None:
         os.write(notes, hashlib.sha256(bytes([len(key)]) + bytes(key) + bytes(nonce)).digest())
         return original(suite, key, nonce, aad, plaintext)
 
-    CipherSuite.seal = seal  # type: ignore[method-assign, assignment]  # every seal of this process is to be noted, whoever asks for it
+    try:
+        with mock.patch.object(CipherSuite, "seal", seal):
+            yield
+    finally:
+        os.close(notes)
 
 
 def reused(paths: list[Path]) -> tuple[int, int]:
@@ -44,8 +52,8 @@ def reused(paths: list[Path]) -> tuple[int, int]:
 def main() -> int:
     from starling.daemon.cli.main import main as starling
 
-    note_seals(Path(os.environ[VARIABLE]))
-    return starling()
+    with noted_seals(Path(os.environ[VARIABLE])):
+        return starling()
 
 
 if __name__ == "__main__":

@@ -25,10 +25,12 @@ from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.identify import identify_handler_for
 from libp2p.io.abc import ReadWriteCloser
+from libp2p.io.trio import TrioTCPStream
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.exceptions import SwarmException
+from libp2p.network.stream.net_stream import NetStream
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
@@ -70,8 +72,9 @@ _KEEPALIVE = (
 )
 
 
-def _keep_alive(stream: Any) -> None:
+def _keep_alive(stream: ReadWriteCloser) -> None:
     """Let the kernel notice within half a minute that the other end of a TCP stream vanished."""
+    assert isinstance(stream, TrioTCPStream)  # TCP is the only transport here
     for level, option, value in _KEEPALIVE:
         stream.stream.setsockopt(level, option, value)
 
@@ -81,7 +84,8 @@ class KeptAliveTCP(TCP):
 
     async def dial(self, maddr: Multiaddr) -> IRawConnection:
         raw = await super().dial(maddr)
-        _keep_alive(raw.stream)  # type: ignore[attr-defined]  # libp2p types it as an interface; here it is always a RawConnection over a TrioTCPStream
+        assert isinstance(raw, RawConnection)  # which is what libp2p's TCP makes
+        _keep_alive(raw.stream)
         return raw
 
 
@@ -111,7 +115,7 @@ class GuardedSwarm(Swarm):
                 self.counters["connection_faults"] += 1
                 await muxed_conn.close()
 
-        muxed_conn.start = guarded_start  # type: ignore[method-assign]  # it is this one connection that is guarded; the swarm calls its `start`
+        muxed_conn.start = guarded_start  # type: ignore[method-assign]  # libp2p makes the Yamux by itself, whatever class it is given, and runs its `start`
         return await super().add_conn(muxed_conn, direction)
 
     async def _do_handle_inbound_connection(
@@ -158,7 +162,9 @@ class GuardedHost(BasicHost):
     async def handle_stream(self, stream: INetStream) -> None:
         """Serve an inbound stream; whatever goes wrong resets that stream and is counted."""
         try:
-            if len(stream.swarm_conn.streams) > MAX_INBOUND_STREAMS:  # type: ignore[attr-defined]  # typed as an interface that has no streams; it is always a SwarmConn
+            # What libp2p makes of every inbound stream, whatever the peer does.
+            assert isinstance(stream, NetStream) and stream.swarm_conn is not None
+            if len(stream.swarm_conn.streams) > MAX_INBOUND_STREAMS:
                 self.counters["streams_refused"] += 1
                 await stream.reset()
             else:

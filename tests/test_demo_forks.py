@@ -10,26 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from starling.protocol.crypto.cipher_suite import CipherSuite, cipher_suite
+from starling.protocol.crypto.cipher_suite import cipher_suite
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 def test_a_pair_of_key_and_nonce_that_comes_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    monkeypatch.setattr(CipherSuite, "seal", CipherSuite.seal)
-    from noted_daemon import note_seals, reused
+    from noted_daemon import noted_seals, reused
 
     suite = cipher_suite(1)
     notes = tmp_path / "seals"
-    note_seals(notes)
-    sealed = suite.seal(bytes(16), bytes(12), b"", b"hello")
-    assert suite.open(bytes(16), bytes(12), b"", sealed) == b"hello"
-    suite.seal(bytes(16), b"\1" * 12, b"", b"hello")
-    suite.seal(b"\1" * 16, bytes(12), b"", b"hello")
-    assert reused([notes]) == (3, 0)
-    # As another process would that has lost the memory of the first.
-    suite.seal(bytes(16), bytes(12), b"", b"other")
+    with noted_seals(notes):
+        sealed = suite.seal(bytes(16), bytes(12), b"", b"hello")
+        assert suite.open(bytes(16), bytes(12), b"", sealed) == b"hello"
+        suite.seal(bytes(16), b"\1" * 12, b"", b"hello")
+        suite.seal(b"\1" * 16, bytes(12), b"", b"hello")
+        assert reused([notes]) == (3, 0)
+        # As another process would that has lost the memory of the first.
+        suite.seal(bytes(16), bytes(12), b"", b"other")
+        assert reused([notes]) == (4, 1)
+    suite.seal(bytes(16), bytes(12), b"", b"not noted")
     assert reused([notes]) == (4, 1)
 
 

@@ -95,8 +95,9 @@ def _open_closed_streams() -> None:
     """Put nothing where the caller closed a standard stream: else the next file that is opened would be it."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            # The lowest free descriptor, which is this one.
-            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115  # stays open as long as the process
+            # The lowest free descriptor, which is this one; it stays open as long as the process.
+            null = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+            setattr(sys, name, os.fdopen(null, "r" if number == 0 else "w"))
 
 
 def _run_node(args: argparse.Namespace, paths: Paths) -> int:

@@ -114,7 +114,7 @@ def check_keys(suite: CipherSuite, context: GroupContext, message: SemiPrivateMe
 class _SemiPrivateFormat:
     """How a group's members seal and open semi-private messages."""
 
-    body: ClassVar[type[Struct]] = SemiPrivateMessage
+    body: ClassVar[type[RatchetMessage]] = SemiPrivateMessage
 
     def check_context(self, suite: CipherSuite, context_extensions: Iterable[Extension]) -> None:
         check_external_receivers(suite, context_extensions)

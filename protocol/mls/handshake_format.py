@@ -19,8 +19,8 @@ class HandshakeFormat(typing.Protocol):
     key, verifies the signature, and consumes the generation, which is used once across all formats."""
 
     @property
-    def body(self) -> type[Struct]:
-        """The structure in the MLSMessage, which is a `RatchetMessage`."""
+    def body(self) -> type[RatchetMessage]:
+        """The class of the structure in the MLSMessage."""
 
     def check_context(self, suite: CipherSuite, context_extensions: Iterable[Extension]) -> None:
         """Raise `Invalid` or `DecodeError` for a GroupContext in which the format could not be used: no epoch with it

@@ -5,7 +5,6 @@ A ratchet generation is consumed only after the signature of its message verifie
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -152,7 +151,7 @@ def _ratchet_message(epoch: Epoch, message: MLSMessage) -> RatchetMessage:
     handshake_format = epoch.rules.handshake_formats.get(message.wire_format)
     if handshake_format is None or not isinstance(body, handshake_format.body):
         raise Invalid(Rule.CONTENT_TYPE)
-    return typing.cast(RatchetMessage, body)
+    return body
 
 
 def unprotect_application(epoch: Epoch, message: MLSMessage) -> ApplicationMessage:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar
 
 from starling.protocol.errors import Invalid, UsageError
 from starling.protocol.mls import tree_math
@@ -77,7 +77,7 @@ class RatchetTree:
 
     def leaf_nodes(self) -> list[LeafNode]:
         """The non-blank leaves, from left to right."""
-        return [cast("LeafNode", node) for node in self.nodes[::2] if node is not None]
+        return [node for node in self.nodes[::2] if isinstance(node, LeafNode)]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RatchetTree) and self.nodes == other.nodes

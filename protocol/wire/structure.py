@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import struct
 import types
 import typing
@@ -117,7 +118,7 @@ def _codec_of(annotation: Any) -> Codec:
         if len(inner) == 1 and len(typing.get_args(annotation)) == 2:
             return optional(_codec_of(inner[0]))
     if isinstance(annotation, type) and issubclass(annotation, Struct):
-        if annotation.read.__func__ is Struct.read.__func__:  # type: ignore[attr-defined]  # typed as a callable; it is a class method
+        if inspect.getattr_static(annotation, "read") is inspect.getattr_static(Struct, "read"):
             composed = _struct_codec(annotation)
             return Codec(_write_struct, composed.read, composed.read_alike)
         return Codec(_write_struct, annotation.read)
@@ -147,7 +148,7 @@ def _struct_codec(cls: type[Struct]) -> Codec:
 
 def _compose(cls: type[Struct]) -> Codec:
     hints = typing.get_type_hints(cls, include_extras=True)
-    names = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
+    names = [item.name for item in dataclasses.fields(cls)]
     codecs: list[Codec] = []
     conditions: list[tuple[int, frozenset[int]] | None] = []
     for name in names:
@@ -234,6 +235,7 @@ class Struct:
     """The base of wire structures; subclasses are frozen dataclasses."""
 
     __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     _codec: ClassVar[Codec]
 
     def write(self, out: bytearray) -> None:
@@ -305,6 +307,6 @@ class Signed(Remembered):
     def with_signature(self, signature: bytes) -> Self:
         """The structure with another signature."""
         changed = {"signature": signature}
-        signed: Self = dataclasses.replace(self, **changed)  # type: ignore[type-var]  # subclasses are dataclasses
+        signed = dataclasses.replace(self, **changed)
         signed._remember(self.before_signature() + encode_opaque(signature))
         return signed

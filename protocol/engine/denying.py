@@ -47,8 +47,9 @@ def runs_twice(universe: Universe, info: MemberInfo) -> bool:
 
 
 def is_denied(universe: Universe) -> bool:
-    """Whether another node of this member denies to be the one that asks here."""
-    return universe.evidence.is_denied(universe.group_id)
+    """Whether another node of this member denies to be the one that asks here, while it asks."""
+    former = universe.roster.members[universe.me].send_group_id
+    return universe.evidence.is_denied(former, universe.group_id)
 
 
 def was_shown_heads(universe: Universe, identity: bytes, send_group_id: bytes) -> bool:
@@ -71,7 +72,7 @@ def take_sighting(ctx: Context, universe: Universe, peer_id: bytes, message: Sig
     if sighting.identity == universe.me:
         _deny(ctx, universe, sighting)
         return
-    if universe.evidence.is_denied(sighting.send_group_id):
+    if universe.evidence.is_denied(member.send_group_id, sighting.send_group_id):
         ctx.send(peer_id, _denied(universe, member.send_group_id))
         return
     held = universe.sightings.get(sighting.identity)

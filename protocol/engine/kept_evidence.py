@@ -17,6 +17,7 @@ from starling.protocol.mls.leaf_node import LeafNode
 from starling.protocol.packed import Blob, Uint, pack, shape, unpack
 
 MAX_KEPT = 1024
+"""Send groups; the evidence that was found first gives way."""
 
 _ROW = (Uint(), Blob(MAX_BYTES, 1))
 
@@ -66,7 +67,9 @@ class EvidenceStore:
         if not (new.statements or new.denials) or new.faults():
             return held.evidence.text() if held is not None else ""
         if held is None and len(self.kept) >= MAX_KEPT:
-            return new.text()
+            oldest = min(self.kept, key=lambda other: self.kept[other].detected_at)
+            del self.kept[oldest]
+            ctx.delete("evidence", self._universe_id + oldest)
         kept = KeptEvidence(held.detected_at if held is not None else ctx.now, new)
         self.kept[group_id] = kept
         ctx.put("evidence", self._universe_id + group_id, pack([kept.detected_at, new.encode()]))
@@ -77,13 +80,9 @@ class EvidenceStore:
         held = self.kept.get(group_id)
         return held.evidence.denials if held is not None else ()
 
-    def is_denied(self, send_group_id: bytes) -> bool:
-        """Whether somebody else with the same keys denies to be who starts anew with a group."""
-        return any(
-            denial.sighting.send_group_id == send_group_id
-            for held in self.kept.values()
-            for denial in held.evidence.denials
-        )
+    def is_denied(self, former_group_id: bytes, send_group_id: bytes) -> bool:
+        """Whether the owner of a group denies to be who starts anew with another one in its place."""
+        return any(denial.sighting.send_group_id == send_group_id for denial in self.denials(former_group_id))
 
     def load(self, key: bytes, row: bytes) -> None:
         detected_at, encoded = shape(unpack(row, max_bytes=2 * MAX_BYTES), _ROW)

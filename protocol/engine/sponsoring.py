@@ -131,9 +131,7 @@ def _look_again(ctx: Context, universe: Universe, member: MemberInfo, asked: Ask
 
 def _admit_or_tell(ctx: Context, universe: Universe, member: MemberInfo, asked: AsksAgain) -> None:
     """Admit where nobody is to be asked; a person is where the member runs twice, or did this too often."""
-    state = universe.groups.get(member.send_group_id)
-    runs_twice = state is not None and universe.is_frozen(state)
-    if not runs_twice and _is_seldom(ctx, universe, member.identity):
+    if not denying.runs_twice(universe, member) and _is_seldom(ctx, universe, member.identity):
         _readmit(ctx, universe, asked, member.peer_id)
         return
     universe.asks_again[member.identity] = tuple(

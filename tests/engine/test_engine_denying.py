@@ -14,7 +14,14 @@ from starling.protocol.distributed.evidence import MAX_DENIALS, Evidence
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import READMIT_WAIT, SIGHTING_MIN_GAP
 from starling.protocol.distributed.send_group_id import new_send_group_id
-from starling.protocol.engine.inputs import ClockJumped, ReadmitMember, Recover, RemoveMember, UpdateKeys
+from starling.protocol.engine.inputs import (
+    BlockMember,
+    ClockJumped,
+    ReadmitMember,
+    Recover,
+    RemoveMember,
+    UpdateKeys,
+)
 from starling.protocol.exchange.messages import Denied, Sighted
 
 
@@ -199,6 +206,23 @@ def test_what_nobody_signed_is_neither_believed_nor_passed_on() -> None:
     assert alice.universe(universe).refused["DecodeError"] == 4
 
 
+def test_what_is_denied_of_one_member_says_nothing_of_another() -> None:
+    network, universe, alice, bob, carol = denied_universe()
+    denied = sighted(bob, universe)
+    alice.hear(bob, denied)
+    network.run(2 * SECOND)
+    assert clones(alice, bob, carol) == [1, 1, 1]
+    named = Sighting.decode(denied.sighting).send_group_id
+    group_id = carol.universe(universe).group_id
+    unsigned = replace(
+        sighting(carol, universe, b"h" * 32), send_group_id=named, former_group_id=group_id, signature=b""
+    )
+    made = len(network.sent)
+    alice.hear(carol, Sighted(universe, unsigned.encode()))
+    assert not [m for _, m in network.messages(alice) if isinstance(m, Denied)][made:]
+    assert alice.universe(universe).refused and carol.me not in alice.universe(universe).sightings
+
+
 def test_of_one_member_little_is_passed_on() -> None:
     network, universe, alice, bob, carol = denied_universe()
     own = bob.universe(universe)
@@ -255,6 +279,25 @@ def test_a_denied_one_is_not_admitted_without_a_persons_word() -> None:
     alice.do(ReadmitMember(universe, bob.me, told["verification"]))
     network.run(30 * SECOND)
     assert bob.engine.universe(universe)["state"] == "active"
+
+
+def test_a_denied_one_is_not_admitted_by_who_is_not_in_its_group_either() -> None:
+    network, universe, alice, bob, carol = denied_universe()
+    alice.universe(universe).readmits_automatically = True
+    head = bob.universe(universe).own.graph.head
+    own = bob.universe(universe)
+    former, leaf, key = own.group_id, own.own.head.tree.leaf(0), own.signature_private_key
+    assert leaf is not None
+    bob.do(BlockMember(universe, alice.me))
+    network.run(10 * SECOND)
+    assert former not in alice.universe(universe).groups
+    bob.do(Recover(universe))
+    asked = asks(bob, universe, former, head)
+    alice.hear(bob, Sighted(universe, asked.encode()))
+    alice.hear(carol, Denied(universe, Evidence.of(leaf, [], [Denial.sign(key, asked)]).encode()))
+    network.run(2 * MINUTE)
+    assert bob.engine.universe(universe)["state"] == "asking"
+    assert len(alice.heard("member.asks_again")) == 1
 
 
 def test_where_nobody_denies_it_the_request_is_enough_after_a_while() -> None:

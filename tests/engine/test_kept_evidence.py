@@ -70,15 +70,16 @@ def test_an_owner_that_contradicts_itself_for_ever_fills_no_store() -> None:
             store.kept[group_id] = store.kept[GROUP]  # as good as another, and quicker
         else:
             assert store.add(ctx, group_id, leaf_of(group=group_id), statements)
-    assert len(store.kept) == MAX_KEPT
+    assert len(store.kept) == MAX_KEPT and group_id in store.kept and GROUP not in store.kept
 
 
 def test_denials_are_kept_beside_statements() -> None:
     store, ctx = kept()
-    assert not store.is_denied(NEW_GROUP)
+    assert not store.is_denied(GROUP, NEW_GROUP)
     assert Evidence.parse(store.merge(ctx, GROUP, DENIED)) == DENIED
     text = store.add(ctx, GROUP, leaf_of(), [head(b"one"), head(b"two"), head(b"on", epoch=13)])
-    assert store.is_denied(NEW_GROUP) and store.denials(GROUP) == DENIED.denials
+    assert store.is_denied(GROUP, NEW_GROUP) and not store.is_denied(NEW_GROUP, NEW_GROUP)
+    assert store.denials(GROUP) == DENIED.denials
     assert len(Evidence.parse(text).statements) == 2 and Evidence.parse(text).denials == DENIED.denials
     forged = Evidence.of(leaf_of(), [], [denial(sighting(b"i" * 32), OTHER_SIGNING)])
     assert store.merge(ctx, GROUP, forged) == text

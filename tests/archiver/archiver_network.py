@@ -10,8 +10,8 @@ from starling.protocol.archiver.archive import Archive
 from starling.protocol.archiver.engine import ArchiverEngine
 from starling.protocol.archiver.kept_frames import DEFAULT_QUOTA
 from starling.protocol.distributed.policy import FrameQuota
-from starling.protocol.engine.inputs import NameArchiver, OfferArchiver, OwnAddresses
-from starling.protocol.engine.step import SendToPeer
+from starling.protocol.engine.inputs import Input, NameArchiver, OfferArchiver, OwnAddresses
+from starling.protocol.engine.step import SendToPeer, Step
 from starling.protocol.exchange.frame import MessageFrame, decode_frame
 from starling.protocol.exchange.messages import Message, attach, decode_message
 
@@ -26,9 +26,11 @@ class ArchiverNode(Node):
         self.archiver = ArchiverEngine(
             self.identity, rows, now=self.network.now, random=self.random_source(), quota=self.quota
         )
-        self.engine = self.archiver  # type: ignore[assignment]  # it takes the same inputs and gives the same Step
         self.connected = set()
         self.do(OwnAddresses((f"/memory/{self.name}",)))
+
+    def handle(self, item: Input) -> Step:
+        return self.archiver.handle(item, self.network.now)
 
     def archive(self, universe_id: bytes) -> Archive:
         """The engine's own state: only for looking."""

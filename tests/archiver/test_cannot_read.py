@@ -63,10 +63,12 @@ def story() -> Story:
 
 def everything(node: Node) -> Iterator[object]:
     """All objects of a node: of its engine, of one that is started from its rows, and the rows with their parts."""
-    yield from reachable(node.engine)
     records = [(table, key, value) for (table, key), value in node.rows.items() if table != "frame"]
     if isinstance(node, ArchiverNode):
+        yield from reachable(node.archiver)
         yield from reachable(ArchiverEngine(node.identity, records, now=node.network.now, random=bytes))
+    else:
+        yield from reachable(node.engine)
     for value in node.rows.values():
         yield value
         try:

@@ -19,21 +19,6 @@ NODE_KEY = bytes(range(100, 132))
 """What the slots are wrapped with: the thief has it."""
 
 
-class StoredFrames:
-    """The frames of a store, in the place of a node's rows: all that a network asks of them."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def __contains__(self, place: tuple[str, bytes]) -> bool:
-        return self._store.frame(place[1]) is not None
-
-    def __getitem__(self, place: tuple[str, bytes]) -> bytes:
-        frame = self._store.frame(place[1])
-        assert frame is not None
-        return frame
-
-
 class DiskNode(Node):
     """A node of which nothing but its identity outlives a stop in memory."""
 
@@ -48,7 +33,6 @@ class DiskNode(Node):
         if self.runs == 1:
             Store.create(self.directory, NODE_KEY, self.identity.save(), os.urandom)
         self.store = Store(self.directory, NODE_KEY)
-        self.rows = StoredFrames(self.store)  # type: ignore[assignment]  # the frames are all that a network asks of rows
         self.engine = Engine(
             self.identity, self.store.records(), now=self.network.now, random=self.random_source()
         )
@@ -61,6 +45,9 @@ class DiskNode(Node):
                 self.lasting.append(masked(write.value))
         self.store.commit(Batch(self.network.now, list(step.writes), list(step.events)))
         self.events += step.events
+
+    def frame(self, frame_id: bytes) -> bytes | None:
+        return self.store.frame(frame_id)
 
     def files(self) -> list[bytes]:
         """Every byte of the directory: the database with its log, and the slots."""

@@ -34,12 +34,12 @@ class TappedNetwork(Network):
             case Publish(_, frame):
                 self._record(frame)
             case SendToPeer(peer_id, data, frame_ids):
-                kept = [key for key in frame_ids if ("frame", key) in source.rows]
-                message, frames = decode_message(attach(data, [source.rows["frame", key] for key in kept]))
+                kept = [(key, held) for key in frame_ids if (held := source.frame(key)) is not None]
+                message, frames = decode_message(attach(data, [held for _, held in kept]))
                 self.said.append(message)
                 for frame in frames:
                     self._record(frame)
-                passed = (key for key in kept if not self._withholds(peer_id, source.rows["frame", key]))
+                passed = (key for key, held in kept if not self._withholds(peer_id, held))
                 send = replace(send, frame_ids=tuple(passed))
         super().send(source, send)
 

@@ -19,7 +19,15 @@ from starling.protocol.distributed.member import build_key_package
 from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.distributed.vouched_info import VouchedInfo
-from starling.protocol.exchange.messages import JoinAnswer, JoinHello, JoinProof, JoinRefused, JoinRequest
+from starling.protocol.engine.inputs import MessageFromPeer
+from starling.protocol.exchange.messages import (
+    JoinAnswer,
+    JoinHello,
+    JoinProof,
+    JoinRefused,
+    JoinRequest,
+    attach,
+)
 from starling.protocol.extensions.private_external import seal_private_external
 from starling.protocol.extensions.private_external_info import ExternalEncryptionBundle
 from starling.protocol.mls.external_proposal import propose_own_add
@@ -59,7 +67,7 @@ class Guest:
     def say(self, sponsor: Node, message: Any) -> list[Any]:
         """What the sponsor answers."""
         before = len(self.network.messages(sponsor))
-        sponsor.hear(self, message)  # type: ignore[arg-type]  # only the peer id of who speaks is used
+        sponsor.do(MessageFromPeer(self.id, attach(message.encode(), [])))
         return [answer for peer, answer in self.network.messages(sponsor)[before:] if peer == self.id]
 
     def greet(self, sponsor: Node) -> ExternalEncryptionBundle:

@@ -62,6 +62,8 @@ class Node:
         self.name = name
         self.network = network
         self.runs = 0
+        self.clock_error = 0
+        """Milliseconds by which this node's clock is ahead of the network's; negative where it is behind."""
         self.rows: dict[tuple[str, bytes], bytes] = {}
         self.scopes: dict[tuple[str, bytes], bytes] = {}
         self.events: list[Event] = []
@@ -90,15 +92,22 @@ class Node:
     def me(self) -> bytes:
         return self.identity.identity_public_key
 
+    def clock(self) -> int:
+        """What this node takes for the time."""
+        return self.network.now + self.clock_error
+
     def start(self) -> None:
         """A new run from what is stored."""
         rows = [(table, key, value) for (table, key), value in self.rows.items() if table != "frame"]
-        self.engine = Engine(self.identity, rows, now=self.network.now, random=self.random_source())
+        self.engine = Engine(self.identity, rows, now=self.clock(), random=self.random_source())
         self.connected = set()
         self.do(OwnAddresses((f"/memory/{self.name}",)))
 
     def handle(self, item: Input) -> Step:
-        return self.engine.handle(item, self.network.now)
+        step = self.engine.handle(item, self.clock())
+        if self.clock_error and step.wake_at is not None:
+            return replace(step, wake_at=step.wake_at - self.clock_error)
+        return step
 
     def do(self, item: Input) -> Any:
         """Handle an input, save, then send."""
@@ -146,6 +155,10 @@ class Node:
     def table(self, table: str) -> dict[bytes, bytes]:
         return {key: value for (name, key), value in self.rows.items() if name == table}
 
+    def frame(self, frame_id: bytes) -> bytes | None:
+        """A frame that is stored here."""
+        return self.rows.get(("frame", frame_id))
+
     def frames(self, universe_id: bytes, owner: Node) -> list[bytes]:
         """The kept frames of a group, as they are stored."""
         return [self.rows["frame", frame_id] for frame_id in self.group(universe_id, owner).log.ids]
@@ -189,7 +202,8 @@ class Node:
 
 
 class Network:
-    """All nodes, the time, and what is under way. `gossip` and `streams` can be switched off."""
+    """All nodes, the time, and what is under way. `gossip` and `streams` can be switched off; `drop` says what is lost,
+    and `tap` is told of everything else that is on its way to a node."""
 
     def __init__(self) -> None:
         self.now = START
@@ -197,6 +211,7 @@ class Network:
         self.gossip = True
         self.streams = True
         self.drop: Callable[[Node, Node, Send], bool] = lambda source, target, send: False
+        self.tap: Callable[[Node, Input], None] = lambda target, item: None
         self.sent: list[tuple[Node, Send]] = []
         self._queue: list[tuple[int, int, Callable[[], object]]] = []
         self._order = itertools.count()
@@ -232,13 +247,14 @@ class Network:
                 if target is None or peer_id not in source.connected or not self.streams:
                     return
                 if not self.drop(source, target, send):
-                    kept = [source.rows["frame", key] for key in frame_ids if ("frame", key) in source.rows]
+                    kept = [held for key in frame_ids if (held := source.frame(key)) is not None]
                     self._arrive(target, MessageFromPeer(source.id, attach(data, kept)))
             case Disconnect(peer_id):
                 source.disconnects.append(send)
                 self.disconnect(source, self.nodes[peer_id])
 
     def _arrive(self, node: Node, item: Input) -> None:
+        self.tap(node, item)
         self.at(LATENCY, lambda: node.do(item) if node.id in self.nodes else None)
 
     # connections

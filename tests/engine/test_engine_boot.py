@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from tests.engine.small_network import (
     DAY,
@@ -11,7 +9,6 @@ from tests.engine.small_network import (
     MINUTE,
     SECOND,
     Network,
-    Node,
     is_commit,
     quiet,
     settled,
@@ -21,13 +18,11 @@ from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.engine.inputs import (
     ClockJumped,
     CreateUniverse,
-    Input,
     RemoveMember,
     RevokeInvite,
     SendMessage,
     UpdateKeys,
 )
-from starling.protocol.engine.step import Step
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
 
@@ -154,24 +149,13 @@ def test_a_removal_that_was_missed_is_in_the_boot_commit() -> None:
     assert alice.texts() == ["not for carol"] and not carol.texts()
 
 
-def set_back(node: Node, duration: int) -> None:
-    """The node's clock is set back from now on."""
-    handle = node.engine.handle
-
-    def late(item: Input, now: int) -> Step:
-        step = handle(item, now - duration)
-        return replace(step, wake_at=step.wake_at + duration if step.wake_at is not None else None)
-
-    node.engine.handle = late  # type: ignore[method-assign]  # by a clock that runs behind
-
-
 @pytest.mark.parametrize("how", ["set back", "told"])
 def test_a_jump_of_the_clock_begins_a_new_run(how: str) -> None:
     """B2: the machine may have been put back with everything that runs on it."""
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     before = len(alice.commits())
     if how == "set back":
-        set_back(alice, DAY)
+        alice.clock_error = -DAY
     else:
         alice.do(ClockJumped())
     assert alice.say(universe, "after the jump")["state"] == "queued"
@@ -190,7 +174,7 @@ def test_a_jump_of_the_clock_begins_a_new_run(how: str) -> None:
 
 def test_a_small_step_back_begins_none() -> None:
     _, universe, (alice, _) = quiet("alice", "bob")
-    set_back(alice, 5 * SECOND)
+    alice.clock_error = -5 * SECOND
     assert alice.say(universe, "at once")["state"] == "sent"
 
 

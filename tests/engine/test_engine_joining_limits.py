@@ -52,7 +52,8 @@ def test_a_request_to_an_epoch_that_is_over_is_asked_again_at_once() -> None:
     assert joiner.heard("universe.joined") and len(asked(network, joiner)) == 2
 
 
-def test_a_sponsor_that_always_says_stale_is_not_asked_without_end() -> None:
+def test_a_sponsor_that_always_says_stale_is_not_asked_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It forgets whom it has told."""
     network, universe, (alice, _) = quiet("alice", "bob")
     joiner = network.add("joiner")
     joiner.do(JoinUniverse(network.invite(alice, universe)))
@@ -65,7 +66,7 @@ def test_a_sponsor_that_always_says_stale_is_not_asked_without_end() -> None:
                 alice.universe(universe).door.told.clear()
         return answer(item, now)
 
-    alice.engine.handle = stale  # type: ignore[method-assign]  # forgets whom it has told
+    monkeypatch.setattr(alice.engine, "handle", stale)
     network.run(policy.JOIN_AGAIN // 2)
     assert len(asked(network, joiner)) == 1 + policy.JOIN_HURRIED
     network.run(MINUTE)

@@ -43,6 +43,11 @@ def joins(network: Network, name: str, ticket: str) -> Node:
 # tickets
 
 
+def obey_nobody(node: Node, universe: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node believes that it may do anything."""
+    monkeypatch.setattr(node.universe(universe).roster, "may", lambda *_: True)
+
+
 def test_a_member_invites_and_another_one_admits_while_it_is_away() -> None:
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     network.run(2 * MINUTE)
@@ -136,7 +141,9 @@ def test_admins_give_roles_and_a_reader_only_reads() -> None:
     agree(universe, alice, bob, carol)
 
 
-def test_what_was_written_before_its_writer_became_a_reader_is_shown_whenever_it_comes() -> None:
+def test_what_was_written_before_its_writer_became_a_reader_is_shown_whenever_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Where who made it one had it; what comes after that is not, though it is of the same epoch."""
     network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
     network.stop(carol)
@@ -154,7 +161,7 @@ def test_what_was_written_before_its_writer_became_a_reader_is_shown_whenever_it
     network.run(MINUTE)
     assert role(carol, universe, bob) == "reader"
     assert carol.texts() == alice.texts() == ["first", "before"]
-    bob.universe(universe).roster.may = lambda *_: True  # type: ignore[method-assign]  # a node that obeys nobody
+    obey_nobody(bob, universe, monkeypatch)
     bob.say(universe, "after")
     network.heal()
     network.run(MINUTE)
@@ -163,11 +170,11 @@ def test_what_was_written_before_its_writer_became_a_reader_is_shown_whenever_it
     assert carol.texts() == alice.texts() == ["first", "before"]
 
 
-def test_what_a_reader_says_all_the_same_is_not_shown() -> None:
+def test_what_a_reader_says_all_the_same_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     network, universe, (alice, bob) = quiet("alice", "bob")
     alice.do(SetRole(universe, bob.me, "reader"))
     network.run(6 * SECOND)
-    bob.universe(universe).roster.may = lambda *_: True  # type: ignore[method-assign]  # a node that obeys nobody
+    obey_nobody(bob, universe, monkeypatch)
     bob.say(universe, "listen!")
     network.run(6 * SECOND)
     assert not alice.texts() and alice.universe(universe).refused == {"reader": 1}

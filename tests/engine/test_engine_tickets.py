@@ -45,8 +45,7 @@ def test_a_sponsor_looks_at_its_own_clock() -> None:
     bob = network.add("bob")
     network.cut(alice, bob)
     bob.do(JoinUniverse(ticket))
-    alice_handle = alice.engine.handle
-    alice.engine.handle = lambda item, now: alice_handle(item, now + HOUR)
+    alice.clock_error = HOUR
     network.heal()
     network.run(10 * SECOND)
     assert bob.heard("join.failed") == [{"reason": "ticket.expired"}]

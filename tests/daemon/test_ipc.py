@@ -150,7 +150,7 @@ async def test_sending_is_idempotent_by_id_also_after_a_restart(tmp_path: Path) 
         assert (message["body"], message["own"], message["state"]) == ("hi", True, "sent")
 
 
-async def test_a_send_waits_for_its_encryption(tmp_path: Path) -> None:
+async def test_a_send_waits_for_its_encryption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(home(tmp_path)) as node:
         client, other = await node.client(), await node.client()
         await universe(client)
@@ -173,9 +173,9 @@ async def test_a_send_waits_for_its_encryption(tmp_path: Path) -> None:
             node.engine.hold = False
             from starling.p2p.interface import Listening
 
-            # Whatever wakes the engine: here a frame, then its timer.
+            # Whatever wakes the engine: here a frame, then its timer, for each step asks to be woken at once.
             node.network._events.put(Listening(("/ip4/127.0.0.1/tcp/1",)))
-            node.engine.handle = _waking(node.engine.handle)  # type: ignore[method-assign]  # each step asks to be woken at once
+            monkeypatch.setattr(node.engine, "handle", _waking(node.engine.handle))
             await other.result("security.update", universe="lab")
         states = [
             m["state"]

@@ -234,7 +234,7 @@ async def test_addresses_seen_on_the_local_network_are_hints_for_known_peers_onl
         def with_peers(what: Any, now: int) -> Step:
             return dataclasses.replace(handle(what, now), sends=(known,))
 
-        node.engine.handle = with_peers  # type: ignore[method-assign]  # tells of peers with each input
+        monkeypatch.setattr(node.engine, "handle", with_peers)
         await client.result("universe.create", name="lab")
         node.network._events.put(Discovered(b"q" * 38, ("/ip4/192.0.2.3/tcp/3",)))
         node.network._events.put(Discovered(PEER, ("/ip4/192.0.2.2/tcp/2",)))

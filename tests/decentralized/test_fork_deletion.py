@@ -78,10 +78,8 @@ def test_nothing_of_a_deleted_epoch_stays() -> None:
     one, two = alice.commit(), bob.commit()
     carol.enter(one.message)
     kept = carol.forked.epoch_group(parent)
-    secrets = windows([kept.save_ratchets()], 32) | {
-        node.secret
-        for node in kept.secrets.init_nodes.save()  # type: ignore[union-attr]  # this schedule has them
-    }
+    assert kept.secrets.init_nodes is not None
+    secrets = windows([kept.save_ratchets()], 32) | {node.secret for node in kept.secrets.init_nodes.save()}
     # K-15: while it is retained the keys that would lead on, out or in are gone already.
     for name in (
         "exporter_secret",

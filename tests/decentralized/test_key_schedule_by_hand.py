@@ -89,7 +89,7 @@ def test_a_commit_without_a_path_and_the_one_it_adds() -> None:
 
 
 def test_the_first_epoch() -> None:
-    """K-11: its epoch_secret is drawn."""
+    """K-11: its epoch_secret is drawn. The schedule by hand needs the same bytes."""
     client = Client("founder")
     drawn: list[bytes] = []
     random = client.random
@@ -98,7 +98,7 @@ def test_the_first_epoch() -> None:
         drawn.append(random(size))
         return drawn[-1]
 
-    client.random = recorded  # type: ignore[assignment]  # the same bytes, which the schedule by hand needs too
+    client.random = recorded
     group = client.create(extensions=punctured_extensions(), key_schedule=PUNCTURED)
     assert group.secrets.extra[DMLS_EPOCH] == expand_with_label(drawn[-1], b"epoch")
     assert parent_init_secret(group) == expand_with_label(drawn[-1], b"parent_init")

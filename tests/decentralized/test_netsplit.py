@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.decentralized.forked_members import NOW, ForkMember
@@ -107,8 +109,8 @@ def check(network: SplitNetwork) -> None:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(ACTIONS), min_size=10, max_size=24), st.randoms(use_true_random=False))
-def test_forks_come_together_again(actions: list[str], random: object) -> None:
-    network = SplitNetwork(4, random.randrange)  # type: ignore[attr-defined]  # a `random.Random`
+def test_forks_come_together_again(actions: list[str], random: Random) -> None:
+    network = SplitNetwork(4, random.randrange)
     for action in actions:
         happen(network, action)
     check(network)

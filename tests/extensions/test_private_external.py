@@ -20,7 +20,7 @@ from starling.protocol.extensions.private_external_info import (
 from starling.protocol.extensions.private_external_rules import PrivateExternalRules, replace_root_key
 from starling.protocol.extensions.replay_cache import MAX_REMEMBERED, ReplayCache
 from starling.protocol.extensions.rules import Rule
-from starling.protocol.mls import Add, Group, MLSMessage, Remove
+from starling.protocol.mls import Add, Group, MLSMessage, Proposal, Remove
 from starling.protocol.mls import rules as mls
 from starling.protocol.mls.group_info import GroupInfo
 from starling.protocol.mls.private_external_message import PrivateExternalMessage
@@ -109,7 +109,7 @@ def test_who_was_removed_cannot_open_what_comes_later() -> None:
 
 
 def join_in_private(
-    party: Party, client: OpenClient, *, resync: bool = False, proposals: tuple[object, ...] = ()
+    party: Party, client: OpenClient, *, resync: bool = False, proposals: tuple[Proposal, ...] = ()
 ) -> tuple[Group, MLSMessage]:
     """The joiner's group, and its external commit, sealed by what the GroupInfo says (P-13)."""
     member = party.groups[-1]
@@ -121,7 +121,7 @@ def join_in_private(
         client.signed_leaf()[0],
         client.signature_private_key,
         resync=resync,
-        proposals=proposals,  # type: ignore[arg-type]  # proposals
+        proposals=proposals,
         rules=PrivateExternalRules(),
         random=client.random,
     )

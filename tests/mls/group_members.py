@@ -91,7 +91,7 @@ class Client:
     proposals: tuple[int, ...] = (8, 9, ReplaceLeaf.proposal_type)
 
     def __post_init__(self) -> None:
-        self.random = Randomness(self.name.encode())
+        self.random: Callable[[int], bytes] = Randomness(self.name.encode())
         self.signature_private_key, self.signature_key = self.suite.signature_generate(self.random)
 
     def leaf(self, source: int = KEY_PACKAGE) -> tuple[LeafNode, bytes]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import trio
 from libp2p.abc import INetStream
+from libp2p.io.abc import Reader
 from libp2p.network.stream.exceptions import StreamError
 
 from starling.p2p.events import EventQueue
@@ -37,7 +38,7 @@ WRITE = 60.0
 _CHUNK = 64 * 1024
 
 
-async def read_exactly(stream: INetStream, size: int) -> bytes:
+async def read_exactly(stream: Reader, size: int) -> bytes:
     """Exactly `size` bytes, in however many pieces they come; `StreamError` where the stream ends first."""
     data = bytearray()
     while len(data) < size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -224,12 +224,17 @@ def test_an_alternative_can_be_registered() -> None:
     assert colours.decode(colours.encode(Green())) == Green()
 
 
+NO_NUMBER: Any = "one"
+NO_BYTES: Any = None
+"""What a caller without a type checker could hand over."""
+
+
 @pytest.mark.parametrize(
     "value",
     [
         Inner(2**64),
         Inner(-1),
-        Inner("one"),  # type: ignore[arg-type]  # what a caller could do wrong
+        Inner(NO_NUMBER),
         Example(1, b"", b"five5", (), (), None, Inner(1), 0, None, None),
         Example(1, b"", b"four", (2**32,), (), None, Inner(1), 0, None, None),
         example(0, Inner(1)),
@@ -297,7 +302,7 @@ def test_a_structure_remembers_what_it_was_read_from() -> None:
 
 
 def test_a_failed_encoding_is_not_remembered() -> None:
-    wrong = _RememberedPair(b"a", None)  # type: ignore[arg-type]  # what cannot be encoded
+    wrong = _RememberedPair(b"a", NO_BYTES)
     for _ in range(2):
         with pytest.raises(UsageError):
             wrong.encode()

@@ -28,6 +28,7 @@ from starling.protocol.extensions.rules import Rule
 from starling.protocol.mls import Add, Group, MLSMessage, SafeAAD
 from starling.protocol.mls import rules as mls
 from starling.protocol.mls.external_proposal import propose_as_external_sender
+from starling.protocol.mls.framing import FramedContent
 from starling.protocol.mls.private_external_message import PrivateExternalMessage
 from starling.protocol.mls.wire_format import ContentType, WireFormat
 
@@ -68,12 +69,12 @@ def test_a_forged_message_with_an_honest_header_opens() -> None:
     ids=["group_id", "epoch", "authenticated_data", "content_type"],
 )
 def test_each_field_of_the_header_is_compared_with_what_is_inside(
-    inner: Callable[[object], object],
+    inner: Callable[[FramedContent], FramedContent],
 ) -> None:
     """P-10: HPKE binds none of them. The content inside is what differs, so that what is outside leads here."""
     group = open_group(1).groups[0]
     message = public(asks(group)[2].encode())
-    forged = replace(message, content=inner(message.content)).encode()  # type: ignore[arg-type]  # a FramedContent
+    forged = replace(message, content=inner(message.content)).encode()
     assert refused(lambda: opened(group, forge(group, forged, header=same))) is Rule.PRIVATE_EXTERNAL_HEADER
 
 

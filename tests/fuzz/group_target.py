@@ -13,6 +13,7 @@ from tests.fuzz.live_group import LiveGroup, check_agreement
 from starling.protocol.errors import UsageError
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
+from starling.protocol.mls.key_package import KeyPackageBundle
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
 from starling.protocol.mls.welcome import Welcome
@@ -170,13 +171,15 @@ def _take_library_commit(live: LiveGroup, insider: Insider) -> int:
     return len(entered)
 
 
-def _join(live: LiveGroup, welcome: Welcome, bundle: object, signature_private_key: bytes) -> list[Group]:
+def _join(
+    live: LiveGroup, welcome: Welcome, bundle: KeyPackageBundle, signature_private_key: bytes
+) -> list[Group]:
     knows = live.members[0]
     try:
         with bounded(len(welcome.encrypted_group_info), "a Welcome"):
             group, _ = Group.join(
                 welcome,
-                bundle,  # type: ignore[arg-type]  # the bundle that the live group kept
+                bundle,
                 signature_private_key,
                 psks=knows.psk,
                 past_epochs=knows.past.find,

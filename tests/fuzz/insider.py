@@ -220,7 +220,8 @@ class Insider:
         rng = self.rng
         match rng.randrange(6):
             case 0:
-                return values.value(rng, PROPOSALS)  # type: ignore[no-any-return]  # a value of the union
+                proposal: Proposal = values.value(rng, PROPOSALS)
+                return proposal
             case 1:
                 return Add(self.hostile_key_package())
             case 2:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
-PrivateKey = ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | ec.EllipticCurvePrivateKey
+PrivateKey = (
+    ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey
+)
 
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 END = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
@@ -54,6 +56,7 @@ def issue(
     """A certificate for the key, by the issuer or by itself; `critical` puts an unknown extension into it."""
     by = issuer.name if issuer is not None else name
     key = issuer.private_key if issuer is not None else private_key
+    assert not isinstance(key, x25519.X25519PrivateKey), "it signs nothing"
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(name))

@@ -17,7 +17,7 @@ from starling.protocol.mls.external_sender import ExternalSender, ExternalSender
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import CommitResult, Group
 from starling.protocol.mls.group_rules import GroupRules
-from starling.protocol.mls.key_package import KeyPackageBundle
+from starling.protocol.mls.key_package import KeyPackage, KeyPackageBundle
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.past_epochs import PastEpochs
 from starling.protocol.mls.pending_proposals import PendingProposals
@@ -267,7 +267,7 @@ class World:
         self.follow(made, None)
         self.members.append(Member(client, made.next))
 
-    def follow_on(self, member: Member, found: Callable[[dict[str, object]], CommitResult]) -> None:
+    def follow_on(self, member: Member, found: Callable[[dict[str, Any]], CommitResult]) -> None:
         """All members go over to a group that follows this one."""
         old = self.members
         self.newcomers.clear()
@@ -290,14 +290,14 @@ class World:
         if made.welcome is not None:
             self.welcome(made)
 
-    def packages(self) -> list[object]:
+    def packages(self) -> list[KeyPackage]:
         return [bundle.key_package for _, bundle in self.newcomers.values()]
 
     def branch(self, member: Member, creator: dict[str, Any]) -> CommitResult:
-        return member.group.branch(os.urandom(16), self.packages(), **creator)  # type: ignore[arg-type]  # as named
+        return member.group.branch(os.urandom(16), self.packages(), **creator)
 
     def reinitialize(self, member: Member, creator: dict[str, Any]) -> CommitResult:
-        return member.group.reinitialize(self.packages(), **creator)  # type: ignore[arg-type]  # as named
+        return member.group.reinitialize(self.packages(), **creator)
 
 
 KINDS = (

@@ -20,6 +20,7 @@ from starling.protocol.mls.extension import (
 from starling.protocol.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, Sender
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.group_info import GroupInfo
+from starling.protocol.mls.key_package import KeyPackageBundle
 from starling.protocol.mls.leaf_node import Lifetime
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_message import PrivateMessage
@@ -323,7 +324,7 @@ def test_private_messages_that_were_changed(party: Party) -> None:
     assert group.unprotect(MLSMessage.of(body)).application_data == b"data"
 
 
-def _welcome(party: Party) -> tuple[Client, Welcome, object]:
+def _welcome(party: Party) -> tuple[Client, Welcome, KeyPackageBundle]:
     newcomer = Client("newcomer")
     bundle = newcomer.bundle()
     made = party.groups[0].commit([Add(bundle.key_package)], random=party.clients[0].random)
@@ -337,8 +338,8 @@ def test_welcomes(party: Party) -> None:
     newcomer, welcome, bundle = _welcome(party)
     key = newcomer.signature_private_key
 
-    def join(welcome: Welcome, with_bundle: object = bundle) -> Callable[[], object]:
-        return lambda: Group.join(welcome, with_bundle, key)  # type: ignore[arg-type]  # a bundle
+    def join(welcome: Welcome, with_bundle: KeyPackageBundle = bundle) -> Callable[[], object]:
+        return lambda: Group.join(welcome, with_bundle, key)
 
     assert join(welcome)()
     assert refused(join(welcome, Client("another").bundle())) is Rule.WELCOME_NOT_FOR_ME

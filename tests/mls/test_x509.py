@@ -69,7 +69,7 @@ def test_the_first_certificate_is_for_the_signature_key(private_key: PrivateKey,
 def test_a_key_that_signs_nothing_is_refused() -> None:
     """An X25519 key has as many bytes as one of Ed25519, but is none."""
     key = x25519.X25519PrivateKey.generate()
-    issued = issue("leaf", key, MIDDLE)  # type: ignore[arg-type]  # such a certificate can be made
+    issued = issue("leaf", key, MIDDLE)
     public_key = key.public_key().public_bytes_raw()
     assert refused(lambda: check_x509_credential(credential(issued), public_key)) is Rule.X509_KEY
 

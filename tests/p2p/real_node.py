@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -16,6 +17,10 @@ from starling.p2p.interface import (
     PeerDisconnected,
 )
 from starling.p2p.network import Libp2pNetwork
+
+if TYPE_CHECKING:
+    # The stubs that libp2p brings along hide trio's own annotations from type checkers.
+    from trio_typing import TaskStatus
 
 LOOPBACK = ("/ip4/127.0.0.1/tcp/0",)
 
@@ -73,7 +78,7 @@ async def start(
         async for event in node.network.events:
             node.seen.append(event)
 
-    async def run(task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED) -> None:  # type: ignore[name-defined]  # hidden by the stubs that libp2p brings along
+    async def run(task_status: TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED) -> None:
         with node.scope:
             await node.network.run(task_status=task_status)
 

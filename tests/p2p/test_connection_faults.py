@@ -233,7 +233,7 @@ async def test_reading_exactly_gives_up_after_a_hundred_pieces() -> None:
     data = bytes(range(256))
     with pytest.raises(IncompleteReadError):
         await libp2p_read_exactly(Dribble(data), 256)
-    assert await read_exactly(Dribble(data), 256) == data  # type: ignore[arg-type]  # all that is used of a stream
+    assert await read_exactly(Dribble(data), 256) == data
 
 
 async def test_a_window_that_is_exceeded_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from libp2p.abc import ISubscriptionAPI
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import ValidationError
 from libp2p.peer.id import ID
@@ -15,6 +16,7 @@ from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11, GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
+from libp2p.pubsub.subscription import TrioSubscriptionAPI
 from libp2p.tools.anyio_service import background_trio_service
 from libp2p.utils import encode_varint_prefixed
 from tests.p2p.plain_library import (
@@ -112,7 +114,7 @@ async def test_a_garbage_key_raises_in_a_plain_pubsub_task() -> None:
 # An inbound peer before the pubsub service has started ends the process.
 
 
-async def test_a_peer_that_comes_early() -> None:
+async def test_a_peer_that_comes_early(monkeypatch: pytest.MonkeyPatch) -> None:
     async def serve_plain() -> None:
         host, client = plain_host(1), plain_host(2)
         plain_pubsub(host)
@@ -133,7 +135,7 @@ async def test_a_peer_that_comes_early() -> None:
         at_listening.append((network._gossip.manager.is_running, list(network._gossip.topic_ids)))
         return await listen(addresses)
 
-    network._host.listen = watched  # type: ignore[method-assign]  # to look at the moment
+    monkeypatch.setattr(network._host, "listen", watched)
     async with trio.open_nursery() as nursery:
         await nursery.start(network.run)
         nursery.cancel_scope.cancel()
@@ -201,12 +203,18 @@ async def test_a_restarted_node_repeats_sequence_numbers() -> None:
 # Silent drops.
 
 
+def waiting(subscription: ISubscriptionAPI) -> int:
+    """How many messages of a subscription are unread."""
+    assert isinstance(subscription, TrioSubscriptionAPI)
+    return subscription.receive_channel.statistics().current_buffer_used
+
+
 async def test_the_33rd_unread_message_is_lost_silently() -> None:
     pubsub = plain_pubsub(plain_host(1), strict_signing=False)
     subscription = await pubsub.subscribe("t")
     for number in range(100):
         pubsub.notify_subscriptions(rpc_pb2.Message(data=b"%d" % number, topicIDs=["t"]))
-    assert subscription.receive_channel.statistics().current_buffer_used == 32  # type: ignore[attr-defined]  # typed as an interface without statistics
+    assert waiting(subscription) == 32
 
     network = unstarted()
     for number in range(8192):
@@ -257,7 +265,7 @@ async def test_an_asynchronous_validator_lets_a_message_through_twice() -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(pubsub.push_msg, ids(1)[0], message)
-    assert subscription.receive_channel.statistics().current_buffer_used == 2  # type: ignore[attr-defined]  # typed as an interface without statistics
+    assert waiting(subscription) == 2
 
     async with trio.open_nursery() as nursery:
         one, two = await start(nursery, 1), await start(nursery, 2)

@@ -20,6 +20,7 @@ from starling.protocol.decentralized.settling import (
 )
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.heads import HeadsReport
+from starling.protocol.distributed.psk_ledger import has_branches
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.engine import frame_quota, healing, readmission, resending
 from starling.protocol.engine.asking import lacks_a_head, note_stalled
@@ -68,7 +69,7 @@ def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     _drop_frames(ctx, universe, state, reports)
     if state.is_own:
         resending.forget_acknowledged(ctx, universe)
-    _drop_infos(ctx, state)
+    _drop_infos(ctx, universe, state)
 
 
 def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Reports) -> None:
@@ -277,14 +278,16 @@ def _least_held(state: GroupState, info: EpochInfo, reports: Reports) -> int:
     return info.next_generation if is_gone and least >= (info.application_count or 0) else least
 
 
-def _drop_infos(ctx: Context, state: GroupState) -> None:
+def _drop_infos(ctx: Context, universe: Universe, state: GroupState) -> None:
     """The records of old epochs go when neither secrets nor frames of them are kept any more.
 
     So all have acknowledged them, or they are beyond the limits. On each branch oldest first, up to the first that
     stays: a gap would hide an older epoch that is not whole yet. A head and its parent stay, and of the own group all
-    since the parent of the newest path commit: who could open that tells which KeyPackages are out of use.
+    since the parent of the newest path commit: who could open that tells which KeyPackages are out of use. Where the
+    group has forked those stay too of which a PSK is kept: only the graph tells that it is not of a dead branch.
     """
     graph = state.graph
+    forked = has_branches(graph)
     kept_from = None
     if state.is_own:
         path = next((info for info in graph.lineage(graph.head) if info.with_path), graph.head_info)
@@ -299,6 +302,7 @@ def _drop_infos(ctx: Context, state: GroupState) -> None:
             or info.dmls_epoch in state.log.epochs
             or (kept_from is not None and info.number >= kept_from)
             or any(child in graph.tips for child in info.children)
+            or (forked and universe.ledger.find(state.group_id, info.dmls_epoch) is not None)
         ):
             continue
         pending += info.children

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.engine.branched import put_back_while_one_is_away
-from tests.engine.small_network import HOUR, MINUTE, SECOND, Node
+from tests.engine.small_network import HOUR, MINUTE, SECOND
 
 from starling.protocol.engine.inputs import UpdateKeys
 from starling.protocol.engine.security_view import security_view
@@ -21,7 +21,7 @@ def test_an_update_is_imported_after_its_epoch_was_forgotten() -> None:
 
     def importers() -> int:
         (shown,) = security_view(node, network.now, alice.me)["members"]
-        return shown["imported_in"]
+        return int(shown["imported_in"])
 
     node.timers.imports = network.now + HOUR
     alice.do(UpdateKeys(universe))

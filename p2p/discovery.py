@@ -1,22 +1,24 @@
 """Finding peers on the local network by multicast DNS.
 
-libp2p's own service opens its sockets and threads when it is made and reports through a list shared by the
-whole process, so it is made only when it runs, with its output confined to this node. It announces the peer
-id and the listening addresses, nothing else.
+Put together of libp2p's own parts, whose service wants a whole network to keep what it hears. They open their sockets
+and threads when they are made and report through a list shared by the whole process, so they are made only when this
+runs, with their output confined to this node. The peer id and the listening addresses are announced, nothing else.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import cast
 
 import trio
-from libp2p.abc import INetworkService
 from libp2p.discovery.events.peerDiscovery import peerDiscovery
-from libp2p.discovery.mdns.mdns import MDNSDiscovery
+from libp2p.discovery.mdns.broadcaster import PeerBroadcaster
+from libp2p.discovery.mdns.listener import PeerListener
+from libp2p.discovery.mdns.mdns import SERVICE_TYPE
+from libp2p.discovery.mdns.utils import stringGen
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from libp2p.peer.peerstore import PeerStore
+from zeroconf import Zeroconf
 
 from starling.p2p.events import EventQueue
 from starling.p2p.host import GuardedHost, parse_address
@@ -26,22 +28,36 @@ from starling.p2p.limits import shielded
 MAX_ADDRESSES = 8
 STOP_TIMEOUT = 3.0
 
+_PORT = 4001
+"""Of the SRV record, which libp2p has but nobody reads: the addresses stand in the TXT record."""
 
-class _Announced:
-    """All that the service gets of the host: its peer id, and a place to keep what it hears."""
 
-    def __init__(self, host: GuardedHost) -> None:
-        self._host = host
-        self.peerstore = PeerStore()
+class _Service:
+    """Hears from when it is made, and tells from `announce` on; all calls block."""
 
-    def get_peer_id(self) -> ID:
-        return self._host.get_id()
+    def __init__(self) -> None:
+        self._name = f"{stringGen()}.{SERVICE_TYPE}"
+        self._zeroconf = Zeroconf()
+        self._listener = PeerListener(PeerStore(), self._zeroconf, SERVICE_TYPE, self._name)
+        self._broadcaster: PeerBroadcaster | None = None
+
+    def announce(self, peer_id: ID, addresses: tuple[str, ...]) -> None:
+        self._broadcaster = PeerBroadcaster(
+            self._zeroconf, SERVICE_TYPE, self._name, str(peer_id), _PORT, list(addresses)
+        )
+        self._broadcaster.register()
+
+    def stop(self) -> None:
+        if self._broadcaster is not None:
+            self._broadcaster.unregister()
+        self._listener.stop()
+        self._zeroconf.close()
 
 
 async def discover(
     host: GuardedHost, addresses: tuple[str, ...], events: EventQueue, counters: Counter[str]
 ) -> None:
-    """Announce this node and report others as `Discovered`, until cancelled."""
+    """Announce this node, where it can be dialled, and report others as `Discovered`, until cancelled."""
     token = trio.lowlevel.current_trio_token()
 
     def report(info: PeerInfo) -> None:
@@ -63,12 +79,12 @@ async def discover(
             counters["hints_lost"] += 1
 
     peerDiscovery.register_peer_discovered_handler(from_thread)
-    service: MDNSDiscovery | None = None
+    service: _Service | None = None
     try:
-        service = await trio.to_thread.run_sync(
-            lambda: MDNSDiscovery(cast(INetworkService, _Announced(host)), listen_addrs=list(addresses))
-        )
-        await trio.to_thread.run_sync(service.broadcaster.register)
+        service = await trio.to_thread.run_sync(_Service)
+        # Of no addresses libp2p would make some at which nobody listens.
+        if addresses:
+            await trio.to_thread.run_sync(service.announce, host.get_id(), addresses)
         await trio.sleep_forever()
     except OSError:
         # No network, or multicast forbidden: one can live without.

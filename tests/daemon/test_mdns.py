@@ -1,6 +1,7 @@
 """Finding each other on the local network: two daemons in two network namespaces, joined by a cable of their own.
 
-All traffic stays inside the namespaces that the test makes, so it needs root; elsewhere it is skipped.
+All traffic stays inside the namespaces that the test makes, which needs root. tests/p2p/test_discovery.py tells the same
+story everywhere, of two nodes of one process on the loopback interface.
 """
 
 from __future__ import annotations
@@ -123,7 +124,8 @@ def test_a_node_is_found_again_after_its_address_changed(tmp_path: Path) -> None
     He is restarted because his system takes half a minute to give up on a connection that is cut silently.
     """
     if reason := why_not():
-        pytest.skip(reason)  # without root or `ip` there is no way to have two machines here
+        # There is no way then to have two machines; on one machine this is tested in any case, see above.
+        pytest.skip(reason)
     with two_machines() as (here, there):
         alice = Machine("Alice", here, tmp_path / "alice", "/ip4/0.0.0.0/tcp/4001")
         bob = Machine("Bob", there, tmp_path / "bob", "/ip4/127.0.0.1/tcp/0")

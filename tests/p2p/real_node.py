@@ -68,9 +68,11 @@ async def start(
     number: int,
     members: Mapping[bytes, tuple[str, ...]] | None = None,
     listen: tuple[str, ...] = LOOPBACK,
+    *,
+    mdns: bool = False,
 ) -> Node:
     """Run a node subscribed to the topic `t`; it stops with the nursery or by its scope."""
-    node = Node(Libp2pNetwork(NetworkOptions(bytes([number]) * 32, listen)))
+    node = Node(Libp2pNetwork(NetworkOptions(bytes([number]) * 32, listen, mdns)))
     node.network.set_topics(frozenset({"t"}))
     node.network.set_known_peers(members or {}, {})
 

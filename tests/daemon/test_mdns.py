@@ -1,7 +1,7 @@
 """Finding each other on the local network: two daemons in two network namespaces, joined by a cable of their own.
 
-All traffic stays inside the namespaces that the test makes, which needs root. tests/p2p/test_discovery.py tells the same
-story everywhere, of two nodes of one process on the loopback interface.
+All traffic stays inside the namespaces that the test makes, which needs root. tests/p2p/test_discovery.py tells the
+same story everywhere, of two nodes of one process on the loopback interface.
 """
 
 from __future__ import annotations

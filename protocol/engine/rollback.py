@@ -45,7 +45,7 @@ def take_own_commit(
     assert leaf is not None, "the owner is leaf 0"
     statement.verify(leaf.signature_key, commit=message.message.encode() + frame.welcome)
     universe.behind.pop(own.group_id, None)
-    universe.rollbacks.add(statement.commit_hash)
+    universe.rollbacks[statement.commit_hash] = statement
     universe.was_put_back = True
     if info is not None or known:
         held_at = universe.branched_at
@@ -57,9 +57,10 @@ def take_own_commit(
         {"parent": message.dmls_epoch, "epoch": message.epoch, "evidence": evidence},
     )
     if message.dmls_epoch in own.graph.closed and len(set(own.graph.closed.values())) >= MOST_RESOLVES:
-        # The commits of one number contradict each other on whatever branches they are.
-        beside = [info.started_by for info in own.graph.epochs.values() if info.number == message.epoch + 1]
-        tell_clone(ctx, universe, own, (*map(HeadStatement.decode, filter(None, beside)), statement))
+        # The commits of one number contradict each other on whatever branches they are; this one may be newer than all
+        # that is known of the own branch.
+        made = [info.started_by for info in own.graph.epochs.values() if info.started_by]
+        tell_clone(ctx, universe, own, (*map(HeadStatement.decode, made), *universe.rollbacks.values()))
     resolve_soon(ctx, universe)
     if not universe.boot.done and peer_id in universe.links:
         universe.boot.waits_for_roster = True

@@ -10,6 +10,7 @@ from starling.protocol.decentralized.epoch_graph import EpochGraph
 from starling.protocol.decentralized.settling import Reported
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.denial import Sighting
+from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.heads import HeadsReport
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.member import MemberId, member_id
@@ -117,7 +118,7 @@ class Universe:
         """Whether anything in this run spoke for it, also where the node has started anew since."""
         self.suspected: set[bytes] = set()
         """The peers that named an epoch of our own group that we do not know."""
-        self.rollbacks: set[bytes] = set()
+        self.rollbacks: dict[bytes, HeadStatement] = {}
         """The commits that we signed and do not know, by hash, as far as told in this run."""
         self.foreign_heads: dict[bytes, set[bytes]] = {}
         """Heads of our own group that members name and that we do not know, with who names them."""

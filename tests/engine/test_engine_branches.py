@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.engine.branched import COMMON, LOST, NEW, Saved, kinds, put_back_while_one_is_away, swap
-from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_of, is_commit, quiet
+from tests.engine.small_network import MINUTE, SECOND, Node, header_of, is_commit, quiet
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN
 from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
@@ -295,31 +295,6 @@ def test_a_message_that_comes_late_on_a_closed_branch_is_reported() -> None:
     assert graph[lost].contiguous == held + 1
     network.run(5 * SECOND)
     assert reported() == [held + 1]
-
-
-def test_a_closed_branch_that_never_comes_is_given_up_after_a_day() -> None:
-    """Bob alone had it, and does not come back: carol hears of it from the owner."""
-    network, universe, alice, bob, carol = put_back_while_one_is_away()
-    network.restart(alice)
-    network.run(10 * SECOND)
-    lost = bob.heard("fork.resolved")[0]["closed"][0]
-    network.stop(bob)
-    network.restart(carol)
-    network.run(30 * SECOND)
-    group = carol.group(universe, alice)
-    assert list(group.awaited) == [lost] and group.graph.head == alice.group(universe, alice).graph.head
-    report = alice.universe(universe).reports[carol.me]
-    assert (lost, b"", 0) in [
-        (row.head, row.past, row.count) for row in report.heads[alice.universe(universe).group_id]
-    ]
-    network.stop(carol)
-    network.restart(carol)
-    assert list(carol.group(universe, alice).awaited) == [lost]
-    network.run(5 * SECOND)
-    network.leap(DAY + 2 * HOUR)
-    assert not carol.group(universe, alice).awaited
-    report = alice.universe(universe).reports[carol.me]
-    assert lost not in [row.head for row in report.heads[alice.universe(universe).group_id]]
 
 
 def test_the_owner_hears_from_which_epoch_on_the_others_can_follow_it() -> None:

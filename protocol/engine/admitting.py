@@ -17,9 +17,9 @@ from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.rules import Rule
 from starling.protocol.distributed.ticket import sponsor_mac
 from starling.protocol.distributed.ticket_proof import verify_ticket_proof
-from starling.protocol.engine import membership
+from starling.protocol.engine import aligning, membership
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.exchanging import profiles_of
+from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.sponsoring import tell_profile
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
@@ -122,7 +122,7 @@ def answer_request(ctx: Context, universe: Universe, peer_id: bytes, message: Jo
         universe.refuse(type(refusal).__name__)
         _refuse(ctx, universe, peer_id, "request.invalid", final=True)
         return
-    membership.align(ctx, universe)
+    aligning.align(ctx, universe)
     adding = universe.own.log.adding(identity)
     everybody = [member for member in universe.roster.members if member != identity]
     *parts, last = in_parts(universe.roster.entries(), ANSWER_BYTES)

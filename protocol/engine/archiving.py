@@ -11,11 +11,12 @@ from starling.protocol.distributed import policy
 from starling.protocol.distributed.archivers import ArchiverInfo
 from starling.protocol.distributed.floor import Floors
 from starling.protocol.distributed.peer_address import PeerAddress
-from starling.protocol.engine import membership
+from starling.protocol.engine import membership, profile_exchange
 from starling.protocol.engine.archiver_link import ArchiverLink
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.exchanging import MAX_HELLO_BYTES, ask_for_roster, profiles_of, send_entries
+from starling.protocol.engine.exchanging import MAX_HELLO_BYTES, ask_for_roster, send_entries
 from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.answer import take_in_turn
@@ -183,9 +184,9 @@ def handle(
             send_entries(ctx, universe, peer_id, universe.roster.missing_from(message.held))
         case Profiles():
             _learn_address(universe, peer_id, link, message)
-            membership.take_profiles(ctx, universe, message)
+            profile_exchange.take_profiles(ctx, universe, message)
         case WantProfiles():
-            membership.answer_profiles(ctx, universe, peer_id, message.identities)
+            profile_exchange.answer_profiles(ctx, universe, peer_id, message.identities)
         case _:
             pass
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starling.protocol.distributed.policy import BOOT_WAIT
-from starling.protocol.engine import exchanging, imports, membership, own_group, resolving
+from starling.protocol.engine import aligning, exchanging, imports, own_group, resolving
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.under_way import Boot
 from starling.protocol.engine.universe import Universe
@@ -49,7 +49,7 @@ def ask_members(ctx: Context, universe: Universe) -> None:
 def boot_commit(ctx: Context, universe: Universe) -> None:
     """A path commit with all known removals, which closes the branches that members name where this node was put
     back; then the imports of all newest peer epochs."""
-    removes = membership.leaves_to_remove(ctx, universe)
+    removes = aligning.leaves_to_remove(ctx, universe)
     closes = resolving.closing(universe)
     universe.resolves += bool(closes)
     universe.timers.resolve = None
@@ -60,4 +60,4 @@ def boot_commit(ctx: Context, universe: Universe) -> None:
     )
     universe.boot.done = True
     imports.import_now(ctx, universe)
-    membership.align(ctx, universe)
+    aligning.align(ctx, universe)

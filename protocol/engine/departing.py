@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from starling.protocol.distributed import policy
 from starling.protocol.distributed.roster_body import Kind
 from starling.protocol.distributed.roster_entry import decode_entry, entry_id
-from starling.protocol.engine import managing, membership
+from starling.protocol.engine import forgetting, managing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import send_entries
 from starling.protocol.engine.leaving import MAX_ENTRIES, Leaving
@@ -33,7 +33,7 @@ def leave(ctx: Context, universe: Universe, *, force: bool) -> dict[str, object]
     addresses = {info.peer_id: universe.profiles.addresses(info.identity)[:_ADDRESSES] for info in others}
     entries = (*_own_entries(universe), entry)[-MAX_ENTRIES:]
     universe.leaving = Leaving(entries, addresses, ctx.now + policy.LEAVE_TOLD)
-    membership.forget_universe(ctx, universe)
+    forgetting.forget_universe(ctx, universe)
     _save(ctx, universe, universe.leaving)
     ctx.event("universe.left", universe.universe_id, {})
     for peer_id in sorted(addresses.keys() & universe.connected):

@@ -20,7 +20,7 @@ from starling.protocol.engine import (
 )
 from starling.protocol.engine.bad_inputs import BadInputs
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.exchanging import greet, profiles_of
+from starling.protocol.engine.exchanging import greet
 from starling.protocol.engine.inputs import (
     ClockJumped,
     DialFailed,
@@ -35,6 +35,7 @@ from starling.protocol.engine.inputs import (
 from starling.protocol.engine.node import Node
 from starling.protocol.engine.peer_messages import handle_message
 from starling.protocol.engine.people import named
+from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.queries import Queries
 from starling.protocol.engine.receiving import group_of_frame, receive
 from starling.protocol.engine.step import Event, Step

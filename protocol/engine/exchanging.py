@@ -17,6 +17,7 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.gone import gone_row
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.links import Link
+from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.answer import take_in_turn
 from starling.protocol.exchange.entries import in_messages as entries_in_messages
@@ -26,7 +27,6 @@ from starling.protocol.exchange.messages import (
     Gone,
     Hello,
     Position,
-    Profiles,
     Pulse,
     Summary,
     Want,
@@ -34,7 +34,6 @@ from starling.protocol.exchange.messages import (
     WantProfiles,
     WantRoster,
 )
-from starling.protocol.exchange.profiles import in_one_message
 from starling.protocol.packed import pack
 
 MAX_HELLO_BYTES = 16 * 1024
@@ -242,22 +241,3 @@ def _following(state: GroupState, epochs: tuple[WantedEpoch, ...]) -> Iterator[L
         for frame in state.log.after(dmls_epoch, contiguous, children):
             if frame.dmls_epoch == dmls_epoch or frame.dmls_epoch not in listed:
                 yield frame
-
-
-# profiles
-
-
-def profiles_of(universe: Universe, identities: list[bytes]) -> Profiles:
-    """The newest KeyPackages and addresses of these members, this node's own from its bundles: each once, and as many
-    as one message can hold."""
-    found = (_profile(universe, identity) for identity in dict.fromkeys(identities))
-    return in_one_message(universe.universe_id, (profile for profile in found if profile is not None))
-
-
-def _profile(universe: Universe, identity: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
-    if identity == universe.me:
-        own = universe.own_address
-        packages = tuple(package.encode() for package in universe.bundles.newest())
-        return packages, own.encode() if own is not None else b""
-    profile = universe.profiles.get(identity)
-    return profile.wire() if profile is not None else None

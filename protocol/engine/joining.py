@@ -15,10 +15,11 @@ from starling.protocol.distributed.member import UNIVERSE_SUITES
 from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import Ticket, TicketError, verify_sponsor_mac
 from starling.protocol.distributed.vouched_info import VouchedInfo
-from starling.protocol.engine import catching_up, membership, own_group
+from starling.protocol.engine import aligning, catching_up, membership, own_group, profile_exchange
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.exchanging import greet, profiles_of
+from starling.protocol.engine.exchanging import greet
 from starling.protocol.engine.key_changes import note_names_of_all
+from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.under_way import Joining, Proven
 from starling.protocol.engine.universe import Universe
@@ -206,10 +207,10 @@ def take_answer(
     membership.store_roster(ctx, universe)
     for packages, address in admitted.profiles:
         try:
-            membership.learn_profile(ctx, universe, packages, address)
+            profile_exchange.learn_profile(ctx, universe, packages, address)
         except (ProtocolError, Unsupported, Pending) as refusal:
             universe.refuse(type(refusal).__name__)
-    membership.align(ctx, universe)
+    aligning.align(ctx, universe)
     for frame in frames:
         receive(ctx, universe, peer_id, frame)
     ctx.event(

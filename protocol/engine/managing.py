@@ -9,7 +9,7 @@ from starling.protocol.distributed.roster_body import Heard
 from starling.protocol.distributed.roster_rights import ADMIN, MEMBER, READER, ROLES, Policy, Right
 from starling.protocol.distributed.ticket import MAX_MEMBERS as MAX_TICKET_MEMBERS
 from starling.protocol.distributed.ticket import Ticket, TicketMember, TicketSecret
-from starling.protocol.engine import direct, membership
+from starling.protocol.engine import direct, membership, topics
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import CreateInvite
 from starling.protocol.engine.universe import Universe
@@ -104,7 +104,7 @@ def remove_member(
         raise UsageError("only who is more senior than a member undoes what that did", "forbidden")
     entry = universe.roster.make_remove(universe.identity, identity, disowning=disowning)
     membership.add_entries(ctx, universe, [entry])
-    membership.renew_topic(ctx, universe)
+    topics.renew(ctx, universe)
     others = sorted(before.keys() - universe.roster.members.keys() - {identity})
     return {"gone": [identity, *others]}
 

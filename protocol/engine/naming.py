@@ -6,7 +6,7 @@ from typing import Any
 
 from starling.protocol.distributed.archiver_offer import ArchiverOffer, OfferError
 from starling.protocol.distributed.roster_rights import Right
-from starling.protocol.engine import managing, membership
+from starling.protocol.engine import managing, membership, topics
 from starling.protocol.engine.archiver_link import ArchiverLink
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Universe
@@ -40,7 +40,7 @@ def remove_archiver(ctx: Context, universe: Universe, identity: bytes) -> None:
     _require_right(universe)
     entry = universe.roster.make_remove_archiver(universe.identity, identity)
     membership.add_entries(ctx, universe, [entry])
-    membership.renew_topic(ctx, universe)
+    topics.renew(ctx, universe)
 
 
 def _require_right(universe: Universe) -> None:

@@ -11,6 +11,7 @@ from starling.protocol.engine import (
     exchanging,
     joining,
     membership,
+    profile_exchange,
     sponsoring,
 )
 from starling.protocol.engine.context import Context
@@ -155,9 +156,9 @@ def _as_member(
         case WantRoster():
             exchanging.send_entries(ctx, universe, peer_id, universe.roster.missing_from(message.held))
         case Profiles():
-            membership.take_profiles(ctx, universe, message)
+            profile_exchange.take_profiles(ctx, universe, message)
         case WantProfiles():
-            membership.answer_profiles(ctx, universe, peer_id, message.identities)
+            profile_exchange.answer_profiles(ctx, universe, peer_id, message.identities)
         case Sighted():
             denying.take_sighting(ctx, universe, peer_id, message)
         case Denied():

@@ -16,10 +16,10 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.universe_component import read_universe
-from starling.protocol.engine import denying, membership, own_group, resending, resolving, sponsoring
+from starling.protocol.engine import aligning, denying, own_group, resending, resolving, sponsoring
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import forget_imports, forget_psk
-from starling.protocol.engine.exchanging import profiles_of
+from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.under_way import AsksAgain, Boot
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
@@ -216,7 +216,7 @@ def _go_on_once_ready(ctx: Context, universe: Universe) -> None:
     lacking = [
         identity
         for identity in others
-        if membership.usable_key_package(ctx, universe, identity, universe.incarnation_of(identity)) is None
+        if aligning.usable_key_package(ctx, universe, identity, universe.incarnation_of(identity)) is None
     ]
     if lacking and (len(lacking) == len(others) or ctx.now < timers.readmitted):
         if _is_due(timers.readmit, ctx.now):

@@ -14,10 +14,10 @@ from starling.protocol.distributed.readmit_request import ReadmitRequestTBS
 from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.distributed.roster_rights import Right
 from starling.protocol.distributed.rules import Rule
-from starling.protocol.engine import denying, membership
+from starling.protocol.engine import denying, membership, profile_exchange
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.exchanging import profiles_of
 from starling.protocol.engine.managing import require
+from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.under_way import AsksAgain
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, UsageError
@@ -69,7 +69,7 @@ def tell_profile(
     peer_id: bytes,
 ) -> None:
     """Pass on what others need to add whom this node has admitted; `peer_id` is who gave it."""
-    membership.learn_profile(ctx, universe, *profile)
+    profile_exchange.learn_profile(ctx, universe, *profile)
     for link in universe.links:
         if link != peer_id:
             ctx.send(link, profiles_of(universe, [identity]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starling.protocol.distributed import policy
 from starling.protocol.engine import (
     absence,
+    aligning,
     archiving,
     asking,
     boot,
@@ -14,7 +15,6 @@ from starling.protocol.engine import (
     frame_quota,
     imports,
     joining,
-    membership,
     readding,
     readmission,
     renaming,
@@ -22,6 +22,7 @@ from starling.protocol.engine import (
     resolving,
     retention,
     sending,
+    topics,
     watching,
 )
 from starling.protocol.engine.context import Context
@@ -68,9 +69,9 @@ def _own_group(ctx: Context, universe: Universe) -> None:
     if _due(universe.standing.look_at, ctx.now):
         absence.look(ctx, universe)
     if _due(timers.align, ctx.now):
-        membership.align(ctx, universe)
+        aligning.align(ctx, universe)
     if _due(timers.topic, ctx.now):
-        membership.renew_topic(ctx, universe)
+        topics.renew(ctx, universe)
     if _due(timers.readd, ctx.now):
         readding.ask(ctx, universe)
     if timers.first_path is not None and (_due(timers.first_path, ctx.now) or _all_joined(universe)):

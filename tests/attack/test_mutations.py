@@ -23,12 +23,12 @@ from starling.protocol.decentralized.key_schedule import PuncturedKeySchedule
 from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.distributed.psk_ledger import PskLedger
 from starling.protocol.engine import (
+    aligning,
     boot,
     bundles,
     direct,
     epochs,
     imports,
-    membership,
     own_group,
     received_commits,
     received_messages,
@@ -153,7 +153,7 @@ def without_generation_draw(patches: pytest.MonkeyPatch) -> None:
 
 
 def without_removal(patches: pytest.MonkeyPatch) -> None:
-    patches.setattr(membership, "removed_leaves", lambda *arguments: [])
+    patches.setattr(aligning, "removed_leaves", lambda *arguments: [])
 
 
 def without_leaving(patches: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from starling.protocol.distributed.direct import (
     seal_direct,
     size_class,
 )
-from starling.protocol.engine import membership, own_group
+from starling.protocol.engine import aligning, own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import BlockMember, JoinUniverse, RemoveMember, SendMessage, UpdateKeys
 from starling.protocol.errors import UsageError
@@ -169,12 +169,12 @@ def _newcomer(network: Network, universe: bytes, alice: Node) -> Node:
 
 def test_it_waits_until_the_recipient_is_in_the_own_group(monkeypatch: pytest.MonkeyPatch) -> None:
     network, universe, (alice, bob) = quiet("alice", "bob")
-    usable: Any = membership.usable_key_package
+    usable: Any = aligning.usable_key_package
 
     def not_here(ctx: Context, universe: Any, *arguments: Any, **more: Any) -> Any:
         return None if universe.me == bob.me else usable(ctx, universe, *arguments, **more)
 
-    monkeypatch.setattr(membership, "usable_key_package", not_here)
+    monkeypatch.setattr(aligning, "usable_key_package", not_here)
     dave = _newcomer(network, universe, alice)
     assert dave.me not in bob.group(universe, bob).members()
     commits = len(bob.commits())
@@ -187,7 +187,7 @@ def test_it_waits_until_the_recipient_is_in_the_own_group(monkeypatch: pytest.Mo
     network.restart(bob)
     network.run(10 * SECOND)
     assert bob.universe(universe).outbox.queued == 1
-    monkeypatch.setattr(membership, "usable_key_package", usable)
+    monkeypatch.setattr(aligning, "usable_key_package", usable)
     network.run(2 * MINUTE)
     assert dave.texts() == ["for dave"] and alice.texts() == ["for all"]
     assert bob.universe(universe).outbox.queued == 0
@@ -197,9 +197,9 @@ def test_what_waits_for_a_member_that_is_removed_is_told_and_goes_to_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network, universe, (alice, bob) = quiet("alice", "bob")
-    usable: Any = membership.usable_key_package
+    usable: Any = aligning.usable_key_package
     monkeypatch.setattr(
-        membership,
+        aligning,
         "usable_key_package",
         lambda ctx, universe, *more, **named: (
             None if universe.me == bob.me else usable(ctx, universe, *more, **named)
@@ -209,7 +209,7 @@ def test_what_waits_for_a_member_that_is_removed_is_told_and_goes_to_nobody(
     bob.say(universe, "for dave", b"i" * 16, to=dave)
     alice.do(RemoveMember(universe, dave.me))
     network.run(10 * SECOND)
-    monkeypatch.setattr(membership, "usable_key_package", usable)
+    monkeypatch.setattr(aligning, "usable_key_package", usable)
     assert bob.heard("message.undelivered") == [{"id": b"i" * 16, "to": dave.me, "reason": "removed"}]
     assert bob.universe(universe).outbox.queued == 0
     assert not any(b"for dave" in row for row in bob.rows.values())

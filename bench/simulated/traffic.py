@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from starling.protocol.exchange.messages import Pulse, Summary, decode_message
+from starling.protocol.exchange.member_messages import Pulse, Summary
+from starling.protocol.exchange.messages import decode_message
 
 MESSAGE, COMMIT, REPORT = "user messages", "commits", "reports"
 PULSE, SUMMARY, EXCHANGE, AGAIN = "pulses", "summaries", "rest of the exchange", "what was known"

@@ -35,13 +35,9 @@ from starling.protocol.engine.inputs import (
 )
 from starling.protocol.engine.step import KnownPeers, Step, Topics
 from starling.protocol.errors import DecodeError, Pending, ProtocolError, Unsupported, UsageError
-from starling.protocol.exchange.messages import (
-    Hello,
-    Message,
-    Profiles,
-    RosterEntries,
-    decode_message,
-)
+from starling.protocol.exchange.member_messages import Hello, Profiles, RosterEntries
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.messages import decode_message
 
 MAX_ARCHIVES = 64
 MAX_NAMING = 16

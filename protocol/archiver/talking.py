@@ -13,23 +13,19 @@ from starling.protocol.distributed.roster_entry import entry_id
 from starling.protocol.engine.context import Context
 from starling.protocol.errors import Pending, ProtocolError, Unsupported
 from starling.protocol.exchange.answer import take_in_turn
+from starling.protocol.exchange.archiver_messages import Listed, ListPulse, MemberFloors, WantFrames, WantList
 from starling.protocol.exchange.entries import in_messages
 from starling.protocol.exchange.feed import Feed, ListedFrame, page_of
 from starling.protocol.exchange.frame import frame_id
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.member_messages import (
     Frames,
     Hello,
-    Listed,
-    ListPulse,
-    MemberFloors,
-    Message,
     Profiles,
     RosterEntries,
-    WantFrames,
-    WantList,
     WantProfiles,
     WantRoster,
 )
+from starling.protocol.exchange.message import Message
 from starling.protocol.exchange.profiles import in_one_message
 from starling.protocol.mls.key_package import KeyPackage
 

@@ -17,7 +17,7 @@ from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.standing import Suspended
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.messages import Excluded
+from starling.protocol.exchange.member_messages import Excluded
 
 
 def look(ctx: Context, universe: Universe) -> None:

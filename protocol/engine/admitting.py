@@ -24,7 +24,7 @@ from starling.protocol.engine.sponsoring import tell_profile
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.entries import in_parts
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.joining_messages import (
     Admitted,
     JoinAnswer,
     JoinHello,

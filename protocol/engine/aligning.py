@@ -14,7 +14,7 @@ from starling.protocol.engine.membership import is_readmitted
 from starling.protocol.engine.taken_keys import TakenKeys
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import ProtocolError, Unsupported
-from starling.protocol.exchange.messages import WantProfiles
+from starling.protocol.exchange.member_messages import WantProfiles
 from starling.protocol.mls.key_package import KeyPackage
 
 

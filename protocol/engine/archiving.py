@@ -20,23 +20,19 @@ from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.answer import take_in_turn
+from starling.protocol.exchange.archiver_messages import Listed, ListPulse, MemberFloors, WantFrames, WantList
 from starling.protocol.exchange.feed import Feed, FrameKind, ListedFrame, Verdict, page_of
 from starling.protocol.exchange.frame import frame_id
 from starling.protocol.exchange.frame_log import LoggedFrame
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.member_messages import (
     Frames,
     Hello,
-    Listed,
-    ListPulse,
-    MemberFloors,
-    Message,
     Profiles,
     RosterEntries,
-    WantFrames,
-    WantList,
     WantProfiles,
     WantRoster,
 )
+from starling.protocol.exchange.message import Message
 from starling.protocol.packed import Blob, Uint, pack, shape, unpack
 
 _ROW = (Blob(16), Uint())

@@ -10,11 +10,7 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.links import Behind, Lack
 from starling.protocol.engine.universe import Universe
-from starling.protocol.exchange.messages import (
-    MAX_WANTED_EPOCHS,
-    Want,
-    WantedGroup,
-)
+from starling.protocol.exchange.member_messages import MAX_WANTED_EPOCHS, Want, WantedGroup
 from starling.protocol.exchange.waiting import Need
 
 MAX_BEHIND = 1024

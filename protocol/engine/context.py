@@ -16,7 +16,7 @@ from starling.protocol.engine.step import (
     Step,
     Write,
 )
-from starling.protocol.exchange.messages import Message
+from starling.protocol.exchange.message import Message
 
 Random = Callable[[int], bytes]
 

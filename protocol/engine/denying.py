@@ -19,7 +19,8 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.forks import tell_clone
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
-from starling.protocol.exchange.messages import Denied, Message, Sighted
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.readmission_messages import Denied, Sighted
 
 
 def tell_sighting(ctx: Context, universe: Universe) -> None:

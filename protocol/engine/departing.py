@@ -14,7 +14,8 @@ from starling.protocol.engine.exchanging import send_entries
 from starling.protocol.engine.leaving import MAX_ENTRIES, Leaving
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, UsageError
-from starling.protocol.exchange.messages import Message, Pulse, RosterEntries
+from starling.protocol.exchange.member_messages import Pulse, RosterEntries
+from starling.protocol.exchange.message import Message
 
 _NO_DIGEST = bytes(32)
 _ADDRESSES = 4

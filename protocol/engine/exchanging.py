@@ -22,7 +22,7 @@ from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.answer import take_in_turn
 from starling.protocol.exchange.entries import in_messages as entries_in_messages
 from starling.protocol.exchange.frame_log import LoggedFrame
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.member_messages import (
     Frames,
     Gone,
     Hello,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.universe import Universe
-from starling.protocol.exchange.messages import WantedEpoch
+from starling.protocol.exchange.member_messages import WantedEpoch
 
 
 def gone_row(

@@ -24,7 +24,7 @@ from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.under_way import Joining, Proven
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.joining_messages import (
     Admitted,
     JoinAnswer,
     JoinHello,

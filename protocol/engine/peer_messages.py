@@ -18,29 +18,29 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.readding import take_gone
 from starling.protocol.engine.receiving import receive
 from starling.protocol.engine.universe import Universe
-from starling.protocol.exchange.messages import (
-    Denied,
-    Excluded,
-    Frames,
-    Gone,
-    Hello,
+from starling.protocol.exchange.archiver_messages import ListPulse
+from starling.protocol.exchange.joining_messages import (
     JoinAnswer,
     JoinHello,
     JoinProof,
     JoinRefused,
     JoinRequest,
-    ListPulse,
-    Message,
+)
+from starling.protocol.exchange.member_messages import (
+    Excluded,
+    Frames,
+    Gone,
+    Hello,
     Profiles,
     Pulse,
-    ReadmitRequest,
     RosterEntries,
-    Sighted,
     Summary,
     Want,
     WantProfiles,
     WantRoster,
 )
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.readmission_messages import Denied, ReadmitRequest, Sighted
 
 
 def handle_message(

@@ -8,7 +8,7 @@ from starling.protocol.distributed.roster import MemberInfo
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import ProtocolError, Unsupported
-from starling.protocol.exchange.messages import Profiles
+from starling.protocol.exchange.member_messages import Profiles
 from starling.protocol.exchange.profiles import in_one_message
 from starling.protocol.mls.key_package import KeyPackage
 

@@ -40,7 +40,7 @@ from starling.protocol.errors import (
     UsageError,
     VerificationFailed,
 )
-from starling.protocol.exchange.messages import Gone
+from starling.protocol.exchange.member_messages import Gone
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.rules import Rule

@@ -23,7 +23,8 @@ from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.under_way import AsksAgain, Boot
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.messages import ReadmitRequest, WantProfiles
+from starling.protocol.exchange.member_messages import WantProfiles
+from starling.protocol.exchange.readmission_messages import ReadmitRequest
 
 
 def recover(ctx: Context, universe: Universe) -> dict[str, Any]:

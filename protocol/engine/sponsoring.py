@@ -21,7 +21,7 @@ from starling.protocol.engine.profile_exchange import profiles_of
 from starling.protocol.engine.under_way import AsksAgain
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Invalid, UsageError
-from starling.protocol.exchange.messages import ReadmitRequest
+from starling.protocol.exchange.readmission_messages import ReadmitRequest
 from starling.protocol.mls.key_package import KeyPackage
 
 

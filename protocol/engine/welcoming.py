@@ -23,7 +23,7 @@ from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, Invalid, ProtocolError, Unsupported
 from starling.protocol.exchange.frame import CommitFrame
 from starling.protocol.exchange.frame_log import LoggedFrame
-from starling.protocol.exchange.messages import WantProfiles
+from starling.protocol.exchange.member_messages import WantProfiles
 from starling.protocol.exchange.waiting import Need
 from starling.protocol.extensions.private_external_info import read_root_key, root_public_key
 from starling.protocol.mls.group import Group

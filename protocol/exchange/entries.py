@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from starling.protocol.exchange.messages import RosterEntries
+from starling.protocol.exchange.member_messages import RosterEntries
 
 MAX_ENTRIES_BYTES = 48 * 1024
 """Of roster entries in one message: what a peer may say that is not known to be a member yet."""

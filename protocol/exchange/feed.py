@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from starling.protocol.exchange.archiver_messages import MAX_LISTED, Listed, ListedRow, WantFrames, WantList
 from starling.protocol.exchange.listing import Listing
-from starling.protocol.exchange.messages import MAX_LISTED, Listed, ListedRow, WantFrames, WantList
 
 FRAMES_ASKED = 128
 """How many frames are asked for at a time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starling.protocol.exchange.messages import Profiles
+from starling.protocol.exchange.member_messages import Profiles
 
 MAX_PROFILES_BYTES = 2 * 1024 * 1024
 """Of KeyPackages and addresses in one message."""

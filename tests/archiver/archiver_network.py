@@ -13,7 +13,8 @@ from starling.protocol.distributed.policy import FrameQuota
 from starling.protocol.engine.inputs import Input, NameArchiver, OfferArchiver, OwnAddresses
 from starling.protocol.engine.step import SendToPeer, Step
 from starling.protocol.exchange.frame import MessageFrame, decode_frame
-from starling.protocol.exchange.messages import Message, attach, decode_message
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 class ArchiverNode(Node):

@@ -23,18 +23,10 @@ from starling.protocol.engine.inputs import (
     UpdateKeys,
 )
 from starling.protocol.engine.step import SendToPeer
+from starling.protocol.exchange.archiver_messages import Listed, ListPulse, WantFrames, WantList
 from starling.protocol.exchange.feed import FrameKind
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame, frame_id
-from starling.protocol.exchange.messages import (
-    Frames,
-    Hello,
-    Listed,
-    ListPulse,
-    RosterEntries,
-    WantFrames,
-    WantList,
-    WantRoster,
-)
+from starling.protocol.exchange.member_messages import Frames, Hello, RosterEntries, WantRoster
 
 SMALL = FrameQuota(1000, 256 * 1024)
 

@@ -7,7 +7,9 @@ from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node
 
 from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import SendToPeer
-from starling.protocol.exchange.messages import Frames, Listed, attach, decode_message
+from starling.protocol.exchange.archiver_messages import Listed
+from starling.protocol.exchange.member_messages import Frames
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 def apart(*names: str) -> tuple[Network, bytes, ArchiverNode, list[Node]]:

@@ -15,8 +15,8 @@ from starling.protocol.distributed.floor import Floors, Place
 from starling.protocol.distributed.policy import FRAME_RETENTION
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import RemoveMember, UpdateKeys
+from starling.protocol.exchange.archiver_messages import MemberFloors
 from starling.protocol.exchange.feed import FrameKind, ListedFrame, Verdict
-from starling.protocol.exchange.messages import MemberFloors
 
 
 def test_what_all_have_is_let_go_of() -> None:

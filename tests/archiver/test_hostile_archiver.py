@@ -9,21 +9,12 @@ from tests.engine.small_network import MINUTE, SECOND, Network
 
 from starling.protocol.engine.inputs import PeerConnected
 from starling.protocol.engine.step import SendToPeer
+from starling.protocol.exchange.archiver_messages import Listed, ListPulse, WantFrames, WantList
 from starling.protocol.exchange.feed import FrameKind
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame, frame_id
-from starling.protocol.exchange.messages import (
-    Frames,
-    Listed,
-    ListPulse,
-    Message,
-    Pulse,
-    Summary,
-    Want,
-    WantFrames,
-    WantList,
-    attach,
-    decode_message,
-)
+from starling.protocol.exchange.member_messages import Frames, Pulse, Summary, Want
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.messages import attach, decode_message
 
 LIST = b"\x07" * 16
 

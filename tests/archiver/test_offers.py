@@ -21,7 +21,7 @@ from starling.protocol.engine.inputs import (
     UpdateKeys,
 )
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.messages import Hello
+from starling.protocol.exchange.member_messages import Hello
 
 
 def test_an_offer_serves_one_universe() -> None:

@@ -27,7 +27,8 @@ from starling.protocol.distributed.sent_again import SentAgain
 from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.errors import Pending, ProtocolError, Unsupported, UsageError
 from starling.protocol.exchange.frame import CommitFrame
-from starling.protocol.exchange.messages import Message, Profiles
+from starling.protocol.exchange.member_messages import Profiles
+from starling.protocol.exchange.message import Message
 from starling.protocol.mls.epoch import Epoch
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group

@@ -7,7 +7,8 @@ from tests.engine.small_network import MINUTE, SECOND, Node
 
 from starling.protocol.engine.inputs import JoinUniverse, Recover, RemoveMember
 from starling.protocol.engine.step import Send, SendToPeer
-from starling.protocol.exchange.messages import Hello, RosterEntries, attach, decode_message
+from starling.protocol.exchange.member_messages import Hello, RosterEntries
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 def test_after_each_owners_removal_the_removed_member_reads_nothing_of_it() -> None:

@@ -9,7 +9,8 @@ from tests.engine.small_network import Network, Node
 
 from starling.protocol.engine.step import Publish, Send, SendToPeer
 from starling.protocol.exchange.frame import Announcement, CommitFrame, MessageFrame, decode_frame
-from starling.protocol.exchange.messages import Message, attach, decode_message
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 class TappedNetwork(Network):

@@ -18,7 +18,8 @@ from starling.daemon.paths import Paths
 from starling.p2p.interface import NetworkOptions
 from starling.p2p.network import Libp2pNetwork
 from starling.protocol.engine import joining
-from starling.protocol.exchange.messages import JoinAnswer, JoinRequest, decode_message
+from starling.protocol.exchange.joining_messages import JoinAnswer, JoinRequest
+from starling.protocol.exchange.messages import decode_message
 
 NAME = "Josephine of the Hill"
 PATIENCE = 60.0

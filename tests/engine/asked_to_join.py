@@ -13,13 +13,8 @@ from starling.protocol.distributed.ticket import Ticket, sponsor_mac
 from starling.protocol.distributed.vouched_info import VouchedInfo
 from starling.protocol.engine.inputs import JoinUniverse
 from starling.protocol.engine.step import Send, SendToPeer
-from starling.protocol.exchange.messages import (
-    JoinProof,
-    JoinRefused,
-    JoinRequest,
-    attach,
-    decode_message,
-)
+from starling.protocol.exchange.joining_messages import JoinProof, JoinRefused, JoinRequest
+from starling.protocol.exchange.messages import attach, decode_message
 from starling.protocol.extensions.private_external_info import ExternalEncryptionBundle
 
 SUITE = cipher_suite(1)

@@ -20,14 +20,14 @@ from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.distributed.vouched_info import VouchedInfo
 from starling.protocol.engine.inputs import MessageFromPeer
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.joining_messages import (
     JoinAnswer,
     JoinHello,
     JoinProof,
     JoinRefused,
     JoinRequest,
-    attach,
 )
+from starling.protocol.exchange.messages import attach
 from starling.protocol.extensions.private_external import seal_private_external
 from starling.protocol.extensions.private_external_info import ExternalEncryptionBundle
 from starling.protocol.mls.external_proposal import propose_own_add

@@ -44,7 +44,8 @@ from starling.protocol.engine.step import (
 )
 from starling.protocol.engine.universe import Universe
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
-from starling.protocol.exchange.messages import Message, attach, decode_message
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.messages import attach, decode_message
 from starling.protocol.packed import pack, unpack
 
 START = 1_700_000_000_000

@@ -14,7 +14,7 @@ from starling.protocol.engine.inputs import JoinUniverse, Rejoin
 from starling.protocol.engine.standing import Standing
 from starling.protocol.engine.step import Put
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.messages import Excluded
+from starling.protocol.exchange.member_messages import Excluded
 
 
 def suspended(node: Node, universe: bytes) -> set[bytes]:

@@ -21,7 +21,8 @@ from starling.protocol.engine.inputs import JoinUniverse, OwnAddresses, RemoveMe
 from starling.protocol.engine.step import KnownPeers, Publish, Send, SendToPeer
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import Pending, UsageError
-from starling.protocol.exchange.messages import Hello, JoinHello, JoinRefused, JoinRequest, RosterEntries
+from starling.protocol.exchange.joining_messages import JoinHello, JoinRefused, JoinRequest
+from starling.protocol.exchange.member_messages import Hello, RosterEntries
 
 # kept frames
 

@@ -16,7 +16,8 @@ from starling.protocol.engine.forks import drop_branch
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
 from starling.protocol.engine.reporting import send_report
 from starling.protocol.engine.resolving import MAX_NAMED, branched_at, cut_off
-from starling.protocol.exchange.messages import MAX_WANTED_EPOCHS, Summary, Want, attach, decode_message
+from starling.protocol.exchange.member_messages import MAX_WANTED_EPOCHS, Summary, Want
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 def test_who_was_put_back_is_followed_on_both_branches() -> None:

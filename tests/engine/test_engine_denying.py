@@ -22,7 +22,7 @@ from starling.protocol.engine.inputs import (
     RemoveMember,
     UpdateKeys,
 )
-from starling.protocol.exchange.messages import Denied, Sighted
+from starling.protocol.exchange.readmission_messages import Denied, Sighted
 
 
 def another_group(node: Node, universe: bytes) -> bytes:

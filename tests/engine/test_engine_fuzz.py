@@ -18,7 +18,8 @@ from starling.protocol.engine.inputs import (
 )
 from starling.protocol.engine.step import Send, SendToPeer
 from starling.protocol.errors import DecodeError
-from starling.protocol.exchange.messages import JoinAnswer, JoinProof, JoinRefused, attach, decode_message
+from starling.protocol.exchange.joining_messages import JoinAnswer, JoinProof, JoinRefused
+from starling.protocol.exchange.messages import attach, decode_message
 from starling.protocol.packed import pack, unpack
 
 INPUTS = 2_000

@@ -23,7 +23,8 @@ from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.engine.inputs import FrameReceived, UpdateKeys
 from starling.protocol.engine.step import Send, SendToPeer
 from starling.protocol.exchange.frame import MessageFrame
-from starling.protocol.exchange.messages import Frames, Want, attach, decode_message
+from starling.protocol.exchange.member_messages import Frames, Want
+from starling.protocol.exchange.messages import attach, decode_message
 from starling.protocol.mls.proposal import Add, AppEphemeral, PreSharedKey
 from starling.protocol.mls.psk import PreSharedKeyID
 from starling.protocol.mls.safe_aad import EMPTY

@@ -12,7 +12,7 @@ from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, SendMessage, UpdateKeys
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
-from starling.protocol.exchange.messages import Want
+from starling.protocol.exchange.member_messages import Want
 from starling.protocol.mls.group import Group
 
 

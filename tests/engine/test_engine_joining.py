@@ -14,18 +14,15 @@ from starling.protocol.engine import admitting
 from starling.protocol.engine.inputs import CreateUniverse, JoinUniverse
 from starling.protocol.engine.step import Send, SendToPeer, Step
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.joining_messages import (
     JoinAnswer,
     JoinHello,
     JoinProof,
     JoinRefused,
     JoinRequest,
-    RosterEntries,
-    WantProfiles,
-    WantRoster,
-    attach,
-    decode_message,
 )
+from starling.protocol.exchange.member_messages import RosterEntries, WantProfiles, WantRoster
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 def kind_of(send: Send) -> type | None:

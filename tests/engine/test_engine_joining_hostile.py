@@ -31,13 +31,8 @@ from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.distributed.ticket import TicketSecret
 from starling.protocol.engine.inputs import JoinUniverse, RemoveMember
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.messages import (
-    JoinAnswer,
-    JoinProof,
-    JoinRefused,
-    JoinRequest,
-    RosterEntries,
-)
+from starling.protocol.exchange.joining_messages import JoinAnswer, JoinProof, JoinRefused, JoinRequest
+from starling.protocol.exchange.member_messages import RosterEntries
 from starling.protocol.extensions.private_external_info import ExternalEncryptionBundle
 
 

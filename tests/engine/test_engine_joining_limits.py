@@ -21,13 +21,8 @@ from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.engine import admitting
 from starling.protocol.engine.inputs import JoinUniverse, UpdateKeys
 from starling.protocol.engine.step import Send
-from starling.protocol.exchange.messages import (
-    JoinAnswer,
-    JoinHello,
-    JoinProof,
-    JoinRequest,
-    decode_message,
-)
+from starling.protocol.exchange.joining_messages import JoinAnswer, JoinHello, JoinProof, JoinRequest
+from starling.protocol.exchange.messages import decode_message
 from starling.protocol.extensions.private_external import open_private_external
 from starling.protocol.extensions.private_external_rules import new_root_key
 from starling.protocol.mls.group import Group

@@ -13,7 +13,7 @@ from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.distributed.member import build_key_package, leaf_extensions, read_member
 from starling.protocol.distributed.send_group_id import new_send_group_id
 from starling.protocol.engine.inputs import UpdateKeys
-from starling.protocol.exchange.messages import Profiles
+from starling.protocol.exchange.member_messages import Profiles
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.leaf_node import LeafNode
 

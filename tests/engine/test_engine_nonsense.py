@@ -10,10 +10,9 @@ from tests.engine.small_network import MINUTE, SECOND, Network, header_of, is_co
 from starling.protocol.engine.inputs import CreateUniverse, FrameReceived, MessageFromPeer, UpdateKeys
 from starling.protocol.engine.step import Disconnect, SendToPeer
 from starling.protocol.exchange.frame import Announcement, CommitFrame, MessageFrame, decode_frame
-from starling.protocol.exchange.messages import (
+from starling.protocol.exchange.member_messages import (
     Frames,
     Hello,
-    Message,
     Profiles,
     Pulse,
     RosterEntries,
@@ -21,8 +20,9 @@ from starling.protocol.exchange.messages import (
     Want,
     WantProfiles,
     WantRoster,
-    attach,
 )
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.messages import attach
 
 # nonsense from a member
 

@@ -13,7 +13,8 @@ from tests.engine.small_network import MINUTE, SECOND, Network, Node
 
 from starling.protocol.engine import joining
 from starling.protocol.engine.inputs import FrameReceived, Input, JoinUniverse, MessageFromPeer
-from starling.protocol.exchange.messages import JoinRequest, decode_message
+from starling.protocol.exchange.joining_messages import JoinRequest
+from starling.protocol.exchange.messages import decode_message
 from starling.protocol.mls.key_package import KeyPackage
 
 NAME = "Josephine-of-the-Hill"

@@ -21,7 +21,8 @@ from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Send, SendToPeer
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
-from starling.protocol.exchange.messages import Gone, Profiles, Summary, attach, decode_message
+from starling.protocol.exchange.member_messages import Gone, Profiles, Summary
+from starling.protocol.exchange.messages import attach, decode_message
 from starling.protocol.mls import committing
 
 

@@ -18,7 +18,7 @@ from starling.protocol.distributed.universe_component import send_group_extensio
 from starling.protocol.engine import own_group
 from starling.protocol.engine.inputs import JoinUniverse, ReadmitMember, Recover, RemoveMember, UpdateKeys
 from starling.protocol.errors import UsageError
-from starling.protocol.exchange.messages import ReadmitRequest
+from starling.protocol.exchange.readmission_messages import ReadmitRequest
 from starling.protocol.mls.extension import REQUIRED_WIRE_FORMATS, with_extension
 
 

@@ -8,7 +8,8 @@ from tests.engine.small_network import SECOND, Network, Node, is_commit, quiet, 
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.engine.inputs import FrameReceived, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Send, SendToPeer
-from starling.protocol.exchange.messages import Hello, RosterEntries, Summary, attach, decode_message
+from starling.protocol.exchange.member_messages import Hello, RosterEntries, Summary
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 def put_back(network: Network, node: Node, universe_id: bytes, *, commits: int) -> None:

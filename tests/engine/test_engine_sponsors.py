@@ -9,7 +9,8 @@ from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.engine.inputs import JoinUniverse
 from starling.protocol.engine.step import Send, SendToPeer
-from starling.protocol.exchange.messages import JoinAnswer, JoinRequest, attach, decode_message
+from starling.protocol.exchange.joining_messages import JoinAnswer, JoinRequest
+from starling.protocol.exchange.messages import attach, decode_message
 
 
 def all_agree(network: Network, universe: bytes, nodes: list[Node]) -> None:

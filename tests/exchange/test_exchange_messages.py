@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from starling.protocol.errors import DecodeError
 from starling.protocol.exchange import messages
-from starling.protocol.exchange.messages import Message, Want, attach, decode_message
+from starling.protocol.exchange.member_messages import Frames, Want
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.messages import attach, decode_message
 from starling.protocol.packed import Blob, Either, Many, Text, Uint, pack, unpack
 
 KINDS = sorted(messages._KINDS.values(), key=lambda kind: kind.kind)
@@ -109,7 +111,7 @@ def test_what_is_off_is_refused(body: list[Any]) -> None:
 
 
 def test_too_many_frames_and_empty_ones_are_refused() -> None:
-    body = messages.Frames(b"u" * 32).encode()
+    body = Frames(b"u" * 32).encode()
     assert len(decode_message(attach(body, [b"f"] * 256))[1]) == 256
     for frames in ([b"f"] * 257, [b""], [b"f" * (1024 * 1024 + 1)]):
         with pytest.raises(DecodeError):

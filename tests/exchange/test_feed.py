@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Collection
 
+from starling.protocol.exchange.archiver_messages import MAX_LISTED, Listed, WantFrames, WantList
 from starling.protocol.exchange.feed import (
     MAX_DONE,
     MOST_ATTEMPTS,
@@ -18,14 +19,7 @@ from starling.protocol.exchange.feed import (
     page_of,
 )
 from starling.protocol.exchange.listing import Listing
-from starling.protocol.exchange.messages import (
-    MAX_LISTED,
-    Listed,
-    WantFrames,
-    WantList,
-    attach,
-    decode_message,
-)
+from starling.protocol.exchange.messages import attach, decode_message
 
 UNIVERSE = b"\x01" * 32
 LIST = b"\x02" * 16

@@ -20,6 +20,7 @@ from starling.protocol.engine.inputs import (
 )
 from starling.protocol.engine.step import Send, SendToPeer
 from starling.protocol.exchange import messages
+from starling.protocol.exchange.joining_messages import JoinAnswer
 
 INPUTS = 400
 RELOAD = 50
@@ -61,12 +62,12 @@ def run_joiner(rng: random.Random) -> int:
             return False
         frames = [source.rows["frame", key] for key in send.frame_ids]
         answers.append(messages.attach(send.data, frames))
-        return isinstance(messages.decode_message(answers[-1])[0], messages.JoinAnswer)
+        return isinstance(messages.decode_message(answers[-1])[0], JoinAnswer)
 
     network.cut(newcomer, other)
     network.drop = hold_back
     newcomer.do(JoinUniverse(network.invite(sponsor, universe), rng.choice((1, 3))))
-    while not answers or not isinstance(last := messages.decode_message(answers[-1])[0], messages.JoinAnswer):
+    while not answers or not isinstance(last := messages.decode_message(answers[-1])[0], JoinAnswer):
         network.run(100)
     sealed = HostileAnswer(rng, newcomer, sponsor, universe, last)
     hostile = HostileMember(rng, network, universe, [sponsor, other], sponsor, newcomer)

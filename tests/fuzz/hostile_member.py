@@ -38,6 +38,8 @@ from starling.protocol.engine.inputs import (
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange import messages
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
+from starling.protocol.exchange.member_messages import Frames, Hello, Profiles, RosterEntries
+from starling.protocol.exchange.message import VERSION, Message
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.proposal import Add, AppDataUpdate, AppEphemeral, PreSharedKey, Proposal, Remove
 from starling.protocol.packed import pack, unpack
@@ -94,7 +96,7 @@ class HostileMember:
 
     # wrapping
 
-    def tell(self, message: messages.Message, frames: list[bytes] | None = None) -> Input:
+    def tell(self, message: Message, frames: list[bytes] | None = None) -> Input:
         return MessageFromPeer(self.mallory.id, messages.attach(message.encode(), frames or []))
 
     def pass_on(self, frame: bytes) -> Input:
@@ -102,8 +104,8 @@ class HostileMember:
         if self.rng.random() < 0.5:
             return FrameReceived(self.mallory.id, frame)
         frames = [frame, self.rng.choice(self.frames)] if self.frames else [frame]
-        fields = [packed(self.rng, pattern) for pattern in messages.Frames.patterns]
-        return self.tell(messages.Frames(self.universe, *fields[1:]), frames)
+        fields = [packed(self.rng, pattern) for pattern in Frames.patterns]
+        return self.tell(Frames(self.universe, *fields[1:]), frames)
 
     def change_packed(self, data: bytes) -> bytes:
         """Packed bytes with something changed, at any depth of packing."""
@@ -137,7 +139,7 @@ class HostileMember:
         cls = self.rng.choice(sorted(messages._KINDS.values(), key=lambda kind: kind.kind))
         fields = [self._known(packed(self.rng, pattern)) for pattern in cls.patterns]
         fields[0] = self.universe
-        body = pack([messages.VERSION, cls.kind, fields])
+        body = pack([VERSION, cls.kind, fields])
         frames = self.rng.sample(self.frames, min(2, len(self.frames)))
         return MessageFromPeer(self.mallory.id, messages.attach(body, frames))
 
@@ -297,7 +299,7 @@ class HostileMember:
         """Entries that mallory signs, whatever they say."""
         roster = self.mallory.universe(self.universe).roster
         entries = tuple(self._entry(roster.entries()) for _ in range(self.rng.choice((1, 2, 5))))
-        cls = self.rng.choice((messages.Hello, messages.RosterEntries))
+        cls = self.rng.choice((Hello, RosterEntries))
         return self.tell(cls(self.universe, entries))
 
     def _entry(self, held: tuple[bytes, ...]) -> bytes:
@@ -340,7 +342,7 @@ class HostileMember:
             (tuple(self._key_package().encode() for _ in range(self.rng.choice((0, 1, 2)))), self._address())
             for _ in range(self.rng.choice((1, 2)))
         )
-        return self.tell(messages.Profiles(self.universe, listed))
+        return self.tell(Profiles(self.universe, listed))
 
     def _address(self) -> bytes:
         identity = self.mallory.identity

@@ -20,7 +20,9 @@ from starling.protocol.distributed import application, heads, labels, roster_bod
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.ticket import Ticket
 from starling.protocol.errors import DecodeError, UsageError
-from starling.protocol.exchange import frame, messages
+from starling.protocol.exchange import frame, joining_messages, messages
+from starling.protocol.exchange.joining_messages import Admitted
+from starling.protocol.exchange.message import VERSION, Message
 from starling.protocol.packed import Blob, Many, Uint, pack
 
 MUTANTS = 12
@@ -37,11 +39,11 @@ class Packed:
     seal: Callable[[Any], bytes] = pack
 
 
-def _message(cls: type[messages.Message]) -> Packed:
+def _message(cls: type[Message]) -> Packed:
     def make(rng: random.Random) -> Any:
         fields = [packed(rng, pattern) for pattern in cls.patterns]
         frames = packed(rng, Many(Blob(100, 1), 3))
-        return [[messages.VERSION, cls.kind, fields], frames]
+        return [[VERSION, cls.kind, fields], frames]
 
     def seal(value: Any) -> bytes:
         if isinstance(value, list) and len(value) == 2 and not isinstance(value[0], bytes):
@@ -130,9 +132,7 @@ _ID = Blob.of(32)
 
 TARGETS: dict[str, Packed] = {
     **{cls.__name__: _message(cls) for cls in messages._KINDS.values()},
-    "Admitted": Packed(
-        lambda rng: packed(rng, messages._ADMITTED), messages.Admitted.decode, messages.Admitted.encode
-    ),
+    "Admitted": Packed(lambda rng: packed(rng, joining_messages._ADMITTED), Admitted.decode, Admitted.encode),
     "CommitFrame": _frame(frame.COMMIT, frame._COMMIT),
     "MessageFrame": _frame(frame.MESSAGE, frame._MESSAGE),
     "Announcement": _frame(frame.ANNOUNCEMENT, frame._ANNOUNCEMENT),

@@ -20,7 +20,8 @@ from starling.protocol.distributed import labels
 from starling.protocol.distributed.joiner import Joiner
 from starling.protocol.engine.inputs import Input, MessageFromPeer
 from starling.protocol.errors import ProtocolError, Unsupported, UsageError
-from starling.protocol.exchange.messages import Admitted, JoinAnswer, JoinRequest, attach
+from starling.protocol.exchange.joining_messages import Admitted, JoinAnswer, JoinRequest
+from starling.protocol.exchange.messages import attach
 from starling.protocol.extensions.private_external_info import ExternalEncryptionBundle
 from starling.protocol.mls.message import MLSMessage
 from starling.protocol.mls.private_external_message import PrivateExternalMessage

@@ -12,6 +12,21 @@ from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.engine.inputs import FrameReceived, Input, MessageFromPeer
 from starling.protocol.exchange import messages
 from starling.protocol.exchange.frame import Announcement, CommitFrame, Frame, MessageFrame, decode_frame
+from starling.protocol.exchange.joining_messages import JoinAnswer, JoinHello, JoinRequest
+from starling.protocol.exchange.member_messages import (
+    Frames,
+    Gone,
+    Hello,
+    Profiles,
+    Pulse,
+    RosterEntries,
+    Summary,
+    Want,
+    WantProfiles,
+    WantRoster,
+)
+from starling.protocol.exchange.message import Message
+from starling.protocol.exchange.readmission_messages import ReadmitRequest
 from starling.protocol.mls.private_message import PrivateMessage
 
 
@@ -106,7 +121,7 @@ class HostilePeer:
         assert isinstance(frame, CommitFrame | MessageFrame)
         return read_dmls_message(frame.dmls_message).group_id
 
-    def _say(self, message: messages.Message, frames: list[bytes] | None = None) -> Input:
+    def _say(self, message: Message, frames: list[bytes] | None = None) -> Input:
         return MessageFromPeer(self.peer_id, messages.attach(message.encode(), frames or []))
 
     def summary(self) -> Input:
@@ -121,60 +136,58 @@ class HostilePeer:
             )
             for _ in range(200)
         )
-        return self._say(messages.Summary(self.universe_id, self._rng.randbytes(32), places, True))
+        return self._say(Summary(self.universe_id, self._rng.randbytes(32), places, True))
 
     def pulse(self) -> Input:
-        return self._say(messages.Pulse(self.universe_id, self._rng.randbytes(32), self._rng.randbytes(32)))
+        return self._say(Pulse(self.universe_id, self._rng.randbytes(32), self._rng.randbytes(32)))
 
     def want(self) -> Input:
         epochs = tuple((self._rng.randbytes(32), 0, ()) for _ in range(16))
         groups = tuple((self._group_id(), epochs if self._rng.random() < 0.7 else ()) for _ in range(20))
-        return self._say(messages.Want(self.universe_id, groups))
+        return self._say(Want(self.universe_id, groups))
 
     def attached_frames(self) -> Input:
         frames = [
             self._changed(None if self._rng.random() < 0.5 else self._rng.randbytes(32)).encode()
             for _ in range(16)
         ]
-        return self._say(messages.Frames(self.universe_id), frames)
+        return self._say(Frames(self.universe_id), frames)
 
     def _entries(self) -> tuple[bytes, ...]:
         return tuple(self._rng.randbytes(self._rng.choice((1, 100, 4_000))) for _ in range(50))
 
     def hello(self) -> Input:
-        return self._say(messages.Hello(self.universe_id, self._entries()))
+        return self._say(Hello(self.universe_id, self._entries()))
 
     def roster_entries(self) -> Input:
-        return self._say(messages.RosterEntries(self.universe_id, self._entries()))
+        return self._say(RosterEntries(self.universe_id, self._entries()))
 
     def profiles(self) -> Input:
         profiles = tuple(((self._rng.randbytes(500),), self._rng.randbytes(200)) for _ in range(50))
-        return self._say(messages.Profiles(self.universe_id, profiles))
+        return self._say(Profiles(self.universe_id, profiles))
 
     def want_profiles(self) -> Input:
         wanted = tuple(self._rng.randbytes(32) for _ in range(1_000))
-        return self._say(messages.WantProfiles(self.universe_id, wanted))
+        return self._say(WantProfiles(self.universe_id, wanted))
 
     def gone(self) -> Input:
         groups = tuple((self._group_id(), self._rng.choice((None, 0, 2**40))) for _ in range(50))
-        return self._say(messages.Gone(self.universe_id, groups))
+        return self._say(Gone(self.universe_id, groups))
 
     def want_roster(self) -> Input:
         held = tuple(self._rng.randbytes(32) for _ in range(100))
-        return self._say(messages.WantRoster(self.universe_id, held))
+        return self._say(WantRoster(self.universe_id, held))
 
     def join_hello(self) -> Input:
-        return self._say(
-            messages.JoinHello(self.universe_id, self._rng.randbytes(32), self._rng.randbytes(32))
-        )
+        return self._say(JoinHello(self.universe_id, self._rng.randbytes(32), self._rng.randbytes(32)))
 
     def join_request(self) -> Input:
-        return self._say(messages.JoinRequest(self.universe_id, self._rng.randbytes(1800)))
+        return self._say(JoinRequest(self.universe_id, self._rng.randbytes(1800)))
 
     def readmit_request(self) -> Input:
         profile = ((self._rng.randbytes(900), self._rng.randbytes(900)), self._rng.randbytes(100))
         signature = self._rng.randbytes(64)
-        return self._say(messages.ReadmitRequest(self.universe_id, "somebody", 1, profile, signature))
+        return self._say(ReadmitRequest(self.universe_id, "somebody", 1, profile, signature))
 
     def join_answer(self) -> Input:
-        return self._say(messages.JoinAnswer(self.universe_id, self._rng.randbytes(3000)))
+        return self._say(JoinAnswer(self.universe_id, self._rng.randbytes(3000)))

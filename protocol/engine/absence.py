@@ -14,7 +14,7 @@ from starling.protocol.engine import readding, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import note_change
 from starling.protocol.engine.group_state import GroupState
-from starling.protocol.engine.standing import Suspended
+from starling.protocol.engine.standing import Left, Suspended
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.member_messages import Excluded
@@ -27,6 +27,8 @@ def look(ctx: Context, universe: Universe) -> None:
     """
     standing = universe.standing
     standing.look_at = ctx.now + policy.ABSENCE_INTERVAL
+    for group_id in [group_id for group_id in standing.left if universe.owner_of(group_id) is None]:
+        standing.enter(ctx, group_id)
     for peer_id in universe.links:
         member = universe.member_of_peer(peer_id)
         if member is not None:
@@ -108,7 +110,9 @@ def leave_group(ctx: Context, universe: Universe, state: GroupState, *, absent: 
 
 
 def drop_group(ctx: Context, universe: Universe, state: GroupState) -> None:
-    """Forget a group that this node is in no more, or not by the leaf that it had (K-20)."""
+    """Forget a group that this node is in no more, or not by the leaf that it had (K-20), but for when that was."""
+    left = Left(state.graph.head_info.number, readding.own_incarnation_in(state))
+    universe.standing.leave(ctx, state.group_id, left)
     universe.waiting.forget_group(state.group_id)
     state.delete(ctx)
     del universe.groups[state.group_id]

@@ -169,6 +169,15 @@ def forget_imports_from(ctx: Context, universe: Universe, group_id: bytes, numbe
             ctx.delete("import", universe.universe_id + importer + source)
 
 
+def forget_imports_by(ctx: Context, universe: Universe, group_id: bytes) -> None:
+    """This node enters a group anew: what its owner imported there before may have been on a branch that this node
+    does not know any more. As for a newcomer, the next import is the first."""
+    for (importer, source), last in list(universe.ledger.last_imports.items()):
+        if last.importer_group_id == group_id:
+            universe.ledger.forget_imports(importer, source)
+            ctx.delete("import", universe.universe_id + importer + source)
+
+
 def forget_imports(ctx: Context, universe: Universe, group_id: bytes) -> None:
     """What a group of a former member imported, and what was imported from it."""
     for (importer, source), last in list(universe.ledger.last_imports.items()):

@@ -9,12 +9,13 @@ from starling.protocol.distributed import policy
 from starling.protocol.engine.context import Context
 from starling.protocol.packed import Blob, Many, Uint, pack, shape, unpack
 
-STANDING_TABLES = ("heard", "blocked", "suspended", "excluded")
+STANDING_TABLES = ("heard", "blocked", "suspended", "excluded", "left")
 
 _MAX_HEARD = 4096
 _HEARD = (Uint(), Many((Blob.of(32), Uint()), _MAX_HEARD))
 _SUSPENDED = (Uint(), Uint(2**32 - 1), Uint())
 _EXCLUDED = (Uint(), bool)
+_LEFT = (Uint(), Uint(2**32 - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,15 @@ class Exclusion:
     absent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A group that has this node's leaf no more: the number of the last epoch that had it, and the leaf's
+    incarnation."""
+
+    epoch: int
+    incarnation: int
+
+
 class Standing:
     """All of this of one universe, with its rows; bounded by the roster's members, former ones included."""
 
@@ -54,6 +64,8 @@ class Standing:
         """By member."""
         self.excluded: dict[bytes, Exclusion] = {}
         """By group."""
+        self.left: dict[bytes, Left] = {}
+        """By group, those that this node is to enter by a later Welcome only."""
 
     def keeps_out(self, identity: bytes) -> bool:
         """Whether a member is to have no leaf in this node's own group."""
@@ -109,12 +121,25 @@ class Standing:
         if self.excluded.pop(group_id, None) is not None:
             ctx.delete("excluded", self._universe_id + group_id)
 
+    def leave(self, ctx: Context, group_id: bytes, left: Left) -> None:
+        """This node's leaf was removed from a group."""
+        self.left[group_id] = left
+        ctx.put("left", self._universe_id + group_id, pack([left.epoch, left.incarnation]))
+
+    def enter(self, ctx: Context, group_id: bytes) -> None:
+        """This node is in a group by a Welcome."""
+        self.end_exclusion(ctx, group_id)
+        if self.left.pop(group_id, None) is not None:
+            ctx.delete("left", self._universe_id + group_id)
+
     def forget_all(self, ctx: Context) -> None:
         """This node is no member any more. Whom a person has blocked stays blocked."""
         for identity in list(self.suspended):
             self.end_suspension(ctx, identity)
         for group_id in list(self.excluded):
             self.end_exclusion(ctx, group_id)
+        for group_id in list(self.left):
+            self.enter(ctx, group_id)
         self.heard.clear()
         ctx.delete("heard", self._universe_id)
 
@@ -131,5 +156,7 @@ class Standing:
                 (self.blocked[key[32:]],) = shape(value, (Uint(),))
             case "suspended":
                 self.suspended[key[32:]] = Suspended(*shape(value, _SUSPENDED))
-            case _:
+            case "excluded":
                 self.excluded[key[32:]] = Exclusion(*shape(value, _EXCLUDED))
+            case _:
+                self.left[key[32:]] = Left(*shape(value, _LEFT))

@@ -14,7 +14,7 @@ from starling.protocol.distributed.universe_component import read_universe
 from starling.protocol.distributed.wire_formats import check_required_wire_formats
 from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
-from starling.protocol.engine.epochs import enter_epoch, forget_imports_from
+from starling.protocol.engine.epochs import enter_epoch, forget_imports_by, forget_imports_from
 from starling.protocol.engine.forks import note_fork
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state, send_group_rules
@@ -61,6 +61,8 @@ def receive_welcome(
     member = universe.owner_of(group_id)
     if member is None:
         raise OwnerUnknown
+    if _has_left(universe, bundle, message):
+        return []
     rules = send_group_rules(universe, group_id)
     try:
         group, group_info = _open(universe, body, bundle, rules)
@@ -79,7 +81,8 @@ def receive_welcome(
         forget_imports_from(ctx, universe, group_id, group.epoch)
         universe.agreed.clear()
     universe.stuck.free(ctx, group_id)
-    universe.standing.end_exclusion(ctx, group_id)
+    universe.standing.enter(ctx, group_id)
+    forget_imports_by(ctx, universe, group_id)
     state = new_group_state(universe, group_id, member.identity, rules)
     state.pinned_epoch = group.epoch
     state.pinned_by = frame.head_statement
@@ -106,6 +109,14 @@ def receive_welcome(
         {"owner": member.identity, "name": universe.name_of(member.identity), "epoch": info.number},
     )
     return [Need("epoch", group_id, info.dmls_epoch)]
+
+
+def _has_left(universe: Universe, bundle: KeyPackageBundle, message: DMLSMessage) -> bool:
+    """Whether a Welcome is to a leaf that the owner has removed since: the first one pinned, and what it leads to was
+    gone by (X-14). Anybody may hold it still, and send it again."""
+    left = universe.standing.left.get(message.group_id)
+    incarnation = read_member(bundle.key_package.leaf_node).incarnation
+    return left is not None and message.epoch < left.epoch and incarnation <= left.incarnation
 
 
 def _open(

@@ -59,6 +59,12 @@ class DiskNode(Node):
         slots = (data[at : at + SLOT_SIZE] for at in range(0, len(data), SLOT_SIZE))
         return {slot for slot in slots if slot.strip(b"\x00")}
 
+    def idle_scopes(self) -> set[bytes]:
+        """The scopes of which every row was deleted: their keys open what is left of these on the disk."""
+        rows = self.store._reader.execute("SELECT DISTINCT slot FROM records")
+        sealing = {slot for (slot,) in rows}
+        return {name for name, slot in self.store._scopes.items() if slot not in sealing}
+
     def records(self) -> list[bytes]:
         """What the store opens."""
         return [value for _, _, value in self.store.records()]

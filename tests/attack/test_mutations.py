@@ -68,6 +68,11 @@ def without_wiping_in_memory(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(Group, "wipe", nothing)
 
 
+def without_erasing(patches: pytest.MonkeyPatch) -> None:
+    """Rows are deleted, and the keys that open what is left of them on the disk are kept."""
+    patches.setattr(Context, "erase", nothing)
+
+
 def without_settling(patches: pytest.MonkeyPatch) -> None:
     patches.setattr(retention, "settled_epochs", lambda *arguments, **named: [])
 
@@ -181,6 +186,7 @@ MUTATIONS: list[tuple[Patch, Callable[..., None]]] = [
         without_settling,
         test_nothing_remains.test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk,
     ),
+    (without_erasing, test_nothing_remains.test_an_erased_key_of_the_store_is_nowhere_any_more),
     (
         without_an_erasable_key,
         test_nothing_remains.test_a_settled_epoch_leaves_no_secret_in_memory_or_on_the_disk,

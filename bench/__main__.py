@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from examples.node_process import NodeError
+from node_process import NodeError
 
 from bench import (
     charts,

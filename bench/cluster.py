@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from examples.node_process import Node, NodeError
+from node_process import Node, NodeError
 
 from bench.client import Client, connect
 from bench.processes import Meter

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import trio
-from examples.node_process import Node, NodeError
+from node_process import Node, NodeError
 
 from bench.client import connect
 from bench.cluster import NAMES, UNIVERSE, node_socket, nodes

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from examples.node_process import Node
+from node_process import Node
 
 from bench.cluster import Starling, found_and_join, nodes
 from bench.options import Options

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import trio
-from examples.node_process import Node, NodeError
+from node_process import Node, NodeError
 
 from bench.cluster import UNIVERSE, Starling, found_and_join, nodes
 from bench.options import Options

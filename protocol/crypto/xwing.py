@@ -65,6 +65,7 @@ class XWing(KEMInterface):
 
     @property
     def id(self) -> KEMId:
+        # HPKE asks for its value alone; KEMId, an enumeration of another package, cannot get a further member.
         return cast(KEMId, XWingId.XWING)
 
     def derive_key_pair(self, ikm: bytes) -> KEMKeyPair:

@@ -198,13 +198,15 @@ class EpochGraph:
         self.head = head
 
     def close(self, head: bytes, resolving: bytes, now: int) -> None:
-        """The owner says by the epoch `resolving` that this head is dead. Known or not, that is remembered."""
+        """The owner says by the epoch `resolving` that this head is dead. Known or not, that is remembered; of too many
+        those go that are no heads here, oldest first: a head without it would be an open one again."""
         self.closed.pop(head, None)
         self.closed[head] = resolving
         info = self.epochs.get(head)
         if info is not None:
             info.superseded_at = info.superseded_at or now
-        for old in list(self.closed)[: max(0, len(self.closed) - MAX_CLOSED)]:
+        excess = max(0, len(self.closed) - MAX_CLOSED)
+        for old in [closed for closed in self.closed if closed not in self.tips][:excess]:
             del self.closed[old]
 
     def follow(self, dmls_epoch: bytes) -> None:

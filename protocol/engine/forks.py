@@ -47,6 +47,7 @@ def note_fork(
     state.forks[parent] = is_lost and not _has_closed_since(state, second.epoch)
     for old in list(state.forks)[: max(0, len(state.forks) - MAX_FORKS)]:
         del state.forks[old]
+        state.said_at.pop(old, None)
     state.save(ctx)
     ctx.event(
         "fork.detected",

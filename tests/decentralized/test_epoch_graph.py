@@ -9,8 +9,6 @@ from tests.decentralized.graphs import enter, graph_of, name
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CLOSED, EpochGraph, EpochInfo
 
-"""When nothing lingers any more."""
-
 
 # holding messages
 
@@ -260,3 +258,12 @@ def test_closed_heads_are_remembered_within_a_bound() -> None:
     for number in range(MAX_CLOSED + 3):
         graph.close(b"dead %d" % number, name(0), 0)
     assert len(graph.closed) == MAX_CLOSED and b"dead 0" not in graph.closed
+
+
+def test_a_head_that_is_held_stays_closed_whatever_is_closed_after_it() -> None:
+    graph = graph_of(2)
+    enter(graph, 1, name(0), "x")
+    graph.close(name(1, "x"), name(1), 0)
+    for number in range(MAX_CLOSED + 3):
+        graph.close(b"dead %d" % number, name(1), 0)
+    assert len(graph.closed) == MAX_CLOSED and name(1, "x") in graph.closed and not graph.is_forked

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.engine.branched import COMMON, LOST, NEW, Saved, kinds, put_back_while_one_is_away, swap
 from tests.engine.small_network import MINUTE, SECOND, Node, header_of, is_commit, quiet
 
-from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN
+from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN, MAX_CLOSED, EpochInfo
+from starling.protocol.decentralized.settling import RETENTION
 from starling.protocol.distributed.dmls_resolve import MAX_CLOSED_HEADS
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.policy import MAX_MEMBERS
@@ -248,6 +249,30 @@ def test_what_was_reported_and_is_forgotten_does_not_count() -> None:
         carol.do(FrameReceived(alice.id, frame))
     assert carol.universe(universe).reports[alice.me] == newest
     assert carol.group(universe, alice).graph.is_whole
+
+
+def test_long_dead_branches_go_together() -> None:
+    """Of those that go first so many epochs are remembered as closed that the others' heads are forgotten there."""
+    network, universe, alice, bob, _ = put_back_while_one_is_away()
+    network.restart(alice)
+    network.run(5 * SECOND)
+    graph = bob.group(universe, alice).graph
+    (lost,) = graph.closed
+    fork = graph[lost].parent
+    assert fork is not None
+    long_ago = network.now - RETENTION - DAY
+    for name in (b"one", b"two"):
+        end = fork
+        for number in range(MAX_CLOSED):
+            parent, end = graph[end], name + number.to_bytes(32)
+            graph.enter(
+                EpochInfo(end, parent.number + 1, parent.dmls_epoch, network.now, parent.members, with_path=True)
+            )
+        graph.close(end, graph.head, long_ago)
+    assert len(graph.tips) == 4
+    network.run(DAY)
+    assert not [tip for tip in graph.tips if tip.startswith((b"one", b"two"))]
+    assert graph.head in graph.tips and len(graph.closed) <= MAX_CLOSED
 
 
 def test_a_closed_branch_that_has_settled_is_not_asked_for_when_it_is_closed_again() -> None:

@@ -11,6 +11,7 @@ from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.engine import forks, own_group, readmission
 from starling.protocol.engine.context import Context
+from starling.protocol.engine.group_state import MAX_FORKS
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, UpdateKeys
 from starling.protocol.engine.readding import can_never_have
 from starling.protocol.exchange.frame import CommitFrame, decode_frame, frame_id
@@ -30,6 +31,28 @@ def test_a_commit_that_comes_again_after_its_frame_was_dropped_is_no_fork() -> N
 
     assert not bob.heard("fork.detected")
     assert not bob.group(universe, alice).forked
+
+
+def test_an_owner_that_forks_for_ever_is_remembered_within_a_bound() -> None:
+    network = Network()
+    universe, alice, bob, _ = network.found("alice", "bob", "carol")
+    held, group = bob.universe(universe), bob.group(universe, alice)
+    for number in range(MAX_FORKS + 3):
+        first, second = (
+            HeadStatement.sign(
+                alice.universe(universe).signature_private_key,
+                universe_id=universe,
+                group_id=group.group_id,
+                epoch=number,
+                parent_dmls_epoch=bytes([number]) * 32,
+                commit=commit,
+            )
+            for commit in (b"one", b"two")
+        )
+        ctx = Context(network.now, bytes)
+        forks.note_fork(ctx, held, group, first, second, is_lost=True)
+        forks.watch_lost_branches(ctx, held, group)
+    assert len(group.forks) == MAX_FORKS and group.said_at.keys() == group.forks.keys()
 
 
 def test_a_commit_with_a_welcome_put_beside_it_is_no_fork() -> None:

@@ -8,6 +8,7 @@ back has no such run: so it is never taken for two.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from starling.protocol.distributed import policy
@@ -26,7 +27,9 @@ from starling.protocol.exchange.readmission_messages import Denied, Sighted
 def tell_sighting(ctx: Context, universe: Universe) -> None:
     """While this node asks to start anew: tell all connected members which heads of its former group they have."""
     former = universe.roster.members[universe.me].send_group_id
-    heads = tuple(sorted(set(universe.shown_heads.values()))[:MAX_SHOWN])
+    # One member can claim anything: first what most of them say.
+    shown = Counter(universe.shown_heads.values())
+    heads = tuple(sorted(sorted(shown, key=lambda head: (-shown[head], head))[:MAX_SHOWN]))
     if heads:
         sighting = Sighting.sign(
             universe.identity,

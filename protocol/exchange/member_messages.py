@@ -19,6 +19,7 @@ from starling.protocol.exchange.message import (
 )
 from starling.protocol.packed import Blob, Either, Many, Uint
 
+_HEAD = Blob(64, 1)
 _MAX_POSITIONS = 2 * MAX_GROUPS
 MAX_WANTED_EPOCHS = 32
 """Of one group in one `Want`."""
@@ -65,7 +66,7 @@ class Summary(Message):
     patterns = (
         UNIVERSE_ID,
         DIGEST,
-        Many((GROUP_ID, EPOCH, Uint(), COUNT, bool, Uint()), _MAX_POSITIONS),
+        Many((GROUP_ID, _HEAD, Uint(), COUNT, bool, Uint()), _MAX_POSITIONS),
         bool,
     )
     universe_id: bytes

@@ -9,11 +9,13 @@ import pytest
 from tests.engine.branched import Saved
 from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet, settled
 
-from starling.protocol.distributed.denial import Denial, Sighting
+from starling.protocol.distributed.denial import MAX_SHOWN, Denial, Sighting
 from starling.protocol.distributed.evidence import MAX_DENIALS, Evidence
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.distributed.policy import READMIT_WAIT, SIGHTING_MIN_GAP
 from starling.protocol.distributed.send_group_id import new_send_group_id
+from starling.protocol.engine.context import Context
+from starling.protocol.engine.denying import tell_sighting
 from starling.protocol.engine.inputs import (
     BlockMember,
     ClockJumped,
@@ -22,6 +24,7 @@ from starling.protocol.engine.inputs import (
     RemoveMember,
     UpdateKeys,
 )
+from starling.protocol.exchange.member_messages import Summary
 from starling.protocol.exchange.readmission_messages import Denied, Sighted
 
 
@@ -144,6 +147,30 @@ def test_nobody_denies_what_it_asked_for_itself() -> None:
     shown = [message for _, message in network.messages(bob) if isinstance(message, Sighted)]
     assert shown and {Sighting.decode(message.sighting).heads for message in shown} == {(head,)}
     assert clones(alice, bob, carol) == [0, 0, 0]
+
+
+def test_what_a_member_invents_does_not_hide_what_the_others_show() -> None:
+    network, universe, alice, bob, carol = denied_universe()
+    former, head = bob.universe(universe).group_id, bob.universe(universe).own.graph.head
+    bob.do(Recover(universe))
+    network.stop(bob)
+    network.restart(bob)
+    network.run(SECOND)
+    digest = bob.universe(universe).roster.digest
+    bob.hear(carol, Summary(universe, digest, ((former, b"", 2**32, 0, True, 0),), False))
+    assert b"" not in bob.universe(universe).shown_heads.values()
+    network.run(MINUTE)
+    told = [Sighting.decode(m.sighting) for _, m in network.messages(bob) if isinstance(m, Sighted)]
+    assert told and all(sighting.heads == (head,) for sighting in told)
+    shown = bob.universe(universe).shown_heads
+    assert shown == {alice.me: head, carol.me: head}
+    shown |= {bytes([liar]) * 32: bytes([liar]) * 32 for liar in range(MAX_SHOWN)}
+    ctx = Context(network.now, bytes)
+    tell_sighting(ctx, bob.universe(universe))
+    bob.finish(ctx.step(bob.wake, None))
+    told = [Sighting.decode(m.sighting) for _, m in network.messages(bob) if isinstance(m, Sighted)]
+    assert head in told[-1].heads and len(told[-1].heads) == MAX_SHOWN
+    told[-1].verify()
 
 
 def test_the_one_that_asks_is_told_too() -> None:

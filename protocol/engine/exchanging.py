@@ -45,13 +45,14 @@ MAX_HELLO_BYTES = 16 * 1024
 
 def greet(ctx: Context, universe: Universe, peer_id: bytes) -> None:
     """Open the exchange with a connected member: the roster entries that prove us, then our places."""
-    universe.links[peer_id] = Link(pulse_at=ctx.now + ctx.jittered(policy.PULSE_INTERVAL))
+    pulse_at = ctx.now + ctx.jittered(policy.PULSE_INTERVAL)
+    universe.links[peer_id] = Link(pulse_at, is_new=universe.is_asking)
     universe.timers.report_soon(ctx.now)
     entries = universe.roster.proof(universe.me, MAX_HELLO_BYTES)
     ctx.send(peer_id, Hello(universe.universe_id, entries))
     send_summary(ctx, universe, peer_id, answer=False)
     introduce(ctx, universe, peer_id)
-    if universe.silenced and (universe.is_asking or universe.is_admitted):
+    if universe.silenced and universe.is_admitted:
         universe.timers.readmit = ctx.now
 
 
@@ -129,6 +130,8 @@ def take_pulse(ctx: Context, universe: Universe, peer_id: bytes, message: Pulse)
     """Unequal places are told in full, and the peer's asked for."""
     if message.positions_digest != positions_digest(universe, peer_id):
         send_summary(ctx, universe, peer_id, answer=True)
+    else:
+        _note_told(ctx, universe, peer_id)
 
 
 def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summary) -> None:
@@ -161,8 +164,18 @@ def take_summary(ctx: Context, universe: Universe, peer_id: bytes, message: Summ
     if own_heads and member is not None:
         resolving.note_floor(universe, member.identity, own_heads, min(own_floors))
     universe.boot.answered = True
+    _note_told(ctx, universe, peer_id)
     if message.answer:
         send_summary(ctx, universe, peer_id, answer=False)
+
+
+def _note_told(ctx: Context, universe: Universe, peer_id: bytes) -> None:
+    """The peer has said how far it is: where this node asks to start anew, it can be asked."""
+    link = universe.links.get(peer_id)
+    if link is not None and link.is_new:
+        link.is_new = False
+        if universe.is_asking:
+            universe.timers.readmit = ctx.now
 
 
 def _lacks(state: GroupState, head: bytes, count: int, whole: bool) -> bool:

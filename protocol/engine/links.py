@@ -10,6 +10,8 @@ class Link:
     """The exchange with one connected member."""
 
     pulse_at: int
+    is_new: bool = False
+    """Whether it was met while this node asks to start anew, and has not said yet how far it is."""
 
 
 @dataclass(slots=True)

@@ -173,12 +173,13 @@ def watch(ctx: Context, universe: Universe) -> None:
 
 
 def _ask(ctx: Context, universe: Universe) -> None:
-    """Ask all connected members who may admit; who may do so itself waits for another node with its keys to deny it,
-    and if one does for a person."""
+    """Ask all connected members who may admit, once they have told which heads of the former group they know: another
+    node with the own keys hears of these first. Who may admit itself waits for that one to deny it, and if it does for
+    a person."""
     timers = universe.timers
     timers.readmit = ctx.now + ctx.jittered(policy.READMIT_AGAIN)
-    if universe.links:
-        timers.undenied = timers.undenied or ctx.now
+    told = {peer_id for peer_id, link in universe.links.items() if not link.is_new}
+    timers.undenied = (timers.undenied or ctx.now) if told else None
     has_waited = timers.undenied is not None and ctx.now - timers.undenied >= policy.READMIT_WAIT
     if has_waited and not denying.is_denied(universe):
         _admit_self(ctx, universe)
@@ -188,7 +189,7 @@ def _ask(ctx: Context, universe: Universe) -> None:
     asked = [
         info.peer_id
         for info in universe.others()
-        if info.peer_id in universe.links and universe.roster.may(info.identity, Right.READMIT)
+        if info.peer_id in told and universe.roster.may(info.identity, Right.READMIT)
     ]
     if asked:
         message = ReadmitRequest(

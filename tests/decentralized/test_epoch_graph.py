@@ -9,7 +9,6 @@ from tests.decentralized.graphs import enter, graph_of, name
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CLOSED, EpochGraph, EpochInfo
 
-
 # holding messages
 
 

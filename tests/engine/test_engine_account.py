@@ -6,6 +6,7 @@ import pytest
 from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quiet
 from tests.engine.test_engine_readmission import assert_all_talk, assert_gone, confirm
 
+from starling.protocol.distributed.policy import READMIT_WAIT
 from starling.protocol.engine.account import OF_A_UNIVERSE, OF_THE_NODE, Record, from_account
 from starling.protocol.engine.inputs import (
     CreateUniverse,
@@ -182,6 +183,32 @@ def test_an_admin_that_is_none_any_more_asks(change: str) -> None:
     confirm(alice, universe, carol)
     network.run(30 * SECOND)
     assert_all_talk(network, universe, nodes, "on")
+
+
+def test_where_nobody_is_to_be_asked_another_node_with_the_keys_has_time_to_deny_it() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, _ = nodes
+    alice.universe(universe).readmits_automatically = True
+    head = bob.universe(universe).own.graph.head
+    come_back(network, bob, back_up(bob))
+    network.run(READMIT_WAIT - SECOND)
+    assert bob.engine.universe(universe)["state"] == "asking"
+    known = alice.universe(universe).sightings[bob.me][1]
+    assert head in known.heads
+    network.run(30 * SECOND)
+    assert_all_talk(network, universe, nodes, "on")
+
+
+def test_who_admits_itself_is_connected_all_the_time_that_it_waits() -> None:
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    come_back(network, alice, back_up(alice))
+    network.run(5 * SECOND)
+    network.cut(alice, bob, carol)
+    network.run(5 * MINUTE)
+    assert alice.engine.universe(universe)["state"] == "asking"
+    network.heal()
+    network.run(MINUTE)
+    assert alice.engine.universe(universe)["state"] == "active"
 
 
 def test_an_admin_that_nobody_else_admits_admits_itself_once_it_met_somebody() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.engine.branched import COMMON, LOST, NEW, Saved, kinds, put_back_while_one_is_away, swap
-from tests.engine.small_network import MINUTE, SECOND, Node, header_of, is_commit, quiet
+from tests.engine.small_network import DAY, MINUTE, SECOND, Node, header_of, is_commit, quiet
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN, MAX_CLOSED, EpochInfo
 from starling.protocol.decentralized.settling import RETENTION
@@ -266,7 +266,9 @@ def test_long_dead_branches_go_together() -> None:
         for number in range(MAX_CLOSED):
             parent, end = graph[end], name + number.to_bytes(32)
             graph.enter(
-                EpochInfo(end, parent.number + 1, parent.dmls_epoch, network.now, parent.members, with_path=True)
+                EpochInfo(
+                    end, parent.number + 1, parent.dmls_epoch, network.now, parent.members, with_path=True
+                )
             )
         graph.close(end, graph.head, long_ago)
     assert len(graph.tips) == 4

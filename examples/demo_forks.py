@@ -1,4 +1,5 @@
-"""Restored and cloned nodes on real parts: a data directory is copied, its node goes on, and the copy is put back.
+"""Restored and cloned nodes on real parts: a data directory is copied, and the copy is put back after its node went on,
+or runs beside it.
 
 Four nodes are processes of their own on the loopback interface, everything is done by the `starling` command, and
 copies are made and put back by `cp` while the node is stopped. Run it by `make demo-forks`, or single scenes with
@@ -67,7 +68,7 @@ class Forks(Stage):
         self._lock = threading.Lock()
         self._told: set[tuple[str, str]] = set()
         self._asking: dict[str, str] = {}
-        self._events: list[tuple[str, dict[str, Any]]] = []
+        self._events: list[tuple[Person, dict[str, Any]]] = []
         self._superseded: list[Person] = []
         self._queued: set[str] = set()
         self._said = 0
@@ -86,6 +87,7 @@ class Forks(Stage):
             title, play_scene = SCENES[name]
             say()
             progress(f"--- {title}")
+            self.converged = False
             with self._lock:
                 self._told.clear()
                 self._events.clear()
@@ -156,37 +158,72 @@ class Forks(Stage):
     def two_at_once(self) -> None:
         """A copy runs beside the original: everybody is told, with evidence, until one is retired."""
         self.stop(self.bob)
-        second = self.folder / "second"
-        second.mkdir()
-        self.bob.node.copy_to(second)
-        twin = Person(self.node("Bob", second))
+        twin = self.second_bob(self.bob.node.home)
         # Both begin at the same time, as after a machine was cloned.
         with self.senders() as pool:
             finish([pool.submit(self.start, self.bob), pool.submit(twin.node.start)])
-        twin.app = Listener(twin.node, UNIVERSE, "app", partial(self.note, "Bob's copy"), self.kinds)
-        progress("Bob's data directory is copied, and both daemons run")
+        self.run_both(twin)
+
+    def one_that_starts_later(self) -> None:
+        """As two at once, but what the copy would commit on is settled: it falls silent before it has signed anything,
+        and that there are two is known from the original, which denies to be the one that asks to start anew."""
+        backup = self.copy(self.bob)
+        for person in self.people:
+            self.speak(person)
+        self.wait_agreement()
+        self.wait_settled(self.bob, backup.epoch)
+        twin = self.second_bob(backup.folder)
+        twin.node.start()
+        self.run_both(twin)
+
+    def called(self, person: Person) -> str:
+        """A copy has the name of whom it is a copy."""
+        return person.name if any(person is one for one in self.people) else f"{person.name}'s copy"
+
+    def second_bob(self, folder: Path) -> Person:
+        """Another node on a copy of Bob's data directory."""
+        second = Path(tempfile.mkdtemp(dir=self.folder))
+        twin = Person(self.node(self.bob.name, second))
+        twin.node.put_back(folder)
+        return twin
+
+    def run_both(self, twin: Person) -> None:
+        """Both say something; then Bob decides that the copy is ended, and starts anew with the original."""
         others = [self.alice, self.carol, self.dave]
+        twin.app = Listener(twin.node, UNIVERSE, "app", partial(self.note, twin), self.kinds)
+        progress("two daemons run on Bob's data")
         try:
             self.speak(self.bob)
             bobs = set(self._queued)
-            self.speak(twin, who="Bob's copy")
-            heard = partial(self.has_heard, "clone.detected")
-            self.wait(heard, others, "has not heard of the clone")
-            # Where Bob was the one to notice first he is silent, and says it once he is admitted anew.
-            wait_until(
-                lambda: self._queued <= bobs,
-                AGREEMENT_SECONDS,
-                lambda: NodeError("a message of the copy is still queued", twin.node),
-            )
+            self.speak(twin)
+            self.wait(partial(self.has_heard, "clone.detected"), others, "has not heard of the clone")
+
+            def is_decided() -> bool:
+                return self._queued <= bobs or self.has_heard("universe.recovering", twin)
+
+            wait_until(is_decided, AGREEMENT_SECONDS, lambda: NodeError("the copy waits", twin.node))
+            silent = not self._queued <= bobs
+            if silent:
+                # What it has to say leaves it only when it is admitted, and then the original is superseded.
+                progress("the copy is silent: Bob stops the original until the copy has been heard")
+                self.restored += 1
+                self.stop(self.bob)
+                self.wait_asked()
+                self.wait_heard(others)
             self.wait(self.has_received, others, "has not received everything")
             progress("the others have read what was sent")
         finally:
             twin.node.stop()
             twin.app.wait_end()
-        progress("the second one is ended for good")
+        progress("the copy is ended for good")
         self.restored += 1
         self.verify_evidence()
-        self.recover(self.bob)
+        if silent:
+            self.start(self.bob)
+            self.wait(partial(self.has_heard, "universe.superseded"), [self.bob], "does not fall silent")
+            self.confirm()
+        else:
+            self.recover(self.bob)
         self.wait_asked()
         for person in self.people:
             self.speak(person)
@@ -226,8 +263,8 @@ class Forks(Stage):
         self.start(person)
         progress(f"{person.name}'s copy is put back")
 
-    def speak(self, person: Person, count: int = 1, who: str = "") -> None:
-        who = who or person.name
+    def speak(self, person: Person, count: int = 1) -> None:
+        who = self.called(person)
         for _ in range(count):
             self._said += 1
             self.say_one(person, f"{who} says no. {self._said}")
@@ -275,20 +312,20 @@ class Forks(Stage):
 
     def hear(self, person: Person, event: dict[str, Any]) -> None:
         super().hear(person, event)
-        self.note(person.name, event)
         with self._lock:
             if event["kind"] == "universe.superseded":
                 self._superseded.append(person)
             if event["kind"] == "member.asks_again":
                 self._asking[event["body"]["identity"]] = event["body"]["verification"]
+        self.note(person, event)
 
-    def note(self, who: str, event: dict[str, Any]) -> None:
+    def note(self, person: Person, event: dict[str, Any]) -> None:
         """Keep an event, and tell of it once where it is one to tell of."""
-        kind, body = event["kind"], event["body"]
+        who, kind, body = self.called(person), event["kind"], event["body"]
         if kind == "message.sent":
             self.note_sent(body["id"], body["recipients"])
         with self._lock:
-            self._events.append((who, event))
+            self._events.append((person, event))
             names = {key: self.names.get(str(value), value) for key, value in body.items()}
             sentence = TOLD.get(kind, "").format(**names)
             if sentence and (who, sentence) not in self._told:
@@ -297,7 +334,7 @@ class Forks(Stage):
 
     def has_heard(self, kind: str, person: Person) -> bool:
         with self._lock:
-            return any(who == person.name and event["kind"] == kind for who, event in self._events)
+            return any(who is person and event["kind"] == kind for who, event in self._events)
 
     def has_received(self, person: Person) -> bool:
         return not self.tally.missing(person.name)
@@ -322,7 +359,7 @@ class Forks(Stage):
         def is_settled(person: Person) -> bool:
             with self._lock:
                 return any(
-                    who == person.name
+                    who is person
                     and event["kind"] == "epoch.settled"
                     and self.names[event["body"]["owner"]] == owner.name
                     and epoch in event["body"]["epochs"]
@@ -349,7 +386,6 @@ class Forks(Stage):
             (shown,) = person.node.starling("universe", "show", UNIVERSE)
             return bool(shown["converged"])
 
-        self.converged = False
         self.wait(agrees, self.people, "does not agree with all others")
         self.converged = True
 
@@ -372,6 +408,7 @@ SCENES: dict[str, tuple[str, Callable[[Forks], None]]] = {
     "c": ("a copy is put back out of everybody's reach, and met later", Forks.offline_and_met_later),
     "d": ("a copy is put back twice, with everybody connected", Forks.with_peers_reachable),
     "clone": ("a copy runs beside the original", Forks.two_at_once),
+    "clone-later": ("a copy is started while the original runs, long after", Forks.one_that_starts_later),
 }
 
 

@@ -35,9 +35,11 @@ def test_a_pair_of_key_and_nonce_that_comes_twice(tmp_path: Path, monkeypatch: p
 
 
 def test_scenes_with_real_processes(tmp_path: Path) -> None:
-    """A copy that is put back while a member is away, and one that runs beside the original."""
+    """A copy that is put back while a member is away, one that runs beside the original, and one that starts long after
+    and falls silent."""
+    scenes = [word for name in ("a", "clone", "clone-later") for word in ("--scene", name)]
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "demo_forks.py"), "--scene", "a", "--scene", "clone"],
+        [sys.executable, str(EXAMPLES / "demo_forks.py"), *scenes],
         capture_output=True,
         text=True,
         env=os.environ | {"TMPDIR": str(tmp_path)},
@@ -48,7 +50,13 @@ def test_scenes_with_real_processes(tmp_path: Path) -> None:
     outcome = json.loads(done.stdout.splitlines()[-1])
     assert (outcome["lost"], outcome["duplicates"], outcome["nonce_reuse"]) == (0, 0, 0)
     assert outcome["converged"] is True and outcome["seals"] > 100
-    for told in ("Bob: rollback.detected", "Dave: fork.resolved", "evidence against Bob is valid"):
+    for told in (
+        "Bob: rollback.detected",
+        "Dave: fork.resolved",
+        "evidence against Bob is valid",
+        "the copy is silent",
+        "Bob: universe.superseded",
+    ):
         assert told in done.stdout
     for name in ("Alice", "Carol", "Dave"):
         assert f"{name}: clone.detected" in done.stdout

@@ -227,8 +227,40 @@ class GroupState:
                 self.drop_frame(ctx, logged)
             self.drop_info(ctx, info.dmls_epoch)
 
-    def log_frame(self, ctx: Context, logged: LoggedFrame, frame: bytes) -> None:
-        """Keep a verified frame, to be served until all have acknowledged it."""
+    def log_commit(
+        self,
+        ctx: Context,
+        frame_id: bytes,
+        frame: bytes,
+        *,
+        dmls_epoch: bytes,
+        child: bytes,
+        adds: tuple[bytes, ...],
+    ) -> None:
+        """Keep the verified frame of a commit that ends `dmls_epoch`, starts `child` and adds these identities, to be
+        served until all have acknowledged it."""
+        logged = LoggedFrame(
+            frame_id, self.group_id, dmls_epoch, None, len(frame), adds=adds, child=child, stored_at=ctx.now
+        )
+        self._log(ctx, logged, frame)
+
+    def log_message(
+        self,
+        ctx: Context,
+        frame_id: bytes,
+        frame: bytes,
+        *,
+        dmls_epoch: bytes,
+        generation: int,
+        is_user: bool,
+    ) -> None:
+        """The same for the frame of a message of its owner; `is_user` says that it is an app's."""
+        logged = LoggedFrame(
+            frame_id, self.group_id, dmls_epoch, generation, len(frame), is_user, stored_at=ctx.now
+        )
+        self._log(ctx, logged, frame)
+
+    def _log(self, ctx: Context, logged: LoggedFrame, frame: bytes) -> None:
         self.log.add(logged)
         row = [
             logged.group_id, logged.dmls_epoch, logged.generation, logged.size, logged.is_user,

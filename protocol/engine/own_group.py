@@ -53,7 +53,6 @@ from starling.protocol.exchange.frame import (
     MessageFrame,
     frame_id,
 )
-from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.extensions.external_receivers import (
     EXTERNAL_RECEIVERS,
     encode_external_receivers,
@@ -277,17 +276,10 @@ def commit(
         universe.bundles.supersede(ctx, serial, info.number)
         universe.timers.last_update = ctx.now
         universe.timers.messages_since_update = 0
-    logged = LoggedFrame(
-        frame_id=frame_id(frame),
-        group_id=group.group_id,
-        dmls_epoch=parent.dmls_epoch,
-        generation=None,
-        size=len(frame),
-        adds=tuple(leaf_identity(package.leaf_node) for package in adds),
-        child=info.dmls_epoch,
-        stored_at=ctx.now,
+    added = tuple(leaf_identity(package.leaf_node) for package in adds)
+    state.log_commit(
+        ctx, frame_id(frame), frame, dmls_epoch=parent.dmls_epoch, child=info.dmls_epoch, adds=added
     )
-    state.log_frame(ctx, logged, frame)
     distribute(ctx, universe, frame, (state.group_id, info.dmls_epoch, 0))
     ctx.event(
         "epoch.started",
@@ -372,16 +364,14 @@ def protect(ctx: Context, universe: Universe, data: ApplicationData) -> int:
     if not data.is_control:
         info.user_count = generation + 1
     state.save_ratchets(ctx, info.dmls_epoch)
-    logged = LoggedFrame(
-        frame_id=frame_id(frame),
-        group_id=state.group_id,
+    state.log_message(
+        ctx,
+        frame_id(frame),
+        frame,
         dmls_epoch=info.dmls_epoch,
         generation=generation,
-        size=len(frame),
         is_user=not data.is_control,
-        stored_at=ctx.now,
     )
-    state.log_frame(ctx, logged, frame)
     distribute(ctx, universe, frame, (state.group_id, info.dmls_epoch, generation + 1))
     return len(info.members) - 1
 

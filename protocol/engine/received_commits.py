@@ -27,7 +27,6 @@ from starling.protocol.engine.received_imports import stage_with_imports
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, ProtocolError, UsageError
 from starling.protocol.exchange.frame import CommitFrame
-from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.waiting import Need, Wait
 from starling.protocol.mls.framing import AuthenticatedContent
 from starling.protocol.mls.group import Group
@@ -110,17 +109,14 @@ def receive_commit(
     )
     readding.note_owner(ctx, universe, state, staged.next, content.key_packages)
     note_update(ctx, universe, state, child, content)
-    logged = LoggedFrame(
-        frame_id=arrival.frame_id,
-        group_id=state.group_id,
+    state.log_commit(
+        ctx,
+        arrival.frame_id,
+        arrival.data,
         dmls_epoch=info.dmls_epoch,
-        generation=None,
-        size=len(arrival.data),
-        adds=added,
         child=child.dmls_epoch,
-        stored_at=ctx.now,
+        adds=added,
     )
-    state.log_frame(ctx, logged, arrival.data)
     ctx.event(
         "epoch.started",
         universe.universe_id,

@@ -24,7 +24,6 @@ from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.reporting import take_report
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError
-from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.waiting import Need, Wait
 
 
@@ -51,16 +50,14 @@ def receive_message(
     info.hold(generation)
     state.save_ratchets(ctx, info.dmls_epoch)
     data = _application_data(universe, received.application_data)
-    logged = LoggedFrame(
-        frame_id=arrival.frame_id,
-        group_id=state.group_id,
+    state.log_message(
+        ctx,
+        arrival.frame_id,
+        arrival.data,
         dmls_epoch=info.dmls_epoch,
         generation=generation,
-        size=len(arrival.data),
         is_user=data is not None and not data.is_control,
-        stored_at=ctx.now,
     )
-    state.log_frame(ctx, logged, arrival.data)
     if data is not None:
         _take(ctx, universe, state, info, generation, data)
     needs = [Need("progress", state.group_id, info.dmls_epoch, info.next_generation)]

@@ -22,7 +22,6 @@ from starling.protocol.engine.readding import note_owner, note_stuck, own_incarn
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError, Invalid, ProtocolError, Unsupported
 from starling.protocol.exchange.frame import CommitFrame
-from starling.protocol.exchange.frame_log import LoggedFrame
 from starling.protocol.exchange.member_messages import WantProfiles
 from starling.protocol.exchange.waiting import Need
 from starling.protocol.extensions.private_external_info import read_root_key, root_public_key
@@ -91,18 +90,9 @@ def receive_welcome(
     healing.note_welcome(ctx, universe, state, info, group)
     note_owner(ctx, universe, state, group)
     _ask_what_is_newer(ctx, universe, member)
-    logged = LoggedFrame(
-        frame_id=frame_id,
-        group_id=group_id,
-        dmls_epoch=message.dmls_epoch,
-        generation=None,
-        size=len(data),
-        # Whom else it adds only the commit tells, which a joiner cannot open: all whom it may add are served.
-        adds=tuple(sorted(info.members - {member.identity})),
-        child=info.dmls_epoch,
-        stored_at=ctx.now,
-    )
-    state.log_frame(ctx, logged, data)
+    # Whom else it adds only the commit tells, which a joiner cannot open: all whom it may add are served.
+    adds = tuple(sorted(info.members - {member.identity}))
+    state.log_commit(ctx, frame_id, data, dmls_epoch=message.dmls_epoch, child=info.dmls_epoch, adds=adds)
     ctx.event(
         "group.entered",
         universe.universe_id,

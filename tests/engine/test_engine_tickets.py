@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node
 
 from starling.protocol.engine.inputs import CreateInvite, JoinUniverse, RemoveMember, RevokeInvite
 from starling.protocol.errors import UsageError
@@ -66,21 +66,31 @@ def test_a_ticket_admits_as_many_as_it_says() -> None:
     assert len(bob.engine.members(universe)) == 3
 
 
-def test_a_removed_member_does_not_come_back_by_its_ticket() -> None:
+def joined_by_a_ticket() -> tuple[Network, bytes, Node, Node, str]:
+    """A universe of alice and bob, and the ticket by which bob came, good for four more."""
     network = Network()
     universe, alice = network.found("alice")
     ticket = network.invite(alice, universe, uses=5)
     bob = network.add("bob")
     bob.do(JoinUniverse(ticket))
     network.run(6 * SECOND)
+    return network, universe, alice, bob, ticket
+
+
+def lose_store(network: Network, node: Node) -> None:
+    network.stop(node)
+    node.rows.clear()
+    network.restart(node)
+
+
+def test_a_removed_member_does_not_come_back_by_its_ticket() -> None:
+    network, universe, alice, bob, ticket = joined_by_a_ticket()
     alice.do(RemoveMember(universe, bob.me))
     network.run(6 * SECOND)
     bob.do(JoinUniverse(ticket))
     network.run(6 * SECOND)
     assert bob.engine.universe(universe)["state"] == "removed"
-    network.stop(bob)
-    bob.rows.clear()
-    network.restart(bob)
+    lose_store(network, bob)
     bob.do(JoinUniverse(ticket))
     network.run(6 * SECOND)
     assert bob.heard("join.failed") == [{"reason": "ticket.removed"}] * 2
@@ -89,15 +99,8 @@ def test_a_removed_member_does_not_come_back_by_its_ticket() -> None:
 def test_who_lost_all_state_of_a_universe_is_told_that_it_is_a_member_and_comes_back_by_a_new_ticket() -> (
     None
 ):
-    network = Network()
-    universe, alice = network.found("alice")
-    ticket = network.invite(alice, universe, uses=5)
-    bob = network.add("bob")
-    bob.do(JoinUniverse(ticket))
-    network.run(6 * SECOND)
-    network.stop(bob)
-    bob.rows.clear()
-    network.restart(bob)
+    network, universe, alice, bob, ticket = joined_by_a_ticket()
+    lose_store(network, bob)
     bob.do(JoinUniverse(ticket))
     network.run(6 * SECOND)
     assert bob.heard("join.failed") == [{"reason": "member.known"}]
@@ -137,11 +140,11 @@ def test_a_removed_member_comes_back_by_a_new_ticket(meanwhile: str) -> None:
     old = bob.universe(universe)
     alice.do(RemoveMember(universe, bob.me))
     network.run(6 * SECOND)
-    if meanwhile:
+    if meanwhile == "restarted":
         network.stop(bob)
-        if meanwhile == "store lost":
-            bob.rows.clear()
         network.restart(bob)
+    elif meanwhile == "store lost":
+        lose_store(network, bob)
     bob.do(JoinUniverse(network.invite(alice, universe)))
     network.run(20 * SECOND)
     again = bob.universe(universe)

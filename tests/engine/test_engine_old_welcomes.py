@@ -8,7 +8,7 @@ from tests.engine.test_engine_readmission import assert_all_talk, confirm
 from starling.protocol.engine.inputs import BlockMember, JoinUniverse, Recover, UnblockMember
 from starling.protocol.engine.step import Publish, Send
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
-from starling.protocol.exchange.messages import Frames
+from starling.protocol.exchange.member_messages import Frames
 
 
 def adds_somebody(frame: bytes) -> bool:

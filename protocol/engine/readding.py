@@ -224,14 +224,17 @@ def ask(ctx: Context, universe: Universe) -> None:
         _introduce_to_all(ctx, universe)
         return
     owners = {group_id: universe.roster.send_groups[group_id].identity for group_id in waiting}
-    allowed_at = max(
-        min(universe.stuck.may_ask_at(owner) for owner in owners.values()),
-        universe.stuck.may_readd_at(universe.me, ctx.now),
-    )
+    # Who was put back lacks frames by that: once a run no group is the reason. Proof is its own signature alone.
+    is_own_fault = bool(universe.rollbacks) and not universe.stuck.has_asked
+    allowed_at = universe.stuck.may_readd_at(universe.me, ctx.now)
+    if not is_own_fault:
+        allowed_at = max(allowed_at, min(universe.stuck.may_ask_at(owner) for owner in owners.values()))
     if allowed_at <= ctx.now:
         _raise_incarnation(ctx, universe)
-        for owner in owners.values():
-            universe.stuck.asked(ctx, owner)
+        universe.stuck.has_asked = True
+        if not is_own_fault:
+            for owner in owners.values():
+                universe.stuck.asked(ctx, owner)
     else:
         universe.timers.readd = allowed_at
     _say(ctx, universe, waiting, asked=allowed_at <= ctx.now)

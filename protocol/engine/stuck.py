@@ -63,6 +63,8 @@ class StuckBook:
         """By group, who reported to be stuck in it."""
         self.readded: dict[bytes, Readded] = {}
         """By member."""
+        self.has_asked = False
+        """Whether this node has asked to be added again in this run."""
 
     def __contains__(self, group_id: bytes) -> bool:
         """Whether this node is stuck in a group."""

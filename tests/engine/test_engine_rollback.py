@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.engine.forging import end, forged_commit
-from tests.engine.small_network import SECOND, Network, Node, is_commit, quiet, settled
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, quiet, settled
+from tests.engine.test_engine_readding import all_read_all, sealed_badly_for
 
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.engine.inputs import FrameReceived, RemoveMember, UpdateKeys
@@ -129,3 +130,23 @@ def test_a_claim_is_not_proof() -> None:
     bob.say(universe, "on")
     network.run(5 * SECOND)
     assert alice.texts() == ["on"] and alice.engine.converged(universe)
+
+
+def test_what_it_asks_because_it_was_put_back_is_counted_against_no_owner() -> None:
+    """Else who was put back, and cannot follow the same owner once more, would wait for a day."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    put_back(network, bob, universe, commits=1)
+    network.restart(bob)
+    network.run(20 * SECOND)
+    (stuck,) = bob.heard("member.stuck")
+    assert stuck["reason"] == "psk" and bob.heard("rollback.detected")
+    owner = alice if stuck["owner"] == alice.me else carol
+    incarnations = [bob.universe(universe).incarnation]
+    with sealed_badly_for(owner, universe, bob):
+        for _ in range(3):
+            owner.do(UpdateKeys(universe))
+            network.run(MINUTE)
+            incarnations.append(bob.universe(universe).incarnation)
+    assert incarnations[0] < incarnations[1] == incarnations[2] == incarnations[3]
+    network.leap(DAY)
+    all_read_all(network, universe, [alice, bob, carol])

@@ -63,6 +63,53 @@ def test_an_owner_that_runs_twice_finds_it_out_itself() -> None:
         assert body["owner"] == alice.me and not Evidence.parse(body["evidence"]).faults()
 
 
+def test_a_branch_that_goes_on_after_it_was_closed_twice_is_a_clones() -> None:
+    """One of two copies hears nobody, so that it closes nothing: the others hear it go on all the same."""
+    network, universe, (alice, bob, carol) = quiet("alice", "bob", "carol")
+    network.stop(carol)  # so that bob keeps the epoch from which both go on
+    before = Saved(alice)
+    alice.do(UpdateKeys(universe))
+    network.run(5 * SECOND)
+    deaf = swap(network, alice, before)
+    network.run(10 * SECOND)
+    assert len(bob.heard("fork.resolved")) == 1
+    for closed in (1, 2):
+        network.streams = False
+        hearing = swap(network, alice, deaf)
+        network.run(10 * SECOND)
+        assert bool(bob.heard("clone.detected")) == (closed == 2)
+        assert len(bob.heard("fork.resolved")) == closed
+        network.streams = True
+        deaf = swap(network, alice, hearing)
+        network.run(10 * SECOND)
+    (told,) = bob.heard("clone.detected")
+    assert told["owner"] == alice.me and not Evidence.parse(told["evidence"]).faults()
+
+
+def test_who_answers_beside_a_commit_that_came_too_late_is_a_clones_original() -> None:
+    """What the copy signed while it was alone cannot be followed; so only what the original goes on to report tells
+    that it lives beside it."""
+    network, universe, (alice, bob, _) = quiet("alice", "bob", "carol")
+    copy = Saved(alice)
+    alice.do(UpdateKeys(universe))
+    network.run(MINUTE)
+    network.gossip = network.streams = False
+    original = swap(network, alice, copy)
+    network.run(10 * SECOND)
+    (late,) = (frame for frame in alice.frames(universe, alice) if is_commit(frame))
+    bob.do(FrameReceived(alice.id, late))
+    (told,) = bob.heard("fork.detected")
+    assert len(told["heads"]) == 1, "the branch is lost"
+    network.gossip = network.streams = True
+    swap(network, alice, original)
+    network.run(10 * SECOND)
+    assert not bob.heard("clone.detected")
+    bob.say(universe, "whoever hears this lives")
+    network.run(10 * SECOND)
+    (told,) = bob.heard("clone.detected")
+    assert told["owner"] == alice.me and not Evidence.parse(told["evidence"]).faults()
+
+
 def test_nothing_is_imported_from_an_owner_that_runs_twice_until_its_roster_entry_changes() -> None:
     network, universe, alice, bob, _ = run_twice()
     group_id = alice.universe(universe).group_id

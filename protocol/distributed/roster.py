@@ -239,9 +239,10 @@ class Roster(RosterMaking):
             if chain[-1].author not in others or self._knows(chain[-1].author):
                 return None
             chain.append(others.pop(chain[-1].author))
-        bodies = [read_entry(entry.encode(), self.universe_id).body for entry in chain]
+        # The one by who is known first: a stranger that makes up a chain cannot sign that, and the rest costs nothing.
+        bodies = [read_entry(entry.encode(), self.universe_id).body for entry in reversed(chain)]
         admits_all = all(isinstance(body, Admission) for body in bodies)
-        is_peers = admits_all and isinstance(bodies[0], Admission) and bodies[0].peer_id == peer_id
+        is_peers = admits_all and isinstance(bodies[-1], Admission) and bodies[-1].peer_id == peer_id
         return chain[-1].author if is_peers else None
 
     def awaits(self, peer_id: bytes) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 from tests.distributed.people import ALICE, BOB, CAROL, DAVE, add_invite, admission
-from tests.distributed.rosters import ERIN, A, B, C, D, E, admit, copy, merged, ticket, with_roles
+from tests.distributed.rosters import ERIN, FRANK, A, B, C, D, E, F, admit, copy, merged, ticket, with_roles
 
 from starling.protocol.distributed.roster_departures import Departure, Reason
-from starling.protocol.distributed.roster_entry import entry_id
+from starling.protocol.distributed.roster_entry import ReadEntry, decode_entry, entry_id, read_entry
 from starling.protocol.distributed.roster_rights import ADMIN, MEMBER, READER
-from starling.protocol.errors import Pending
+from starling.protocol.errors import Pending, VerificationFailed
 
 
 def test_a_strangers_hello_leads_back_to_somebody_known() -> None:
@@ -33,6 +36,27 @@ def test_a_strangers_hello_leads_back_to_somebody_known() -> None:
     assert known.awaits(DAVE.peer_id) and not known.awaits(ERIN.peer_id)
     known.add(known.make_remove(ALICE, B))
     assert not known.admits(proof, DAVE.peer_id) and not known.awaits(DAVE.peer_id)
+
+
+def test_a_chain_that_a_stranger_makes_up_costs_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has signed itself holds; of who is known here it has no word."""
+    known = with_roles(bob=MEMBER)
+    far = copy(known)
+    for sponsor, who in pairwise((BOB, CAROL, DAVE, ERIN, FRANK)):
+        admit(far, who, sponsor)
+    proof = list(far.proof(F, 100_000))
+    place = next(number for number, entry in enumerate(proof) if decode_entry(entry).subject == C)
+    proof[place] = replace(decode_entry(proof[place]), signature=bytes(64)).encode()
+    looked_at = []
+
+    def look(entry: bytes, universe_id: bytes) -> ReadEntry:
+        looked_at.append(entry)
+        return read_entry(entry, universe_id)
+
+    monkeypatch.setattr("starling.protocol.distributed.roster.read_entry", look)
+    with pytest.raises(VerificationFailed):
+        known.admits(proof, FRANK.peer_id)
+    assert looked_at == [proof[place]]
 
 
 def test_any_admin_tells_a_member_that_it_is_removed() -> None:

@@ -18,8 +18,8 @@ from starling.daemon.event_hub import EventHub
 from starling.daemon.event_log import StoredEvent
 from starling.daemon.ipc.errors import INVALID_REQUEST, PARSE_ERROR, RpcError, as_rpc_error, refused
 from starling.daemon.ipc.framing import FRAMINGS, LINE_SECONDS, FrameReader, TooLong, TooSlow
+from starling.daemon.ipc.limits import MAX_BATCH, MAX_LINE, MAX_SUBSCRIPTIONS
 from starling.daemon.ipc.outbox import Outbox
-from starling.daemon.ipc.schema import MAX_BATCH, MAX_LINE, MAX_SUBSCRIPTIONS
 from starling.daemon.ipc.validation import find_method, validate
 
 log = logging.getLogger("starling.ipc")

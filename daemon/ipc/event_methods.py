@@ -7,8 +7,8 @@ from typing import Any
 from starling.daemon.event_log import StoredEvent
 from starling.daemon.ipc.connection import Connection
 from starling.daemon.ipc.errors import refused
+from starling.daemon.ipc.limits import MAX_LINE
 from starling.daemon.ipc.lookup import Lookup
-from starling.daemon.ipc.schema import MAX_LINE
 from starling.daemon.loop import Loop
 
 MAX_CURSORS = 1024

@@ -14,7 +14,7 @@ import msgpack
 import trio
 
 from starling.daemon.event_log import StoredEvent
-from starling.daemon.ipc.schema import MAX_LINE
+from starling.daemon.ipc.limits import MAX_LINE
 from starling.daemon.render import encode_json
 
 LINE_SECONDS = 30.0

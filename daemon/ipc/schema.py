@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from starling.daemon.ipc.limits import MAX_LINE
 from starling.daemon.ipc.shapes import (
     KINDS,
     LIMIT,
@@ -23,10 +24,6 @@ from starling.daemon.ipc.shapes import (
 )
 
 API_VERSION = {"major": 1, "minor": 0}
-MAX_LINE = 2**20
-MAX_BATCH = 64
-MAX_CLIENTS = 64
-MAX_SUBSCRIPTIONS = 16
 FRAMINGS = ("json", "msgpack")
 ROLES = ("reader", "member", "admin")
 WHO_MAY = ("member", "admin")

@@ -17,7 +17,7 @@ import trio
 from starling.daemon.errors import DaemonError, LockedError, PlaceError
 from starling.daemon.ipc.connection import Connection
 from starling.daemon.ipc.errors import refused
-from starling.daemon.ipc.schema import MAX_CLIENTS
+from starling.daemon.ipc.limits import MAX_CLIENTS
 from starling.daemon.paths import private_directory
 from starling.daemon.render import encode_json
 

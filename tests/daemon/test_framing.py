@@ -16,7 +16,7 @@ from tests.daemon.node import Client, home, running
 from trio.testing import memory_stream_pair
 
 from starling.daemon.ipc.framing import FRAMINGS, FrameReader, TooLong
-from starling.daemon.ipc.schema import MAX_LINE
+from starling.daemon.ipc.limits import MAX_LINE
 
 HELLO = {"jsonrpc": "2.0", "id": 0, "method": "hello", "params": {"framing": "msgpack"}}
 

@@ -14,7 +14,8 @@ import trio
 from tests.daemon.node import Client, home, running
 
 from starling.daemon.ipc import framing
-from starling.daemon.ipc.schema import MAX_BATCH, MAX_CLIENTS, MAX_LINE, METHODS
+from starling.daemon.ipc.limits import MAX_BATCH, MAX_CLIENTS, MAX_LINE
+from starling.daemon.ipc.schema import METHODS
 from starling.protocol.engine import inputs
 
 

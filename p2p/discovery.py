@@ -32,13 +32,30 @@ _PORT = 4001
 """Of the SRV record, which libp2p has but nobody reads: the addresses stand in the TXT record."""
 
 
+class Listener(PeerListener):
+    """Reports what it hears and keeps nothing of it: any number of names can be said on a local network."""
+
+    def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
+        super().add_service(zc, type_, name)
+        self._forget()
+
+    def update_service(self, zc: Zeroconf, type_: str, name: str) -> None:
+        super().update_service(zc, type_, name)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.discovered_services.clear()
+        self.meta_query_services.clear()
+        self.peerstore = PeerStore()
+
+
 class _Service:
     """Hears from when it is made, and tells from `announce` on; all calls block."""
 
     def __init__(self) -> None:
         self._name = f"{stringGen()}.{SERVICE_TYPE}"
         self._zeroconf = Zeroconf()
-        self._listener = PeerListener(PeerStore(), self._zeroconf, SERVICE_TYPE, self._name)
+        self._listener = Listener(PeerStore(), self._zeroconf, SERVICE_TYPE, self._name)
         self._broadcaster: PeerBroadcaster | None = None
 
     def announce(self, peer_id: ID, addresses: tuple[str, ...]) -> None:

@@ -7,10 +7,16 @@ from functools import partial
 import ifaddr
 import pytest
 import trio
+from libp2p.discovery.events.peerDiscovery import peerDiscovery
+from libp2p.discovery.mdns.listener import META_QUERY_TYPE
+from libp2p.discovery.mdns.mdns import SERVICE_TYPE
+from libp2p.peer.peerinfo import PeerInfo
+from libp2p.peer.peerstore import PeerStore
 from tests.p2p.real_node import Node, start, until
-from zeroconf import Zeroconf
+from zeroconf import DNSQuestionType, ServiceInfo, Zeroconf
 
-from starling.p2p.interface import Discovered, Listening
+from starling.p2p.discovery import Listener
+from starling.p2p.interface import Discovered, Listening, peer_id_of_seed, peer_id_text
 
 ANY = ("/ip4/0.0.0.0/tcp/0",)
 HERE, LATER = "127.0.0.1", "127.0.0.2"
@@ -56,6 +62,38 @@ async def test_a_node_is_found_again_after_its_address_changed(monkeypatch: pyte
         (connected,) = bob.network.connected()
         assert connected.address == later
         nursery.cancel_scope.cancel()
+
+
+def test_any_number_of_names_is_reported_and_none_is_kept() -> None:
+    class Names(Zeroconf):
+        """A local network on which somebody says a new name each time."""
+
+        def get_service_info(
+            self,
+            type_: str,
+            name: str,
+            timeout: int = 0,
+            question_type: DNSQuestionType | None = None,
+        ) -> ServiceInfo:
+            address = f"/ip4/{HERE}/tcp/4001/p2p/{peer_id_text(peer_id_of_seed(name.encode().zfill(32)))}"
+            return ServiceInfo(type_, f"{name}.{type_}", properties={"dnsaddr": address})
+
+    reported: list[PeerInfo] = []
+    names = Names(interfaces=[HERE])
+    listener = Listener(PeerStore(), names, SERVICE_TYPE, f"own.{SERVICE_TYPE}")
+    peerDiscovery.register_peer_discovered_handler(reported.append)
+    try:
+        for number in range(20):
+            listener.add_service(names, SERVICE_TYPE, str(number))
+            listener.update_service(names, SERVICE_TYPE, str(number))
+            listener.add_service(names, META_QUERY_TYPE, str(number))
+    finally:
+        peerDiscovery.unregister_peer_discovered_handler(reported.append)
+        listener.stop()
+        names.close()
+    assert len({info.peer_id for info in reported}) == 20
+    assert not listener.discovered_services and not listener.meta_query_services
+    assert not listener.peerstore.peer_ids()
 
 
 async def test_a_node_that_only_dials_announces_nothing() -> None:

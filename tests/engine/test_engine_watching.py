@@ -109,6 +109,23 @@ def test_a_member_that_does_not_renew_its_keys_is_stale_and_told_once() -> None:
 # who lags
 
 
+def test_that_all_have_everything_is_told_when_it_comes_about() -> None:
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    network.stop(carol)
+    alice.events.clear()
+    bob.events.clear()
+    alice.say(universe, "carol misses this")
+    network.run(MINUTE)
+    assert not alice.heard("universe.converged") and not bob.heard("universe.converged")
+    network.restart(carol)
+    network.run(MINUTE)
+    told = [node.heard("universe.converged") for node in nodes]
+    assert all(bodies and bodies[-1] == {"members": 3} for bodies in told)
+    network.run(10 * MINUTE)
+    assert [node.heard("universe.converged") for node in nodes] == told, "it has not changed since"
+
+
 def test_ordinary_talk_is_no_divergence() -> None:
     network, universe, nodes = quiet("alice", "bob", "carol")
     for turn in range(60):

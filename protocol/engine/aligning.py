@@ -8,6 +8,7 @@ from starling.protocol.distributed.key_packages import check_key_package
 from starling.protocol.distributed.member import leaf_identity, member_id
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import absence, own_group, resending, topics
+from starling.protocol.engine.commit_proposals import names_archivers
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.imports import import_now
 from starling.protocol.engine.membership import is_readmitted
@@ -74,7 +75,7 @@ def align(ctx: Context, universe: Universe) -> None:
             resending.send_again(ctx, universe, identity, orders)
     elif removes:
         own_group.commit(ctx, universe, path=True, removes=removes)
-    if not own_group.names_archivers(universe):
+    if not names_archivers(universe):
         own_group.commit(ctx, universe, path=False)
     if unknown:
         for peer_id in universe.links:

@@ -11,9 +11,8 @@ from starling.protocol.decentralized.key_schedule import PUNCTURED
 from starling.protocol.distributed import component_ids
 from starling.protocol.distributed.application import ApplicationData
 from starling.protocol.distributed.archivers import external_receivers
-from starling.protocol.distributed.dependency import Dependency, build_dependencies
-from starling.protocol.distributed.dmls_resolve import ClosedHead, build_resolve
-from starling.protocol.distributed.epoch_end import build_epoch_end
+from starling.protocol.distributed.dependency import Dependency
+from starling.protocol.distributed.dmls_resolve import ClosedHead
 from starling.protocol.distributed.head_statement import HeadStatement
 from starling.protocol.distributed.joiner import Joiner
 from starling.protocol.distributed.key_packages import build_key_packages
@@ -34,11 +33,11 @@ from starling.protocol.distributed.universe_component import (
     DEFAULT_EXPORT_LENGTH,
     MODE_EXPLICIT,
     DmlsUniverse,
-    read_roster_digest,
     send_group_extensions,
 )
 from starling.protocol.distributed.wire_formats import handshake_wire_format
 from starling.protocol.engine import healing
+from starling.protocol.engine.commit_proposals import context_updates, import_proposals, statements
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, note_imports
 from starling.protocol.engine.forks import take_resolve
@@ -53,25 +52,16 @@ from starling.protocol.exchange.frame import (
     MessageFrame,
     frame_id,
 )
-from starling.protocol.extensions.external_receivers import (
-    EXTERNAL_RECEIVERS,
-    encode_external_receivers,
-    read_external_receivers,
-)
-from starling.protocol.extensions.private_external_rules import new_root_key, replace_root_key
+from starling.protocol.extensions.private_external_rules import new_root_key
 from starling.protocol.mls.committing import ChangeLeaf
 from starling.protocol.mls.group import Group
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.proposal import (
     Add,
-    AppDataUpdate,
-    AppDataUpdateOperation,
     AppEphemeral,
-    PreSharedKey,
     Proposal,
     Remove,
 )
-from starling.protocol.mls.psk import PreSharedKeyID
 from starling.protocol.mls.safe_aad import EMPTY
 
 MAX_REPLACES = 64
@@ -194,34 +184,16 @@ def commit(
     parent = state.graph.head_info
     group = state.head
     count, _ = group.application_progress(0)
-    proposals: list[Proposal] = []
-    if replace_leaves:
-        proposals += _newer_leaves(ctx, universe, group, removes)
-    proposals += [Remove(leaf_index) for leaf_index in removes]
-    proposals += [Add(package) for package in adds]
-    psks: dict[bytes, bytes] = {}
-    suite = cipher_suite(universe.cipher_suite)
     dependencies = [
         Dependency(exported.group_id, exported.epoch, exported.dmls_epoch) for exported in imports
     ]
-    for exported, dependency in zip(imports, dependencies, strict=True):
-        nonce = ctx.random(suite.hash_length)
-        proposals.append(PreSharedKey(PreSharedKeyID.external(dependency.psk_id, nonce)))
-        psks[dependency.psk_id] = exported.psk
-    if read_roster_digest(group.context.extensions) != universe.roster.digest:
-        proposals.append(
-            AppDataUpdate(component_ids.ROSTER_DIGEST, AppDataUpdateOperation.UPDATE, universe.roster.digest)
-        )
-    if removes:
-        proposals.append(replace_root_key(suite, ctx.random))
-    if not names_archivers(universe):
-        update = encode_external_receivers(external_receivers(universe.roster.archivers.values()))
-        proposals.append(AppDataUpdate(EXTERNAL_RECEIVERS, AppDataUpdateOperation.UPDATE, update))
-    if dependencies:
-        proposals.append(AppEphemeral(component_ids.DMLS_DEPS, build_dependencies(dependencies)))
-    if closes:
-        proposals.append(AppEphemeral(component_ids.DMLS_RESOLVE, build_resolve(closes)))
-    proposals.append(AppEphemeral(component_ids.EPOCH_END, build_epoch_end(count)))
+    psks = {dependency.psk_id: found.psk for dependency, found in zip(dependencies, imports, strict=True)}
+    proposals = _newer_leaves(ctx, universe, group, removes) if replace_leaves else []
+    proposals += [Remove(leaf_index) for leaf_index in removes]
+    proposals += [Add(package) for package in adds]
+    proposals += import_proposals(ctx, universe, dependencies)
+    proposals += context_updates(ctx, universe, group, removes)
+    proposals += statements(dependencies, closes, count)
     serial = None
     if path:
         serial = make_bundles(ctx, universe)
@@ -293,12 +265,6 @@ def commit(
             "removed": [leaf_identity(leaf) for index in removes if (leaf := group.tree.leaf(index))],
         },
     )
-
-
-def names_archivers(universe: Universe) -> bool:
-    """Whether the own group's commits are for the archivers that the roster names, and for no others (S-13)."""
-    named = read_external_receivers(universe.own.head.context.extensions)
-    return named == external_receivers(universe.roster.archivers.values())
 
 
 def _new_leaf(universe: Universe, group: Group, serial: int) -> ChangeLeaf | None:

@@ -87,14 +87,7 @@ def receive_commit(
     )
     if siblings:
         note_fork(ctx, universe, state, siblings[0], statement)
-    state.awaited.pop(child.dmls_epoch, None)
-    take_resolve(ctx, universe, state, child, content.closed_heads)
-    if state.graph.leave_closed():
-        forget_report(ctx, universe, state)
-        state.save(ctx)
-    elif child.dmls_epoch == state.graph.head and info.next_generation > child.parent_count:
-        forget_report(ctx, universe, state)
-    watch_for_clone(ctx, universe, state, child)
+    _note_branches(ctx, universe, state, info, child, content)
     note_imports(ctx, universe, state, info, child, dependencies)
     healing.note_commit(
         ctx,
@@ -133,6 +126,25 @@ def receive_commit(
         Need("epoch", state.group_id, child.dmls_epoch),
         Need("whole", state.group_id, b""),
     ]
+
+
+def _note_branches(
+    ctx: Context,
+    universe: Universe,
+    state: GroupState,
+    parent: EpochInfo,
+    child: EpochInfo,
+    content: CommitContent,
+) -> None:
+    """Which branch counts from now on, what its owner may have forgotten there, and whether two nodes act as it."""
+    state.awaited.pop(child.dmls_epoch, None)
+    take_resolve(ctx, universe, state, child, content.closed_heads)
+    if state.graph.leave_closed():
+        forget_report(ctx, universe, state)
+        state.save(ctx)
+    elif child.dmls_epoch == state.graph.head and parent.next_generation > child.parent_count:
+        forget_report(ctx, universe, state)
+    watch_for_clone(ctx, universe, state, child)
 
 
 def _be_removed(

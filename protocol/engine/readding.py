@@ -202,9 +202,10 @@ def _cannot_help(universe: Universe, group_id: bytes, oldest: int | None) -> boo
         return False
     if group_id not in universe.roster.send_groups:
         return False
-    if oldest is None:
-        return True
     state = universe.groups.get(group_id)
+    if oldest is None:
+        # Of a member's group that this node is in it asks what follows: this answers what it asked before it was.
+        return state is None or not universe.is_current(group_id)
     if state is None:
         return False
     hole = state.graph.hole(state.graph.head)

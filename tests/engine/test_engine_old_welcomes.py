@@ -1,14 +1,14 @@
-"""Welcomes to leaves that have been removed since, which anybody may send once more (PROTOCOL X-14)."""
+"""Welcomes to leaves that have been removed since, and answers from before a new one (PROTOCOL X-14, R6)."""
 
 from __future__ import annotations
 
 from tests.engine.small_network import MINUTE, SECOND, Network, Node
 from tests.engine.test_engine_readmission import assert_all_talk, confirm
 
-from starling.protocol.engine.inputs import BlockMember, JoinUniverse, Recover, UnblockMember
+from starling.protocol.engine.inputs import BlockMember, JoinUniverse, Recover, UnblockMember, UpdateKeys
 from starling.protocol.engine.step import Publish, Send
 from starling.protocol.exchange.frame import CommitFrame, decode_frame
-from starling.protocol.exchange.member_messages import Frames
+from starling.protocol.exchange.member_messages import Frames, Gone, Summary
 
 
 def adds_somebody(frame: bytes) -> bool:
@@ -78,3 +78,25 @@ def test_who_started_anew_gets_in_by_no_welcome_to_its_former_leaf() -> None:
     network.run(MINUTE)
     assert_all_talk(network, universe, nodes, "once more")
     assert not bob.universe(universe).refused and not bob.universe(universe).standing.left
+
+
+def test_who_was_let_in_meanwhile_does_not_mind_that_nothing_let_it_in_before() -> None:
+    """The owner's answer was under way when its next commit added who had asked."""
+    network, universe, nodes, _ = somebody_came()
+    _, bob, _, dave = nodes
+    held = bob.universe(universe)
+    group_id = dave.universe(universe).group_id
+    network.gossip = False
+    network.drop = lambda source, target, send: target is bob
+    dave.do(UpdateKeys(universe))
+    info = dave.group(universe, dave).graph.head_info
+    place = (group_id, info.dmls_epoch, info.number, 0, True, 0)
+    bob.hear(dave, Summary(universe, held.roster.digest, (place,), False))
+    assert held.behind[group_id].peer_id == dave.id
+    bob.hear(dave, Gone(universe, ((group_id, None),)))
+    assert not held.stuck.groups
+    network.gossip = True
+    network.drop = lambda source, target, send: False
+    network.run(MINUTE)
+    assert_all_talk(network, universe, nodes, "once more")
+    assert not bob.heard("member.stuck")

@@ -23,13 +23,14 @@ from starling.protocol.exchange.member_messages import (
 )
 from starling.protocol.exchange.message import Message
 from starling.protocol.exchange.messages import attach
+from starling.protocol.exchange.readmission_messages import Denied, Sighted
 
 # nonsense from a member
 
 
 def nonsense(universe: bytes, group_id: bytes, known: bytes) -> list[Message]:
     most, far = 2**32 - 1, 2**64 - 1
-    places = ((group_id, b"", 0, 0, True, 0), (group_id, b"z" * 64, far, most, False, far))
+    places = ((group_id, b"z", 0, 0, True, 0), (group_id, b"z" * 64, far, most, False, far))
     many = tuple((bytes([number % 256]) * 32, known, far, most, True, far) for number in range(1024))
     return [
         Summary(universe, b"r" * 32, many, True),
@@ -45,6 +46,8 @@ def nonsense(universe: bytes, group_id: bytes, known: bytes) -> list[Message]:
         Profiles(universe, (((b"k" * 100,) * 8, b"a" * 2048),) * 50),
         WantProfiles(universe, (b"i" * 32,) * 1024),
         Hello(universe, (b"x",) * 1000),
+        Sighted(universe, b"x" * 2048),
+        Denied(universe, b"x" * 8192),
     ]  # fmt: skip
 
 

@@ -19,7 +19,9 @@ from starling.protocol.crypto.cipher_suite import cipher_suite
 from starling.protocol.decentralized.dmls_message import DMLSMessage
 from starling.protocol.distributed import component_ids, heads, labels
 from starling.protocol.distributed.application import HEADS, ApplicationData
+from starling.protocol.distributed.denial import Denial, Sighting
 from starling.protocol.distributed.dependency import Dependency, _Dependencies
+from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.invite_id import invite_id_of
 from starling.protocol.distributed.key_packages import _KeyPackages
 from starling.protocol.distributed.leaf_replace import LeafReplace
@@ -40,6 +42,7 @@ from starling.protocol.exchange import messages
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
 from starling.protocol.exchange.member_messages import Frames, Hello, Profiles, RosterEntries
 from starling.protocol.exchange.message import VERSION, Message
+from starling.protocol.exchange.readmission_messages import Denied, Sighted
 from starling.protocol.mls.key_package import KeyPackage
 from starling.protocol.mls.proposal import Add, AppDataUpdate, AppEphemeral, PreSharedKey, Proposal, Remove
 from starling.protocol.packed import pack, unpack
@@ -81,6 +84,7 @@ class HostileMember:
             self.frame,
             self.roster_entries,
             self.profiles,
+            self.two_nodes,
             self.network_event,
         )
         try:
@@ -156,6 +160,29 @@ class HostileMember:
         for state in universe.groups.values():
             found += [state.group_id, state.graph.head]
         return [*found, *sorted(universe.roster.ids), universe.roster.digest]
+
+    def two_nodes(self) -> Input:
+        """That somebody starts anew, or denies to be who does, signed by mallory or by nobody."""
+        rng, universe = self.rng, self.mallory.universe(self.universe)
+        heads_ = {rng.choice((*self._ids(), b"h")) for _ in range(rng.choice((1, 1, 2, 8)))}
+        shown = Sighting.sign(
+            self.mallory.identity,
+            universe_id=self.universe,
+            former_group_id=rng.choice((universe.group_id, *self._ids())),
+            send_group_id=rng.choice((b"m" * 32, b"n" * 32, rng.choice(self._ids()))),
+            heads=tuple(sorted(heads_)),
+        )
+        if rng.random() < 0.4:
+            group_id = rng.choice(list(universe.groups))
+            shown = replace(shown, identity=universe.groups[group_id].owner, former_group_id=group_id)
+        if rng.random() < 0.5:
+            return self.tell(Sighted(self.universe, shown.encode()))
+        leaf = universe.own.head.tree.leaf(0)
+        assert leaf is not None
+        told = Evidence.of(leaf, (), [Denial.sign(universe.signature_private_key, shown)]).encode()
+        return self.tell(
+            Denied(self.universe, values.change_bytes(rng, told) if rng.random() < 0.2 else told)
+        )
 
     def text(self) -> Input:
         """An application message that mallory's own group, or its knowledge of another, lets it encrypt."""

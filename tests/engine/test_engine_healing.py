@@ -11,6 +11,7 @@ from starling.protocol.distributed.member import read_member
 from starling.protocol.engine import own_group
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.inputs import CreateUniverse, JoinUniverse, RemoveMember, UpdateKeys
+from starling.protocol.engine.security_view import healed
 
 
 def vector(node: Node, universe: bytes, owner: Node) -> Vector:
@@ -142,6 +143,10 @@ def test_every_branch_is_healed_of_what_was_done_on_it() -> None:
     assert (on_lost[carol.me], on_lost[alice.me]) == (updated, first_path)
     assert (on_new[carol.me], on_new[bob.me]) == (before[carol.me], before[bob.me])
     assert on_new[alice.me] > updated, "the boot commit is hers, and newer than the theft of the backup"
+    # While both are open people are told what holds on either.
+    assert set(state.graph.open_heads) == {lost, new}
+    shown = {node.me: healed(bob.universe(universe), node.me).groups[alice.me] for node in (alice, carol)}
+    assert shown == {alice.me: first_path, carol.me: before[carol.me]}
 
 
 def test_vectors_go_with_their_epochs_and_come_back_at_a_restart() -> None:

@@ -31,6 +31,7 @@ from starling.protocol.distributed.roster_body import (
     Heard,
     Invite,
     Removal,
+    RoleChange,
     Spend,
     Target,
     Topic,
@@ -203,7 +204,9 @@ class _Evaluation:
         )
 
     def _heard(self, identity: bytes) -> tuple[Heard, ...]:
-        heard = [getattr(node.read.body, "heard", None) for node in self._situation.grants(identity)]
+        """What all who gave somebody its role had heard of it; empty where one of them does not say."""
+        granted = [node.read.body for node in self._situation.grants(identity)]
+        heard = [body.heard if isinstance(body, RoleChange) else None for body in granted]
         return tuple(place for place in heard if place is not None) if None not in heard else ()
 
     def _invite(self, invite_id: bytes, spent: frozenset[bytes]) -> InviteInfo:

@@ -91,7 +91,7 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
         _tell_settled(ctx, universe, state, kept, closed=True)
         resolving = graph.closed[head]
         drop_branch(ctx, universe, state, branch)
-        for info in branch:
+        for info in reversed(branch):  # the head last: of a long branch the oldest are forgotten
             graph.close(info.dmls_epoch, resolving, ctx.now)
         state.save(ctx)
         note_change(ctx, universe)

@@ -263,7 +263,7 @@ def test_long_dead_branches_go_together() -> None:
     long_ago = network.now - RETENTION - DAY
     for name in (b"one", b"two"):
         end = fork
-        for number in range(MAX_CLOSED):
+        for number in range(MAX_CLOSED + 1):
             parent, end = graph[end], name + number.to_bytes(32)
             graph.enter(
                 EpochInfo(
@@ -272,9 +272,11 @@ def test_long_dead_branches_go_together() -> None:
             )
         graph.close(end, graph.head, long_ago)
     assert len(graph.tips) == 4
-    network.run(DAY)
+    bob.universe(universe).sweep_soon(alice.universe(universe).group_id, network.now)
+    network.run(MINUTE)
     assert not [tip for tip in graph.tips if tip.startswith((b"one", b"two"))]
     assert graph.head in graph.tips and len(graph.closed) <= MAX_CLOSED
+    assert end in graph.closed, "the heads are what may be closed again"
 
 
 def test_a_closed_branch_that_has_settled_is_not_asked_for_when_it_is_closed_again() -> None:

@@ -166,7 +166,10 @@ class EpochGraph:
     # growing
 
     def enter(self, info: EpochInfo) -> None:
-        """Add an epoch; it becomes the head where it is the newest child of the head or the first."""
+        """Add an epoch; it becomes the head where it is the newest child of the head or the first. A closed head that
+        comes only now has its time from now on."""
+        if info.dmls_epoch in self.closed:
+            info.superseded_at = info.superseded_at or info.entered_at
         self.epochs[info.dmls_epoch] = info
         self._link(info)
         if not self.head or info.parent == self.head:

@@ -244,6 +244,22 @@ def test_an_open_head_never_settles() -> None:
     assert settled_heads(graph, {}, 10 * RETENTION) == []
 
 
+@pytest.mark.parametrize("is_closed_first", [False, True])
+def test_a_closed_head_lingers_from_when_both_it_and_the_word_are_here(is_closed_first: bool) -> None:
+    """Messages of it may be under way, whichever of the two came last."""
+    graph = graph_of(2)
+    if is_closed_first:
+        graph.close(name(2, "x"), name(2), 2)
+    enter(graph, 2, name(1), "x")
+    enter(graph, 2, name(1))
+    graph.follow(name(2))
+    if not is_closed_first:
+        graph.close(name(2, "x"), name(2), 2)
+    whole = {b"b": report(2, 1)}
+    assert settled_heads(graph, whole, 1 + LINGER) == []
+    assert settled_heads(graph, whole, 2 + LINGER) == [name(2, "x")]
+
+
 def test_a_closed_head_that_lacks_messages_waits_for_them() -> None:
     graph = forked()
     graph[name(1)].missing.add(1)

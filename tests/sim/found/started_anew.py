@@ -44,6 +44,11 @@ EPOCH_OF_A_GROUP_THAT_WAS_GIVEN_UP = (
     "started anew meanwhile and nobody would ever add it there."
 )
 
+ENTERED_ANEW_WHILE_IT_WAS_FORKED = (
+    "A member's group was forked here when it asked to be added again, so that was put off. The fork ended as this "
+    "node was itself let into that group anew: nobody looked again at who was waiting."
+)
+
 FOUND = {
     WELCOME_TO_A_BRANCH_WITHOUT_A_COMMON_PARENT: History(
         seed=400,
@@ -210,6 +215,25 @@ FOUND = {
             Action("crash before sent", 3, 96, 200),
             Action("update", 4, 52, 0),
             Action("send", 0, 127, 0),
+        ),
+    ),
+    ENTERED_ANEW_WHILE_IT_WAS_FORKED: History(
+        seed=80021,
+        size=3,
+        level=1,
+        actions=(
+            Action("copy", 3, 93, 1500),
+            Action("confirm", 2, 110, 100),
+            Action("crash before saved", 3, 32, 0),
+            Action("send", 5, 17, 40),
+            Action("partition", 6, 64, 40),
+            Action("partition", 6, 123, 500),
+            Action("wait", 1, 49, 100),
+            Action("confirm", 4, 63, 100),
+            Action("copy", 5, 10, 500),
+            Action("send", 5, 56, 0),
+            Action("put back", 0, 114, 0),
+            Action("put back", 3, 106, 1500),
         ),
     ),
 }

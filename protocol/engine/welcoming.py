@@ -77,7 +77,9 @@ def receive_welcome(
         if universe.was_put_back and (skips or (stuck is not None and stuck.reason == GONE)):
             _tell_skipped(ctx, universe, held)
         if held.forked:
-            universe.timers.align = ctx.now  # nobody added the owner again while its own group was forked (B7)
+            universe.timers.align = (
+                ctx.now
+            )  # nobody added the owner again while its own group was forked (B7)
         held.delete(ctx)
         forget_imports_from(ctx, universe, group_id, group.epoch)
         universe.agreed.clear()

@@ -9,6 +9,7 @@ import pytest
 from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_of, is_commit, quiet, settled
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
+from starling.protocol.decentralized.epoch_graph import MAX_AHEAD
 from starling.protocol.engine.inputs import FrameReceived, JoinUniverse, SendMessage, UpdateKeys
 from starling.protocol.errors import UsageError
 from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
@@ -299,3 +300,22 @@ def test_the_end_of_an_epoch_tells_of_a_message_that_is_missing() -> None:
     network.run(10 * SECOND)
     assert carol.texts() == ["lost on the way to carol"]
     assert carol_graph.past() == carol_graph.head_info.parent
+
+
+def test_no_commit_is_entered_too_far_beyond_a_message_that_is_missing() -> None:
+    """K-14: what the missing message needs stays within its bound; then all comes at once."""
+    network, universe, (alice, bob) = quiet("alice", "bob")
+    network.gossip = network.streams = False
+    before = len(network.published(alice))
+    number = alice.group(universe, alice).graph.head_info.number
+    alice.say(universe, "missing")
+    for _ in range(MAX_AHEAD + 3):
+        alice.do(UpdateKeys(universe))
+    alice.say(universe, "after it")
+    missing, *frames = network.published(alice)[before:]
+    for frame in frames:
+        bob.do(FrameReceived(alice.id, frame))
+    graph = bob.group(universe, alice).graph
+    assert graph.head_info.number == number + MAX_AHEAD and bob.texts() == []
+    bob.do(FrameReceived(alice.id, missing))
+    assert graph.head_info.number == number + MAX_AHEAD + 3 and bob.texts() == ["missing", "after it"]

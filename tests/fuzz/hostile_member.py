@@ -21,6 +21,7 @@ from starling.protocol.distributed import component_ids, heads, labels
 from starling.protocol.distributed.application import HEADS, ApplicationData
 from starling.protocol.distributed.denial import Denial, Sighting
 from starling.protocol.distributed.dependency import Dependency, _Dependencies
+from starling.protocol.distributed.dmls_resolve import ClosedHead, build_resolve
 from starling.protocol.distributed.evidence import Evidence
 from starling.protocol.distributed.invite_id import invite_id_of
 from starling.protocol.distributed.key_packages import _KeyPackages
@@ -256,7 +257,7 @@ class HostileMember:
 
     def _proposal(self) -> Proposal:
         rng = self.rng
-        match rng.randrange(8):
+        match rng.randrange(9):
             case 0:
                 return AppEphemeral(component_ids.DMLS_DEPS, self._dependencies())
             case 1:
@@ -278,9 +279,20 @@ class HostileMember:
             case 6:
                 digest = rng.choice((bytes(32), b"", bytes(31)))
                 return AppDataUpdate(rng.choice((component_ids.ROSTER_DIGEST, 0x8D01, 1)), 1, digest)
+            case 7:
+                return AppEphemeral(component_ids.DMLS_RESOLVE, self._resolve())
             case _:
                 made: Proposal = values.value(rng, PROPOSALS)
                 return made
+
+    def _resolve(self) -> bytes:
+        """Closes branches that the victim knows, or others."""
+        state = self.victim.universe(self.universe).groups.get(self.mallory.universe(self.universe).group_id)
+        known = list(state.graph.epochs) if state is not None else []
+        heads_ = {self.rng.choice((*known, *self._ids())) for _ in range(self.rng.choice((1, 2, 5)))}
+        return build_resolve(
+            ClosedHead(head, self.rng.choice((0, 1, 2, 2**64 - 1))) for head in sorted(heads_)
+        )
 
     def _dependencies(self) -> bytes:
         """Imports of epochs that are there, or are not."""

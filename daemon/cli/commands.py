@@ -325,7 +325,7 @@ def readmit(client: Client, args: Namespace) -> int:
             "readmit.number",
         )
     done = client.call("member.readmit", {**params, "verification": digits})
-    return output.answer(args, done, f"readmitted {done['readmitted']}")
+    return output.answer(args, done, f"{args.member} is admitted anew; the others add it again")
 
 
 def status(client: Client, args: Namespace) -> int:

@@ -57,7 +57,9 @@ def readmitting(request: dict[str, Any]) -> list[dict[str, Any] | bytes]:
 @pytest.mark.parametrize("number", [(ASKS,), ("1234", "5678", "9012")])
 def test_readmit_by_the_number(tmp_path: Path, number: tuple[str, ...]) -> None:
     with scripted(tmp_path / "home", readmitting) as served:
-        assert starling(tmp_path / "home", "readmit", "lab", "bob", *number).stdout == "readmitted x\n"
+        assert starling(tmp_path / "home", "readmit", "lab", "bob", *number).stdout == (
+            "bob is admitted anew; the others add it again\n"
+        )
     assert served.calls("member.readmit") == [{"universe": "lab", "member": "bob", "verification": ASKS}]
 
 

@@ -220,6 +220,19 @@ def _want(universe: Universe, group_id: bytes, head: bytes, count: int) -> Wante
     )
 
 
+def leads_nowhere(universe: Universe, group_id: bytes, behind: Behind) -> bool:
+    """Whether a head that a peer names is as far away as when the peer was asked last, and no import of another group
+    is what it waits for: none of the epochs in which this node could enter another child leads there."""
+    state = universe.groups.get(group_id)
+    return (
+        state is not None
+        and is_unknown(state, behind.head)
+        and universe.waiting.blocked(group_id) is None
+        and sum(1 for _ in state.retained()) <= MAX_WANTED_EPOCHS
+        and _want(universe, group_id, behind.head, behind.count) == behind.asked
+    )
+
+
 def _is_satisfied(universe: Universe, group_id: bytes, behind: Behind) -> bool:
     state = universe.groups.get(group_id)
     if state is None:

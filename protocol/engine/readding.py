@@ -25,7 +25,7 @@ from starling.protocol.distributed.report import (
 )
 from starling.protocol.distributed.send_group_rules import OWNER_LEAF
 from starling.protocol.engine import own_group, reporting
-from starling.protocol.engine.asking import is_over, note_asked_in_vain
+from starling.protocol.engine.asking import is_over, leads_nowhere, note_asked_in_vain
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.exchanging import introduce
 from starling.protocol.engine.group_state import GroupState
@@ -171,7 +171,8 @@ def _note_gone(ctx: Context, universe: Universe, peer_id: bytes, group_id: bytes
     if behind is None or behind.peer_id != peer_id:
         return
     state = universe.groups.get(group_id)
-    if not _cannot_help(universe, group_id, oldest):
+    is_cut_off = oldest is not None and _is_cut_off(ctx, universe, behind, group_id)
+    if not is_cut_off and not _cannot_help(universe, group_id, oldest):
         if (
             state is not None
             and is_over(state, behind.head)
@@ -211,6 +212,16 @@ def _cannot_help(universe: Universe, group_id: bytes, oldest: int | None) -> boo
     hole = state.graph.hole(state.graph.head)
     needed = hole.number if hole is not None else state.graph.head_info.number
     return oldest > needed
+
+
+def _is_cut_off(ctx: Context, universe: Universe, behind: Behind, group_id: bytes) -> bool:
+    """Whether a peer that goes on from older epochs than this node's head does so on a branch that begins where this
+    node cannot enter another child any more. Nobody tells it there that its own branch is dead."""
+    if group_id == universe.group_id or group_id in universe.stuck or not universe.is_current(group_id):
+        return False
+    lack = universe.lacks.get(group_id)
+    waited = lack is not None and ctx.now - lack.since >= policy.BRANCH_WAIT
+    return waited and leads_nowhere(universe, group_id, behind)
 
 
 # asking

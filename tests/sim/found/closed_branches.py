@@ -49,6 +49,11 @@ COUNT_ON_A_CLOSED_BRANCH = (
     "not say that it held all now. Nobody ever agreed with it."
 )
 
+BRANCH_THAT_BEGINS_WHERE_ALL_WAS_SETTLED = (
+    "An owner that was put back went on from an epoch that a member had let go of, and forgot in a crash that it had "
+    "been put back. All told the member from where they could lead on, which was no use to it, and nobody added it."
+)
+
 FOUND = {
     SPINNING_BEFORE_THE_BOOT_COMMIT: History(
         seed=212,
@@ -213,5 +218,18 @@ FOUND = {
         ),
         grown=False,
         suites=(1,),
+    ),
+    BRANCH_THAT_BEGINS_WHERE_ALL_WAS_SETTLED: History(
+        seed=80346,
+        size=3,
+        level=0,
+        actions=(
+            Action("copy", 2, 106, 1500),
+            Action("partition", 1, 82, 0),
+            Action("put back", 5, 107, 1500),
+            Action("crash before sent", 5, 67, 0),
+            Action("sleep", 4, 32, 0),
+            Action("send", 3, 86, 0),
+        ),
     ),
 }

@@ -63,8 +63,10 @@ def come_back(ctx: Context, universe: Universe, reason: str) -> None:
     be it."""
     standing = universe.roster.members[universe.me]
     universe.group_id = new_send_group_id(universe.universe_id, universe.me, ctx.random)
-    # In seconds, so that it rises for a node too that has forgotten what it was.
-    universe.incarnation = max(ctx.now // 1000, universe.incarnation + 1, standing.incarnation + 1)
+    # In seconds, so that it rises for a node too that has forgotten what it was; and above what another copy of it may
+    # make its own by then, as that asks to be added again (`readding`).
+    least = (ctx.now + policy.MINUTE) // 1000
+    universe.incarnation = max(least, universe.incarnation + 1, standing.incarnation + 1)
     universe.signature_private_key, _ = cipher_suite(universe.cipher_suite).signature_generate(ctx.random)
     universe.bundles.start_anew(ctx)
     own_group.make_bundles(ctx, universe)

@@ -49,6 +49,11 @@ ENTERED_ANEW_WHILE_IT_WAS_FORKED = (
     "node was itself let into that group anew: nobody looked again at who was waiting."
 )
 
+ANEW_IN_THE_SECOND_IN_WHICH_ITS_COPY_ASKED = (
+    "One of two copies raised its incarnation because it was stuck, to the second, and the other one started anew in "
+    "that second: whoever had added the one took its leaf for that of the other."
+)
+
 FOUND = {
     WELCOME_TO_A_BRANCH_WITHOUT_A_COMMON_PARENT: History(
         seed=400,
@@ -234,6 +239,22 @@ FOUND = {
             Action("send", 5, 56, 0),
             Action("put back", 0, 114, 0),
             Action("put back", 3, 106, 1500),
+        ),
+    ),
+    ANEW_IN_THE_SECOND_IN_WHICH_ITS_COPY_ASKED: History(
+        seed=80008,
+        size=3,
+        level=0,
+        actions=(
+            Action("partition", 5, 89, 0),
+            Action("copy", 4, 14, 0),
+            Action("invite", 3, 117, 0),
+            Action("update", 6, 102, 1500),
+            Action("burst", 6, 0, 1500),
+            Action("clone", 5, 57, 0),
+            Action("crash idle", 1, 56, 500),
+            Action("put back", 1, 39, 1500),
+            Action("update", 1, 19, 200),
         ),
     ),
 }

@@ -32,10 +32,10 @@ EVENT_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("id", "to", "to_name", "reason"),
     ),
     "messages.unavailable": (
-        "messages of one owner will not come: of an ended epoch only the first `held` did (where this node was put "
-        "back, also of what follows until it was added again), and none of a branch that was closed by an epoch where "
-        "`held` is 0; or, where it was added again, its owner has lost `count` of those that this node never got. The "
-        "other one is null",
+        "messages of one owner will not come: of an ended epoch only the first `held` did (where this node was "
+        "put back or restored from a backup, also of what follows until it was added again), and none of a branch"
+        " that was closed by an epoch where `held` is 0; or, where it was added again, its owner has lost `count`"
+        " of those that this node never got. The other one is null",
         ("owner", "epoch", "held", "count"),
     ),
     "group.stalled": (

@@ -13,6 +13,7 @@ from starling.protocol.distributed import policy
 from starling.protocol.engine import readding, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import note_change
+from starling.protocol.engine.giving_up import tell_since_backup
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.standing import Left, Suspended
 from starling.protocol.engine.universe import Universe
@@ -29,6 +30,10 @@ def look(ctx: Context, universe: Universe) -> None:
     standing.look_at = ctx.now + policy.ABSENCE_INTERVAL
     for group_id in [group_id for group_id in standing.left if universe.owner_of(group_id) is None]:
         standing.enter(ctx, group_id)
+    for group_id in universe.places:
+        info = universe.roster.send_groups.get(group_id)
+        if info is not None and universe.owner_of(group_id) is None:
+            tell_since_backup(ctx, universe, group_id, info.identity)
     for peer_id in universe.links:
         member = universe.member_of_peer(peer_id)
         if member is not None:

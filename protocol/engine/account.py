@@ -15,6 +15,7 @@ from starling.protocol.engine import readmission, resending
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.node import Node
 from starling.protocol.engine.outbox import Repeat, Sent, read_sent
+from starling.protocol.engine.places import PLACES_TABLE, Place, place_row
 from starling.protocol.engine.step import Step
 from starling.protocol.engine.universe import Universe
 from starling.protocol.errors import DecodeError
@@ -28,8 +29,8 @@ OF_A_UNIVERSE = frozenset(
 )
 """The tables of which a backup holds rows; the keys of these begin with the universe id, 32 bytes."""
 
-_OWED = "repeat"
-"""Its rows are made for the backup."""
+MADE_FOR_IT = frozenset({"repeat", PLACES_TABLE})
+"""The tables of the rows that a backup holds beside: who is owed what, and how far the node was."""
 
 
 def account(node: Node) -> Callable[[Iterable[Record]], Iterator[Record]]:
@@ -44,6 +45,12 @@ def account(node: Node) -> Callable[[Iterable[Record]], Iterator[Record]]:
         if universe.joining is None
     }
 
+    places = {
+        universe_id: _places(universe)
+        for universe_id, universe in node.universes.items()
+        if universe_id in universes
+    }
+
     def of_account(records: Iterable[Record]) -> Iterator[Record]:
         for table, key, value in records:
             if table in OF_THE_NODE or (table in OF_A_UNIVERSE and key[:32] in universes):
@@ -52,8 +59,18 @@ def account(node: Node) -> Callable[[Iterable[Record]], Iterator[Record]]:
                     universes[key[:32]].note(read_sent(value))
         for universe_id, owed in universes.items():
             yield from owed.rows(universe_id)
+            for group_id, place in places[universe_id].items():
+                yield place_row(universe_id, group_id, place)
 
     return of_account
+
+
+def _places(universe: Universe) -> dict[bytes, Place]:
+    """Where this node is in the groups of others, or was when the backup was made by which it came back."""
+    heads = {state.group_id: state.graph.head_info for state in universe.groups.values() if not state.is_own}
+    return dict(universe.places.items()) | {
+        group_id: Place(head.number, head.contiguous) for group_id, head in heads.items()
+    }
 
 
 @dataclass(slots=True)
@@ -100,7 +117,7 @@ def from_account(
     Raises DecodeError for rows that are none.
     """
     records = list(records)
-    if any(table not in OF_THE_NODE | OF_A_UNIVERSE | {_OWED} for table, _, _ in records):
+    if any(table not in OF_THE_NODE | OF_A_UNIVERSE | MADE_FOR_IT for table, _, _ in records):
         raise DecodeError("a backup with rows that are none of an account")
     node = Node(identity, records, now=now, readmits_automatically=False)
     ctx = Context(now, random)

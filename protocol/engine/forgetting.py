@@ -36,6 +36,7 @@ def forget_universe(ctx: Context, universe: Universe) -> None:
     universe.bundles.forget_all(ctx)
     universe.stuck.forget_all(ctx)
     universe.standing.forget_all(ctx)
+    universe.places.forget_all(ctx)
     universe.gone.clear()
     universe.claims.forget_all(ctx)
     universe.outbox.forget_all(ctx)

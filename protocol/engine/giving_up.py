@@ -76,3 +76,12 @@ def tell_unavailable(ctx: Context, universe: Universe, state: GroupState, epoch:
     note_change(ctx, universe)
     body = {"owner": state.owner, "epoch": epoch, "held": held, "count": None}
     ctx.event("messages.unavailable", universe.universe_id, body)
+
+
+def tell_since_backup(ctx: Context, universe: Universe, group_id: bytes, owner: bytes) -> None:
+    """B10: where this node came back by a backup, it is in a group again, or never will be: what was said in it
+    meanwhile may be missing."""
+    place = universe.places.leave(ctx, group_id)
+    if place is not None:
+        body = {"owner": owner, "epoch": place.epoch, "held": place.held, "count": None}
+        ctx.event("messages.unavailable", universe.universe_id, body)

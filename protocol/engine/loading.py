@@ -15,6 +15,7 @@ from starling.protocol.engine.healing_vectors import vector_universe
 from starling.protocol.engine.leaving import Leaving
 from starling.protocol.engine.outbox import OUTBOX_TABLES
 from starling.protocol.engine.own_group import new_group_state
+from starling.protocol.engine.places import PLACES_TABLE
 from starling.protocol.engine.reporting import load_report
 from starling.protocol.engine.standing import STANDING_TABLES
 from starling.protocol.engine.stuck import STUCK_TABLES
@@ -36,6 +37,7 @@ _TABLES = (
     "leaving",
     "claim",
     "feed",
+    PLACES_TABLE,
 )
 
 
@@ -114,6 +116,8 @@ def _load_row(universe: Universe, table: str, key: bytes, row: bytes) -> None:
         load_import(universe, key, row)
     elif table in STUCK_TABLES:
         universe.stuck.load(table, key, row)
+    elif table == PLACES_TABLE:
+        universe.places.load(key, row)
     elif table in STANDING_TABLES:
         universe.standing.load(table, key, row)
     else:

@@ -31,6 +31,7 @@ from starling.protocol.engine.leaving import Leaving
 from starling.protocol.engine.links import Behind, GoneFrames, Lack, Link
 from starling.protocol.engine.name_claims import NameClaims
 from starling.protocol.engine.outbox import Outbox
+from starling.protocol.engine.places import Places
 from starling.protocol.engine.profiles import ProfileStore
 from starling.protocol.engine.standing import Standing
 from starling.protocol.engine.stuck import StuckBook
@@ -81,6 +82,7 @@ class Universe:
         self.healing = Healing()
         self.stuck = StuckBook(universe_id)
         self.standing = Standing(universe_id, now)
+        self.places = Places(universe_id)
         self.reports: dict[bytes, HeadsReport] = {}
         """By member, the newest that could be completed."""
         self.unread_reports: set[bytes] = set()

@@ -16,6 +16,7 @@ from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, forget_imports_by, forget_imports_from
 from starling.protocol.engine.forks import note_fork
+from starling.protocol.engine.giving_up import tell_since_backup
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state, send_group_rules
 from starling.protocol.engine.readding import note_owner, note_stuck, own_incarnation_in
@@ -93,6 +94,7 @@ def receive_welcome(
     info = enter_epoch(ctx, universe, state, group, None, has_path=True, head_statement=frame.head_statement)
     healing.note_welcome(ctx, universe, state, info, group)
     note_owner(ctx, universe, state, group)
+    tell_since_backup(ctx, universe, group_id, member.identity)
     _ask_what_is_newer(ctx, universe, member)
     # Whom else it adds only the commit tells, which a joiner cannot open: all whom it may add are served.
     adds = tuple(sorted(info.members - {member.identity}))

@@ -7,13 +7,14 @@ from tests.engine.small_network import HOUR, MINUTE, SECOND, Network, Node, quie
 from tests.engine.test_engine_readmission import assert_all_talk, assert_gone, confirm
 
 from starling.protocol.distributed.policy import READMIT_WAIT
-from starling.protocol.engine.account import OF_A_UNIVERSE, OF_THE_NODE, Record, from_account
+from starling.protocol.engine.account import MADE_FOR_IT, OF_A_UNIVERSE, OF_THE_NODE, Record, from_account
 from starling.protocol.engine.inputs import (
     CreateUniverse,
     JoinUniverse,
     LeaveUniverse,
     NameMember,
     ReadmitMember,
+    Recover,
     RemoveMember,
     Rename,
     SetRole,
@@ -44,7 +45,7 @@ def test_a_backup_holds_no_keys_of_groups() -> None:
     bob = nodes[1]
     bob.say(universe, "on the way")
     backup = back_up(bob)
-    assert {table for table, _, _ in backup} <= OF_THE_NODE | OF_A_UNIVERSE | {"repeat"}
+    assert {table for table, _, _ in backup} <= OF_THE_NODE | OF_A_UNIVERSE | MADE_FOR_IT
     # What lives no longer than an epoch or a KeyPackage has a scope, by which it is erased.
     short_lived = {row for row, scope in bob.scopes.items() if scope}
     assert {"epoch", "ratchet", "bundle"} <= {table for table, _ in short_lived}
@@ -84,6 +85,51 @@ def test_a_lost_node_comes_back_and_lacks_nothing_that_was_kept_for_it(who: str)
     assert_all_talk(network, universe, nodes, "on")
     network.run(2 * MINUTE)
     assert_gone(network, universe, nodes, old)
+
+
+def lacking(node: Node) -> set[tuple[bytes, int, int]]:
+    """Of whom messages may be missing, from which epoch and number on."""
+    return {(told["owner"], told["epoch"], told["held"]) for told in node.heard("messages.unavailable")}
+
+
+def place_in_group(node: Node, universe: bytes, owner: Node) -> tuple[bytes, int, int]:
+    head = node.universe(universe).groups[owner.universe(universe).group_id].graph.head_info
+    return owner.me, head.number, head.contiguous
+
+
+def test_what_all_had_got_since_the_backup_is_told_to_be_missing() -> None:
+    """Nobody keeps it, and no owner can tell: not even where its group is over by then."""
+    network, universe, nodes = quiet("alice", "bob", "carol")
+    alice, bob, carol = nodes
+    carol.say(universe, "before")
+    network.run(5 * SECOND)
+    backup = back_up(bob)
+    places = {place_in_group(bob, universe, owner) for owner in (alice, carol)}
+    for owner in (alice, carol):
+        owner.say(universe, "since")
+    network.run(5 * MINUTE)
+    assert bob.texts() == ["before", "since", "since"]
+    network.stop(bob)
+    carol.do(Recover(universe))
+    network.run(5 * SECOND)
+    confirm(alice, universe, carol)
+    network.run(5 * MINUTE)
+    come_back(network, bob, backup)
+    network.run(5 * SECOND)
+    again = back_up(bob)
+    assert not bob.texts() and not lacking(bob)
+    for kept in (backup, again):
+        come_back(network, bob, kept)
+        network.run(2 * MINUTE)
+        confirm(alice, universe, bob)
+        network.run(5 * MINUTE)
+        assert lacking(bob) == places and len(bob.heard("messages.unavailable")) == 2
+        assert_all_talk(network, universe, nodes, f"on, {len(kept)}")
+        bob.events.clear()
+        network.stop(bob)
+        network.restart(bob)
+        network.run(5 * MINUTE)
+        assert not lacking(bob) and not bob.table("place")
 
 
 def test_what_was_delivered_before_the_backup_is_not_delivered_again() -> None:

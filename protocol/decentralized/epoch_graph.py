@@ -79,6 +79,11 @@ class EpochInfo:
         else:
             self.missing.discard(generation)
 
+    def skip_to(self, generation: int) -> None:
+        """Give up what is missing before this generation: it counts as held."""
+        self.next_generation = max(self.next_generation, generation)
+        self.missing = {missing for missing in self.missing if missing >= generation}
+
     @property
     def is_whole(self) -> bool:
         """Whether nothing of the epoch is missing as far as its end is known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Container, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from starling.protocol.decentralized.epoch_graph import EpochGraph, EpochInfo
@@ -17,6 +17,9 @@ LINGER = 12 * 1000
 """How long an epoch that a path commit ended and a closed head stay at least, in milliseconds: of two nodes with one
 state the slower one hears of the quicker within seconds, and its commit on the same parent, or after a head that the
 other has closed, can still be followed."""
+
+HEAD_WAIT = 60 * 1000
+"""How long what is missing of a closed head may be under way although nobody has it any more, in milliseconds."""
 
 GIVE_UP = 24 * 3600 * 1000
 """How long a missing message or a closed head is asked for, in milliseconds."""
@@ -135,6 +138,24 @@ def holders(graph: EpochGraph, head: bytes, reports: Reports) -> list[bytes] | N
             elif not row.has_ended and row.head not in graph and row.head not in graph.closed:
                 return None
     return found
+
+
+def gone_of_head(
+    graph: EpochGraph, head: bytes, reports: Reports, asked: Container[bytes], now: int
+) -> int | None:
+    """Up to which generation nobody gives what is missing of a closed head: all know that it is closed, and all who
+    report to hold more of it were asked in vain. As long as what is under way may come, a minute, and where something
+    is missing before it, None."""
+    info = graph.get(head)
+    if info is None or info.children or head == graph.head or head not in graph.closed:
+        return None
+    if graph.hole(head) is not None or not _all_know(graph, head, reports):
+        return None
+    if now - (info.superseded_at or now) < HEAD_WAIT:
+        return None
+    held = {identity: held_generations(graph, report, info) for identity, report in reports.items()}
+    more = {identity: count for identity, count in held.items() if count > info.contiguous}
+    return min(more.values(), default=None) if all(identity in asked for identity in more) else None
 
 
 def _all_know(graph: EpochGraph, head: bytes, reports: Reports) -> bool:

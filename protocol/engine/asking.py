@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 
+from starling.protocol.decentralized.settling import HEAD_WAIT
 from starling.protocol.distributed import policy
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.group_state import GroupState
@@ -174,13 +175,18 @@ def note_asked_in_vain(ctx: Context, universe: Universe, group_id: bytes, behind
         universe.sweep_soon(group_id, max(ctx.now, state.awaited[behind.head] + policy.GONE_WAIT))
     elif is_over(state, behind.head):
         state.asked_in_vain.setdefault(behind.head, set()).add(member.identity)
-        universe.sweep_soon(group_id, ctx.now)
+        info = state.graph[behind.head]
+        since = info.superseded_at if not info.children else None
+        universe.sweep_soon(group_id, max(ctx.now, since + HEAD_WAIT) if since is not None else ctx.now)
 
 
 def is_over(state: GroupState, dmls_epoch: bytes) -> bool:
-    """Whether this node has all that any commit counts of an epoch, and can still read more of it."""
+    """Whether this node has all that any commit counts of an epoch, or its owner has closed it as a head, and this node
+    can still read more of it."""
     info = state.graph.get(dmls_epoch)
-    return info is not None and info.is_past and state.state(dmls_epoch) is not None
+    if info is None or state.state(dmls_epoch) is None:
+        return False
+    return info.is_past or (not info.children and dmls_epoch in state.graph.closed)
 
 
 def in_messages(groups: Iterable[WantedGroup]) -> Iterator[tuple[WantedGroup, ...]]:

@@ -98,8 +98,8 @@ class GroupState:
         self.awaited: dict[bytes, int] = {}
         """Heads that the owner has closed and that never came here, with the time since which they are asked for."""
         self.asked_in_vain: dict[bytes, set[bytes]] = {}
-        """By such a head, or an epoch of which others hold messages that no commit counts: the members that were asked
-        for it and do not have it any more."""
+        """By such a head, one of which others hold more, or an epoch of which they hold messages that no commit counts:
+        the members that were asked for it and do not have it any more."""
         self.frozen_by = b""
         """The owner's roster entry under which its clone was found, empty where none was: nothing is imported from
         this group until the entry changes (B6)."""

@@ -138,6 +138,7 @@ def _note_branches(
 ) -> None:
     """Which branch counts from now on, what its owner may have forgotten there, and whether two nodes act as it."""
     state.awaited.pop(child.dmls_epoch, None)
+    state.asked_in_vain.pop(child.dmls_epoch, None)
     take_resolve(ctx, universe, state, child, content.closed_heads)
     if state.graph.leave_closed():
         forget_report(ctx, universe, state)

@@ -48,6 +48,7 @@ def receive_message(
     received = group.unprotect(arrival.message.message)
     universe.standing.heard[state.owner] = ctx.now
     info.hold(generation)
+    state.asked_in_vain.pop(info.dmls_epoch, None)  # they were asked for less
     state.save_ratchets(ctx, info.dmls_epoch)
     data = _application_data(universe, received.application_data)
     state.log_message(

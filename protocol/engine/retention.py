@@ -21,6 +21,7 @@ from starling.protocol.engine.forks import drop_branch, watch_unresolved
 from starling.protocol.engine.frame_retention import drop_frames
 from starling.protocol.engine.giving_up import give_up, tell_unavailable
 from starling.protocol.engine.group_state import GroupState
+from starling.protocol.engine.skipping import skip_gone
 from starling.protocol.engine.universe import Universe
 
 
@@ -55,6 +56,7 @@ def sweep(ctx: Context, universe: Universe) -> None:
 def _sweep_group(ctx: Context, universe: Universe, state: GroupState) -> None:
     reports = reports_of(universe, state)
     give_up(ctx, universe, state, reports)
+    skip_gone(ctx, universe, state, reports)
     watch_unresolved(ctx, universe, state)
     if not state.is_own:
         _settle(ctx, universe, state, reports)

@@ -182,6 +182,12 @@ class Waiting:
         waiting = filter(_is_import, self._frames.values())
         return {frame.group_id for frame in waiting if frame.need.group_id == group_id}
 
+    def generations(self, group_id: bytes, dmls_epoch: bytes) -> list[int]:
+        """To which generations of an epoch its own group's frames wait for it to come."""
+        room = self._groups.get(group_id, _Share())
+        needs = (frame.need for frame in room.frames.values())
+        return [need.generation for need in needs if need[:3] == ("progress", group_id, dmls_epoch)]
+
     def has_group(self, group_id: bytes) -> bool:
         return group_id in self._groups
 

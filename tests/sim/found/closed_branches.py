@@ -54,6 +54,11 @@ BRANCH_THAT_BEGINS_WHERE_ALL_WAS_SETTLED = (
     "been put back. All told the member from where they could lead on, which was no use to it, and nobody added it."
 )
 
+MESSAGE_OF_A_CLOSED_HEAD_THAT_NOBODY_HAS = (
+    "All had a message of a dead branch's head, so its frame went, and one was put back to before it: it waited for it "
+    "for a day, and the others with it, and what came after it there was never read."
+)
+
 FOUND = {
     SPINNING_BEFORE_THE_BOOT_COMMIT: History(
         seed=212,
@@ -230,6 +235,23 @@ FOUND = {
             Action("crash before sent", 5, 67, 0),
             Action("sleep", 4, 32, 0),
             Action("send", 3, 86, 0),
+        ),
+    ),
+    MESSAGE_OF_A_CLOSED_HEAD_THAT_NOBODY_HAS: History(
+        seed=83023,
+        size=5,
+        level=1,
+        actions=(
+            Action("copy", 0, 95, 200),
+            Action("send", 4, 42, 100),
+            Action("copy", 3, 102, 5),
+            Action("wait", 0, 28, 40),
+            Action("put back", 5, 82, 100),
+            Action("restart", 4, 100, 100),
+            Action("confirm", 2, 44, 5),
+            Action("update", 2, 44, 0),
+            Action("send", 2, 69, 40),
+            Action("put back", 3, 102, 500),
         ),
     ),
 }

@@ -67,6 +67,7 @@ def test_named_files_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_pages_speak_of_the_product_alone(page: Path) -> None:
+    """No place on a machine, no number of an issue, and nothing that is still to be done."""
     text = page.read_text()
     assert not re.search(r"/work\b|/root\b|(?:^|\s)#\d+\b", text)
     assert "TODO" not in text

@@ -6,7 +6,8 @@ import os
 
 import pytest
 from tests.archiver.archiver_network import consistent, junk, with_archiver
-from tests.engine.small_network import DAY, MINUTE, SECOND, Network, header_of
+from tests.engine.frames import header_of
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network
 
 from starling.protocol.archiver import talking
 from starling.protocol.archiver.archive import Archive

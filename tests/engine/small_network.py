@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.distributed.identity import Identity
 from starling.protocol.engine.engine import Engine
 from starling.protocol.engine.group_state import GroupState
@@ -43,10 +42,8 @@ from starling.protocol.engine.step import (
     Topics,
 )
 from starling.protocol.engine.universe import Universe
-from starling.protocol.exchange.frame import CommitFrame, MessageFrame, decode_frame
 from starling.protocol.exchange.message import Message
 from starling.protocol.exchange.messages import attach, decode_message
-from starling.protocol.packed import pack, unpack
 
 START = 1_700_000_000_000
 SECOND = 1000
@@ -378,30 +375,6 @@ class Network:
             for node, send in self.sent
             if node is source and isinstance(send, SendToPeer)
         ]
-
-
-def is_commit(frame: bytes) -> bool:
-    return isinstance(decode_frame(frame), CommitFrame)
-
-
-def with_welcome(frame: bytes, welcome: bytes) -> bytes:
-    """A commit frame with another Welcome beside the same commit."""
-    decoded = decode_frame(frame)
-    assert isinstance(decoded, CommitFrame)
-    return replace(decoded, welcome=welcome).encode()
-
-
-def header_of(frame: bytes) -> tuple[bytes, int, bytes]:
-    """The group id, the epoch and the `dmls_epoch` that a frame says."""
-    decoded = decode_frame(frame)
-    assert isinstance(decoded, CommitFrame | MessageFrame)
-    message = read_dmls_message(decoded.dmls_message)
-    return message.group_id, message.epoch, message.dmls_epoch
-
-
-def repack(data: bytes, change: Callable[[Any], Any]) -> bytes:
-    """Canonical msgpack with its value changed."""
-    return pack(change(unpack(data, max_bytes=2**26)))
 
 
 def quiet(*names: str) -> tuple[Network, bytes, list[Node]]:

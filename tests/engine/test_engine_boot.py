@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.small_network import (
-    DAY,
-    LATENCY,
-    MINUTE,
-    SECOND,
-    Network,
-    is_commit,
-    quiet,
-    settled,
-)
+from tests.engine.frames import is_commit
+from tests.engine.small_network import DAY, LATENCY, MINUTE, SECOND, Network, quiet, settled
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.engine.inputs import (

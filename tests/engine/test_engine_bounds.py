@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_of, quiet, settled
+from tests.engine.frames import header_of
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, quiet, settled
 
 from starling.protocol.distributed import policy, roster_graph
 from starling.protocol.distributed import roster as roster_module

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.engine.branched import COMMON, LOST, NEW, Saved, kinds, put_back_while_one_is_away, swap
-from tests.engine.small_network import DAY, MINUTE, SECOND, Node, header_of, is_commit, quiet
+from tests.engine.frames import header_of, is_commit
+from tests.engine.small_network import DAY, MINUTE, SECOND, Node, quiet
 
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD, MAX_CHILDREN, MAX_CLOSED, EpochInfo
 from starling.protocol.decentralized.settling import RETENTION

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from tests.engine.branched import COMMON, LOST, Saved, put_back_while_one_is_away, swap
-from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, is_commit, quiet
+from tests.engine.frames import is_commit
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, quiet
 
 from starling.protocol.decentralized.epoch_graph import MAX_CHILDREN
 from starling.protocol.distributed.evidence import Evidence

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.engine.small_network import MINUTE, SECOND, Network, Node, is_commit, quiet
+from tests.engine.frames import is_commit
+from tests.engine.small_network import MINUTE, SECOND, Network, Node, quiet
 from tests.engine.test_engine_readding import all_read_all, sealed_badly_for
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.engine.small_network import SECOND, Network, Node, header_of
+from tests.engine.frames import header_of
+from tests.engine.small_network import SECOND, Network, Node
 
 from starling.protocol.engine.inputs import CreateUniverse, JoinUniverse, UpdateKeys
 from starling.protocol.engine.step import Publish, Send, SendToPeer

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, with_welcome
+from tests.engine.frames import is_commit, with_welcome
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node
 
 from starling.protocol.distributed.dependency import Dependency
 from starling.protocol.distributed.head_statement import HeadStatement

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, header_of, is_commit, quiet, settled
+from tests.engine.frames import header_of, is_commit
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Node, quiet, settled
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message
 from starling.protocol.decentralized.epoch_graph import MAX_AHEAD

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.engine.forging import all_is_well
-from tests.engine.small_network import MINUTE, SECOND, Network, header_of, is_commit, quiet
+from tests.engine.frames import header_of, is_commit
+from tests.engine.small_network import MINUTE, SECOND, Network, quiet
 
 from starling.protocol.engine.inputs import CreateUniverse, FrameReceived, MessageFromPeer, UpdateKeys
 from starling.protocol.engine.step import Disconnect, SendToPeer

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, quiet, settled
+from tests.engine.frames import is_commit
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, quiet, settled
 
 from starling.protocol.decentralized.dmls_message import read_dmls_message, wrap
 from starling.protocol.distributed import policy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.engine.forging import end, forged_commit
-from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, is_commit, quiet, settled
+from tests.engine.frames import is_commit
+from tests.engine.small_network import DAY, MINUTE, SECOND, Network, Node, quiet, settled
 from tests.engine.test_engine_readding import all_read_all, sealed_badly_for
 
 from starling.protocol.distributed.head_statement import HeadStatement

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from tests.engine.branched import put_back_while_one_is_away
-from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, is_commit, quiet
+from tests.engine.frames import is_commit
+from tests.engine.small_network import DAY, HOUR, MINUTE, SECOND, Network, Node, quiet
 
 from starling.protocol.engine.inputs import JoinUniverse, RemoveMember, UpdateKeys
 from starling.protocol.engine.step import Publish, Send

@@ -55,4 +55,5 @@ def _install(npm: str) -> None:
 def _without(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"ts-mls cannot run in CI: {reason}")
+    # Off a network, a developer's run goes on without it; in CI it is a failure.
     pytest.skip(f"no conversation with ts-mls: {reason}")

@@ -124,7 +124,7 @@ def test_a_node_is_found_again_after_its_address_changed(tmp_path: Path) -> None
     He is restarted because his system takes half a minute to give up on a connection that is cut silently.
     """
     if reason := why_not():
-        # No network namespaces without root and `ip`; tests/p2p/test_discovery.py has the story in one process, and always runs.
+        # Without root and `ip` there are no two machines; tests/p2p/test_discovery.py always runs, in one process.
         pytest.skip(reason)
     with two_machines() as (here, there):
         alice = Machine("Alice", here, tmp_path / "alice", "/ip4/0.0.0.0/tcp/4001")

@@ -29,7 +29,7 @@ def give_up(ctx: Context, universe: Universe, state: GroupState, reports: Report
             state.asked_in_vain.pop(head, None)
             state.save(ctx)
             resolving = graph.get(graph.closed.get(head, b"")) or graph.head_info
-            tell_unavailable(ctx, universe, state, resolving.number, 0)
+            tell_unavailable(ctx, universe, state.owner, resolving.number, 0)
     for info in graph.incomplete():
         if not info.children or info.superseded_at is None:
             continue
@@ -52,7 +52,7 @@ def _give_up_messages(ctx: Context, universe: Universe, state: GroupState, info:
     info.given_up = True
     state.save_info(ctx, info)
     let_go_of_targeted(ctx, state, info)
-    tell_unavailable(ctx, universe, state, info.number, info.contiguous)
+    tell_unavailable(ctx, universe, state.owner, info.number, info.contiguous)
 
 
 def _nobody_gives(now: int, state: GroupState, head: bytes, reports: Reports) -> bool:
@@ -72,9 +72,10 @@ def _nobody_gives(now: int, state: GroupState, head: bytes, reports: Reports) ->
     )
 
 
-def tell_unavailable(ctx: Context, universe: Universe, state: GroupState, epoch: int, held: int) -> None:
+def tell_unavailable(ctx: Context, universe: Universe, owner: bytes, epoch: int, held: int) -> None:
+    """Tell the apps that of an epoch of an owner's group only the first `held` messages came."""
     note_change(ctx, universe)
-    body = {"owner": state.owner, "epoch": epoch, "held": held, "count": None}
+    body = {"owner": owner, "epoch": epoch, "held": held, "count": None}
     ctx.event("messages.unavailable", universe.universe_id, body)
 
 
@@ -83,5 +84,4 @@ def tell_since_backup(ctx: Context, universe: Universe, group_id: bytes, owner: 
     meanwhile may be missing."""
     place = universe.places.leave(ctx, group_id)
     if place is not None:
-        body = {"owner": owner, "epoch": place.epoch, "held": place.held, "count": None}
-        ctx.event("messages.unavailable", universe.universe_id, body)
+        tell_unavailable(ctx, universe, owner, place.epoch, place.held)

@@ -89,7 +89,7 @@ def _settle(ctx: Context, universe: Universe, state: GroupState, reports: Report
         retained = frozenset(state.retained())
         kept = [info.dmls_epoch for info in branch if info.dmls_epoch in retained]
         if lacks_of_head(graph, head, reports):
-            tell_unavailable(ctx, universe, state, graph[head].number, graph[head].contiguous)
+            tell_unavailable(ctx, universe, state.owner, graph[head].number, graph[head].contiguous)
         _tell_settled(ctx, universe, state, kept, closed=True)
         resolving = graph.closed[head]
         drop_branch(ctx, universe, state, branch)

@@ -28,7 +28,7 @@ def _skip(ctx: Context, universe: Universe, state: GroupState, info: EpochInfo, 
     waiting = universe.waiting.generations(state.group_id, info.dmls_epoch)
     info.skip_to(min(generation for generation in (*waiting, gone) if generation > held))
     state.save_info(ctx, info)
-    tell_unavailable(ctx, universe, state, info.number, held)
+    tell_unavailable(ctx, universe, state.owner, info.number, held)
     need = Need("progress", state.group_id, info.dmls_epoch, info.next_generation)
     for frame in universe.waiting.release(need):
         receive(ctx, universe, frame.forwarder, frame.frame)

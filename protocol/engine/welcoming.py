@@ -16,7 +16,7 @@ from starling.protocol.engine import healing
 from starling.protocol.engine.context import Context
 from starling.protocol.engine.epochs import enter_epoch, forget_imports_by, forget_imports_from
 from starling.protocol.engine.forks import note_fork
-from starling.protocol.engine.giving_up import tell_since_backup
+from starling.protocol.engine.giving_up import tell_since_backup, tell_unavailable
 from starling.protocol.engine.group_state import GroupState
 from starling.protocol.engine.own_group import new_group_state, send_group_rules
 from starling.protocol.engine.readding import note_owner, note_stuck, own_incarnation_in
@@ -141,8 +141,7 @@ def _tell_skipped(ctx: Context, universe: Universe, held: GroupState) -> None:
     """B10: what a node that was put back has acknowledged before, its owner does not hold any more and does not count:
     nobody but this node knows that it is missing here."""
     head = held.graph.head_info
-    body = {"owner": held.owner, "epoch": head.number, "held": head.contiguous, "count": None}
-    ctx.event("messages.unavailable", universe.universe_id, body)
+    tell_unavailable(ctx, universe, held.owner, head.number, head.contiguous)
 
 
 def adds_again(universe: Universe, state: GroupState, frame: CommitFrame, message: DMLSMessage) -> bool:
